@@ -1,0 +1,86 @@
+# One word for each thing a developer does. `make` alone lists them.
+# Needs Python 3.11 or newer, git and make; all else goes into .venv, and nothing outside this folder is changed.
+#   make test PYTHON=python3.13    another interpreter (after `make clean`)
+#   make test ARGS="-k pack -x"    words for pytest
+#   make test ARGS=--hypothesis-seed=7    the cases of a run that printed `seed: 7`
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.NOTPARALLEL:
+.PHONY: help setup test lint types arrow vectors pytest demo bench fuzz constraints clean
+
+# Left set, these would put someone else's packages before those of .venv.
+unexport PYTHONHOME PYTHONPATH
+
+ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
+PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11 python; do \
+	"$$python" -c '$(ENOUGH)' 2>/dev/null && { echo "$$python"; break; }; done)
+BIN := .venv/bin
+READY := .venv/ready
+ARGS ?=
+
+# The build's own tools are pinned like the rest, so the build must not fetch others in a place of its own.
+BUILD := hatchling editables
+PIP = -m pip --disable-pip-version-check --no-input --quiet install
+TYPED = src tests $(wildcard bench/*.py examples/*.py)
+VECTORS = $(wildcard docs/spec/vectors/make.py)
+
+help: ## print these lines
+	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/make \1|\2/p' $(firstword $(MAKEFILE_LIST)) | \
+		while IFS='|' read -r target does; do printf '%-18s%s\n' "$$target" "$$does"; done
+
+setup: $(READY) ## put all that is needed into .venv; done at need by the others too
+
+$(READY): pyproject.toml constraints.txt src/ropewalk/_version.py
+	@test -n "$(PYTHON)" || \
+		{ echo "make: no Python 3.11 or newer found: install one, or say where: make PYTHON=/path/to/python3"; exit 1; }
+	@"$(PYTHON)" -c '$(ENOUGH)' 2>/dev/null || \
+		{ echo "make: $(PYTHON) is not Python 3.11 or newer: say where one is: make PYTHON=/path/to/python3"; exit 1; }
+	@"$(PYTHON)" -c 'import ensurepip' 2>/dev/null || \
+		{ echo "make: $(PYTHON) cannot make virtual environments: Debian has that in python3-venv"; exit 1; }
+	@echo "setting up .venv (a minute or so, once)"
+	@"$(PYTHON)" -m venv .venv
+	@$(BIN)/python $(PIP) --constraint constraints.txt $(BUILD)
+	@$(BIN)/python $(PIP) --constraint constraints.txt --no-build-isolation --editable '.[keyring,dev]'
+	@touch $@
+
+test: lint types arrow vectors pytest ## all that CI runs: the targets from lint to pytest, in this order
+
+lint: $(READY) ## style and likely bugs (`.venv/bin/ruff format` and `ruff check --fix` mend most)
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+
+types: $(READY) ## strict types
+	$(BIN)/mypy $(TYPED)
+
+arrow: $(READY) ## imports point down only
+	$(BIN)/lint-imports --no-logo
+
+vectors: $(READY) ## the spec's vectors are what its script makes
+	$(if $(VECTORS),$(BIN)/python $(VECTORS) --check)
+
+pytest: $(READY) ## the tests alone
+	$(BIN)/python -m pytest $(ARGS)
+
+demo: $(READY) ## the main job on real data: stores die, every byte comes back
+	$(BIN)/python examples/demo.py $(ARGS)
+
+bench: $(READY) ## rates beside the floors and the peers on this machine
+	$(BIN)/python bench/run.py $(ARGS)
+
+fuzz: $(READY) ## property tests with far more cases than usual; ARGS=tests/... picks some
+	$(BIN)/python -m pytest -m hypothesis --hypothesis-profile=fuzz $(ARGS)
+
+constraints: ## write constraints.txt anew: the newest of everything that pyproject.toml allows
+	@rm -rf .venv/fresh
+	@"$(PYTHON)" -m venv .venv/fresh
+	@.venv/fresh/bin/python $(PIP) $(BUILD) '.[keyring,dev]'
+	@{ echo "# The exact versions that make uses; users get the ranges of pyproject.toml. Written by make constraints,"; \
+		echo "# with the oldest Python we support, since that one needs the most packages."; \
+		.venv/fresh/bin/python -m pip freeze --exclude ropewalk --exclude setuptools; } >constraints.new
+	@rm -rf .venv/fresh
+	@mv constraints.new constraints.txt
+
+clean: ## remove .venv, caches and what was built
+	rm -rf .venv build dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	find src tests bench docs examples -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true

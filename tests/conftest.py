@@ -1,0 +1,53 @@
+"""What all tests share: one seed for the whole run, and how hard Hypothesis tries.
+
+Flow: --hypothesis-seed, else CI's own, else a fresh one -> Hypothesis, the `seed` fixture, the lines printed first
+Never: holds fixtures of one part of ropewalk; those stand beside that part's tests.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+SEED_OF_CI = 0  # the same cases each time: a change is judged by what it changed, not by its luck
+
+# No deadline anywhere: how long one case takes on a busy machine says nothing about the code.
+settings.register_profile("desk", deadline=None, print_blob=True)
+settings.register_profile(
+    "ci",
+    deadline=None,
+    print_blob=True,
+    database=None,  # what an earlier run on this machine left behind decides nothing
+    suppress_health_check=[HealthCheck.too_slow],  # a matter of the machine, again
+)
+settings.register_profile("fuzz", settings.get_profile("desk"), max_examples=5_000)
+settings.load_profile("ci" if os.environ.get("CI") else "desk")
+
+
+@pytest.hookimpl(tryfirst=True)  # before Hypothesis reads the option
+def pytest_configure(config: pytest.Config) -> None:
+    """Settle the run's seed."""
+    given = config.getoption("hypothesis_seed")
+    if given is None:
+        given = SEED_OF_CI if os.environ.get("CI") else secrets.randbelow(2**32)
+    try:
+        config.option.hypothesis_seed = int(given)
+    except ValueError:
+        raise pytest.UsageError(f"--hypothesis-seed is {given}, expected a whole number") from None
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    """Print the seed, so that any run can be had again."""
+    number: int = config.getoption("hypothesis_seed")
+    profile = settings.get_current_profile_name()
+    return f"seed: {number} (again: make test ARGS=--hypothesis-seed={number}), Hypothesis profile: {profile}"
+
+
+@pytest.fixture(scope="session")
+def seed(pytestconfig: pytest.Config) -> int:
+    """The run's seed, for tests that draw from `random.Random` themselves."""
+    number: int = pytestconfig.getoption("hypothesis_seed")
+    return number
