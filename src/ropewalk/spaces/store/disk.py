@@ -1,0 +1,158 @@
+"""The disk store: objects as files of one folder, kept by a few threads so that the event loop never waits for a disk.
+
+Flow: pool -> DiskStore -> folder, in a thread
+Never: touches the file system from the event loop's thread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from functools import partial
+from typing import TypeVar
+
+from ropewalk.errors import Misuse
+from ropewalk.spaces.store.filesystem import FileSystem, OsFileSystem
+from ropewalk.spaces.store.folder import Folder
+from ropewalk.spaces.store.interface import Listed, ObjectName, Parts, Room
+from ropewalk.spaces.store.opening import create_folder, open_folder
+from ropewalk.spaces.store.parts import checked_range
+
+__all__ = ["DiskStore"]
+
+_T = TypeVar("_T")
+
+THREADS = 4  # a disk's queue is kept busy by a few; each holds one object at most
+_PAGE = 1024  # objects; a listing takes one turn of a thread for so many
+
+
+class DiskStore:
+    """A store in a folder.  Made by ``create`` once, and by ``open`` from then on.
+
+    Attributes:
+        identity: 16 random bytes, the same for the life of the store.
+    """
+
+    def __init__(self, folder: Folder, pool: ThreadPoolExecutor, threads: int) -> None:
+        self.identity = folder.identity
+        self._folder = folder
+        self._pool = pool
+        self._threads = threads
+
+    @classmethod
+    async def create(
+        cls, path: str | os.PathLike[str], *, files: FileSystem | None = None, threads: int = THREADS
+    ) -> DiskStore:
+        """Make an empty folder, or one whose parent is there, a store, and open it.
+
+        Raises:
+            Misuse: The folder is a store, or is not empty.
+            StoreGone: The parent is not there.
+            StoreFull, StoreReadOnly: The folder cannot be written, or its file system has no hard links.
+        """
+        return await cls._made(partial(create_folder, files or OsFileSystem(), _absolute(path)), threads)
+
+    @classmethod
+    async def open(
+        cls,
+        path: str | os.PathLike[str],
+        expect: bytes | None = None,
+        *,
+        files: FileSystem | None = None,
+        threads: int = THREADS,
+    ) -> DiskStore:
+        """The store in a folder, which must be ``expect`` where that is given.
+
+        Raises:
+            StoreGone: There is no store in the folder, or it is another one.
+            StoreDamaged, UnknownStoreFormat: The folder's marker cannot be understood.
+        """
+        return await cls._made(partial(open_folder, files or OsFileSystem(), _absolute(path), expect), threads)
+
+    @classmethod
+    async def _made(cls, make: Callable[[], Folder], threads: int) -> DiskStore:
+        pool = ThreadPoolExecutor(threads, thread_name_prefix="ropewalk-disk")
+        try:
+            folder = await asyncio.get_running_loop().run_in_executor(pool, make)
+        except BaseException:
+            pool.shutdown(wait=False)
+            raise
+        return cls(folder, pool, threads)
+
+    async def put(self, name: ObjectName, parts: Parts) -> None:
+        await self.put_many([(name, parts)])
+
+    async def put_many(self, objects: Sequence[tuple[ObjectName, Parts]]) -> None:
+        abandoned = threading.Event()
+        try:
+            await self._run(self._folder.put, list(objects), self._spread, abandoned.is_set)
+        except asyncio.CancelledError:
+            abandoned.set()
+            raise
+
+    async def get(self, name: ObjectName, offset: int = 0, length: int | None = None) -> bytes:
+        checked_range(offset, length)
+        return await self._run(self._folder.get, name, offset, length)
+
+    async def list(self, prefix: str, after: str = "") -> AsyncIterator[Listed]:
+        found = self._folder.walk(prefix, after)
+        while page := await self._run(self._folder.page, found, _PAGE):
+            for listed in page:
+                yield listed
+
+    async def delete(self, name: ObjectName) -> None:
+        await self._run(self._folder.delete, name)
+
+    async def room(self) -> Room | None:
+        return await self._run(self._folder.room)
+
+    async def aclose(self) -> None:
+        await asyncio.to_thread(self._close)
+
+    def _close(self) -> None:
+        self._pool.shutdown(wait=True)
+        self._folder.close()
+
+    async def _run(self, work: Callable[..., _T], *args: object) -> _T:
+        try:
+            running = asyncio.get_running_loop().run_in_executor(self._pool, partial(work, *args))
+        except RuntimeError:
+            raise Misuse(f"store at {self._folder.root} is closed") from None
+        return await running
+
+    def _spread(self, work: Callable[[int], None], count: int) -> None:
+        """``Spread`` over the idle threads; this one takes part, so it never waits for a thread to be free."""
+        left = deque(range(count))
+
+        def take() -> None:
+            try:
+                while True:
+                    try:
+                        index = left.popleft()
+                    except IndexError:
+                        return
+                    work(index)
+            except BaseException:
+                left.clear()  # the others need not go on
+                raise
+
+        others: list[Future[None]] = []
+        with suppress(RuntimeError):  # closing: what is under way ends, in this thread alone
+            others += [self._pool.submit(take) for _ in range(min(self._threads, count) - 1)]
+        try:
+            take()
+        finally:
+            begun = [other for other in others if not other.cancel()]
+            failures = [error for other in begun if (error := other.exception())]
+        if failures:
+            raise failures[0]
+
+
+def _absolute(path: str | os.PathLike[str]) -> str:
+    # Not resolved: a path may lead through a link to where the disk is mounted today.
+    return os.path.abspath(path)
