@@ -1,0 +1,268 @@
+"""Home: what one user of one machine has set up: device keys, stores by name, spaces by name.
+
+Flow: settings.toml, device.keys, space folders <-> Home <-> command line, ropewalk.open
+Never: puts a store's place or credential, or a name that people gave, into a space's records.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import tomllib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import msgspec
+import tomli_w
+from msgspec.structs import replace
+from platformdirs import user_config_path, user_state_path
+
+from ropewalk.errors import Damaged, Missing, Misuse
+from ropewalk.spaces.identity import DeviceKeys, open_keys, seal_keys
+
+__all__ = ["Home", "NotSetUp", "Settings", "SettingsDamaged", "SpaceSetting", "StoreSetting", "UnknownName"]
+
+
+class NotSetUp(Missing):
+    """This user has no device keys yet."""
+
+    code = "home.not-set-up"
+
+
+class SettingsDamaged(Damaged):
+    """The settings file does not say what it must."""
+
+    code = "home.settings-damaged"
+
+
+class UnknownName(Missing):
+    """No store or space of this name is in the settings."""
+
+    code = "home.unknown-name"
+
+
+class StoreSetting(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A store, by the user's name for it."""
+
+    path: str
+    id: str  # what the folder's marker must say
+    domains: dict[str, str] = {}
+
+
+class SpaceSetting(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A space, by the user's name for it."""
+
+    id: str
+    stores: list[str]
+
+
+class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """All of settings.toml."""
+
+    format: int = 1
+    stores: dict[str, StoreSetting] = {}
+    spaces: dict[str, SpaceSetting] = {}
+    paper_shown: str = ""  # the day on which the paper key was written down
+
+
+class Home:
+    """The folders of one user.
+
+    Args:
+        config: Settings and device keys; worth a backup.
+        state: What can be rebuilt from the stores, but for the journal; must never be restored from a backup.
+    """
+
+    def __init__(self, config: Path, state: Path) -> None:
+        self.config, self.state = config, state
+
+    @classmethod
+    def of_user(cls) -> Home:
+        """``$ROPEWALK_HOME`` where it is set, else the platform's folders for settings and state."""
+        if home := os.environ.get("ROPEWALK_HOME"):
+            return cls(Path(home), Path(home) / "state")
+        return cls(user_config_path("ropewalk"), user_state_path("ropewalk"))
+
+    # -- settings ------------------------------------------------------------------------------------------------
+
+    @property
+    def _settings(self) -> Path:
+        return self.config / "settings.toml"
+
+    def load(self) -> Settings:
+        """What is set up; nothing, where nothing is.
+
+        Raises:
+            SettingsDamaged: The file is not what it must be.
+        """
+        try:
+            text = self._settings.read_text()
+        except FileNotFoundError:
+            return Settings()
+        except (OSError, UnicodeDecodeError) as error:
+            raise SettingsDamaged(f"{self._settings} cannot be read: {error}") from None
+        try:
+            settings = msgspec.convert(tomllib.loads(text), Settings)
+        except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
+            raise SettingsDamaged(
+                f"{self._settings}: {error}", hint="mend the file, or restore it from a copy"
+            ) from None
+        for name, wanted, length in _ids(settings):
+            if len(wanted) != length or any(digit not in "0123456789abcdef" for digit in wanted):
+                raise SettingsDamaged(f"{self._settings}: the id of {name} is not {length} hex digits")
+        if settings.format != 1:
+            raise SettingsDamaged(f"{self._settings}: format is {settings.format}, known is 1", hint="upgrade ropewalk")
+        return settings
+
+    def update(self, change: Callable[[Settings], Settings]) -> Settings:
+        """Change the settings, one process at a time; durable once it returns."""
+        with self._locked():
+            settings = change(self.load())
+            write_file(self._settings, tomli_w.dumps(msgspec.to_builtins(settings)).encode())
+        return settings
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        self.config.mkdir(parents=True, exist_ok=True, mode=0o700)
+        descriptor = os.open(self.config / ".lock", os.O_CREAT | os.O_RDWR, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)
+
+    # -- keys ----------------------------------------------------------------------------------------------------
+
+    @property
+    def key_file(self) -> Path:
+        """The device keys, sealed with the passphrase."""
+        return self.config / "device.keys"
+
+    def keep_keys(self, keys: DeviceKeys, passphrase: str) -> None:
+        """Seal and keep new device keys.
+
+        Raises:
+            Misuse: There are some already.
+        """
+        with self._locked():
+            if self.key_file.exists():
+                raise Misuse(
+                    f"{self.key_file} is there already",
+                    hint="this device has its keys; go on with `ropewalk store add`",
+                )
+            write_file(self.key_file, seal_keys(keys, passphrase))
+
+    def open_keys(self, passphrase: str) -> DeviceKeys:
+        """The device keys.
+
+        Raises:
+            NotSetUp: There are none.
+            WrongPassphrase, KeysDamaged.
+        """
+        try:
+            data = self.key_file.read_bytes()
+        except FileNotFoundError:
+            raise NotSetUp("this device has no keys yet", hint="run `ropewalk init`") from None
+        return open_keys(data, passphrase)
+
+    @property
+    def has_keys(self) -> bool:
+        """Whether `init` was run."""
+        return self.key_file.exists()
+
+    # -- stores and spaces ---------------------------------------------------------------------------------------
+
+    def store(self, name: str) -> StoreSetting:
+        """A store by its name.
+
+        Raises:
+            UnknownName.
+        """
+        settings = self.load()
+        if name not in settings.stores:
+            known = ", ".join(sorted(settings.stores)) or "none"
+            raise UnknownName(
+                f"no store is called {name!r}, known are: {known}", hint="add it with `ropewalk store add`"
+            )
+        return settings.stores[name]
+
+    def space(self, name: str) -> SpaceSetting:
+        """A space by its name.
+
+        Raises:
+            UnknownName.
+        """
+        settings = self.load()
+        if name not in settings.spaces:
+            known = ", ".join(sorted(settings.spaces)) or "none"
+            raise UnknownName(
+                f"no space is called {name!r}, known are: {known}", hint="`ropewalk space list` shows them"
+            )
+        return settings.spaces[name]
+
+    def add_store(self, name: str, setting: StoreSetting) -> None:
+        """Remember a store under a name.
+
+        Raises:
+            Misuse: The name is taken, or the same store has one already.
+        """
+
+        def change(settings: Settings) -> Settings:
+            if name in settings.stores:
+                raise Misuse(f"a store is called {name!r} already", hint="choose another name")
+            for other, known in settings.stores.items():
+                if known.id == setting.id:
+                    raise Misuse(
+                        f"this is the store that is called {other!r} already", hint="two names for one disk count twice"
+                    )
+            return replace(settings, stores={**settings.stores, name: setting})
+
+        self.update(change)
+
+    def set_space_stores(self, name: str, stores: Sequence[str]) -> None:
+        """Say which stores a space has.
+
+        Raises:
+            UnknownName: No such space, or no such store.
+        """
+        for store in stores:
+            self.store(store)
+        space = self.space(name)
+        changed = SpaceSetting(space.id, list(stores))
+        self.update(lambda settings: replace(settings, spaces={**settings.spaces, name: changed}))
+
+    def space_folder(self, space_id: str) -> Path:
+        """Where the local state of a space lies; made if it is not there."""
+        folder = self.state / "spaces" / space_id
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        return folder
+
+
+def _ids(settings: Settings) -> Iterator[tuple[str, str, int]]:
+    for name, store in settings.stores.items():
+        yield f"store {name}", store.id, 32
+    for name, space in settings.spaces.items():
+        yield f"space {name}", space.id, 64
+
+
+def write_file(path: Path, data: bytes) -> None:
+    """Replace a small file so that a power cut leaves the old one or the new one."""
+    new = path.with_name(path.name + ".new")
+    descriptor = os.open(new, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600)
+    try:
+        with open(descriptor, "wb", closefd=False) as file:
+            file.write(data)
+        os.fsync(descriptor)
+    except BaseException:
+        with suppress(OSError):
+            new.unlink()
+        raise
+    finally:
+        os.close(descriptor)
+    os.replace(new, path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

@@ -1,0 +1,304 @@
+"""Heads: what was signed is read, by those who may, and nothing else is."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cache
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ropewalk.errors import Misuse
+from ropewalk.spaces import head as head_module
+from ropewalk.spaces.chunk import ChunkType, Reference, seal
+from ropewalk.spaces.head import (
+    LARGEST_EMBEDDED,
+    NO_HEAD,
+    AddedPack,
+    HeadDamaged,
+    HeadName,
+    MemberLayer,
+    Owed,
+    StewardLayer,
+    embed,
+    embedded_column,
+    heads_prefix,
+    open_envelope,
+    open_head,
+    seal_head,
+    split_embedded,
+    writer_id,
+)
+from ropewalk.spaces.identity import DeviceKeys
+from ropewalk.spaces.keys import hashed
+from ropewalk.spaces.publish import MOST_OWED, MOST_PACKS
+from tests.spaces.making import device, flips, membership, some_keys, truncations
+
+pack, unpack = msgspec.msgpack.encode, msgspec.msgpack.decode
+INCARNATION = b"i" * 16
+hashes = st.binary(min_size=32, max_size=32)
+numbers = st.integers(0, 2**63 - 1)
+references = st.builds(lambda plain: seal(plain, ChunkType.NODE, some_keys()).reference, st.binary(min_size=1))
+vectors = st.dictionaries(st.binary(min_size=16, max_size=16), st.tuples(st.integers(1, 2**63 - 1), hashes), max_size=5)
+members = st.builds(
+    MemberLayer,
+    st.just(1),
+    st.lists(hashes, max_size=2),
+    vectors,
+    st.none() | references,
+    numbers,
+    numbers,
+    st.text(max_size=200),
+)
+stewards = st.builds(
+    StewardLayer,
+    packs=st.lists(st.builds(AddedPack, hashes, hashes, hashes, numbers), max_size=3),
+    roots=st.lists(hashes, max_size=1),
+    owed=numbers,
+    debt=st.lists(st.builds(Owed, hashes, st.binary(max_size=5)), max_size=3),
+    heads=st.lists(hashes, max_size=3),
+)
+EMPTY = MemberLayer(1, [], {}, None, 0, 0)
+
+
+def make(
+    member: MemberLayer = EMPTY,
+    steward: StewardLayer | None = None,
+    embedded: bytes = b"",
+    sequence: int = 1,
+    previous: bytes = NO_HEAD,
+    *,
+    by: DeviceKeys | None = None,
+    feature: int = 1,
+    incarnation: bytes = INCARNATION,
+) -> tuple[HeadName, bytes]:
+    return seal_head(
+        incarnation=incarnation,
+        sequence=sequence,
+        previous=previous,
+        steward=steward or StewardLayer(),
+        member=member,
+        embedded=embedded,
+        device=by or device(),
+        keys=membership()[1],
+        feature=feature,
+    )
+
+
+@given(members, stewards, st.binary(max_size=500), st.integers(2, 2**63 - 1), hashes.filter(lambda one: one != NO_HEAD))
+def test_a_head_comes_back_and_counts_itself_as_seen(
+    member: MemberLayer, steward: StewardLayer, embedded: bytes, sequence: int, previous: bytes
+) -> None:
+    name, data = make(member, steward, embedded, sequence, previous)
+    head = open_head(data, name, membership()[0], membership()[1])
+    seen = {**member.vector, name.writer: (sequence, head.hash)}
+    assert head.member == replace(member, vector=seen)
+    assert (head.steward, head.embedded, head.size) == (steward, embedded, len(data))
+    assert (head.envelope.sequence, head.envelope.previous) == (sequence, previous)
+    assert name.writer == writer_id(device().public().id, INCARNATION)
+    assert HeadName.decode(name.encode()) == name
+    assert make(member, steward, embedded, sequence, previous) == (name, data)
+
+
+@cache
+def sample() -> tuple[HeadName, bytes]:
+    reference = seal(b"root", ChunkType.NODE, membership()[1]).reference
+    member = MemberLayer(1, [bytes(32)], {b"w" * 16: (3, bytes(32))}, reference, 5, 7, "a note")
+    return make(member, StewardLayer(packs=[AddedPack(bytes(32), bytes(32), bytes(32), 9)]), b"embedded")
+
+
+def test_no_bit_and_no_length_of_a_head_can_change_even_under_a_name_that_fits() -> None:
+    name, data = sample()
+    for changed in (*flips(data)[::3], *truncations(data)):
+        assert not name.fits(changed)
+        with pytest.raises(HeadDamaged, match="other bytes than its name"):
+            open_head(changed, name, *membership()[:2])
+        squatted = replace(name, check=hashed("object", changed))
+        assert squatted.fits(changed)
+        with pytest.raises(HeadDamaged):
+            open_head(changed, squatted, *membership()[:2])
+
+
+@given(st.binary(max_size=300) | st.lists(st.binary(max_size=60), min_size=5, max_size=5).map(pack))
+def test_fuzz_junk_is_no_head(junk: bytes) -> None:
+    name = replace(sample()[0], check=hashed("object", junk))
+    with pytest.raises(HeadDamaged):
+        open_head(junk, name, *membership()[:2])
+    embedded_column(junk, name.encode())  # a column or None, and no error
+
+
+@given(st.integers(0, 4), st.binary(max_size=200))
+def test_fuzz_no_part_of_a_head_can_be_replaced(part: int, junk: bytes) -> None:
+    name, data = sample()
+    parts = unpack(data)
+    parts[part] = junk
+    changed = pack(parts)
+    if changed != data:
+        with pytest.raises(HeadDamaged):
+            open_head(changed, replace(name, check=hashed("object", changed)), *membership()[:2])
+
+
+@pytest.mark.parametrize("change", ["writer", "sequence", "space_id"])
+def test_a_head_under_the_name_of_another_is_refused(change: str) -> None:
+    name, data = sample()
+    other = {"writer": bytes(16), "sequence": 2, "space_id": bytes(32)}[change]
+    with pytest.raises(HeadDamaged, match="names another"):
+        open_head(data, replace(name, **{change: other}), *membership()[:2])  # type: ignore[arg-type]
+
+
+def test_a_head_replayed_from_another_space_of_the_same_device_is_refused() -> None:
+    space, _, _ = membership()
+    for other, match in ((replace(space, space_id=bytes(32)), "another space"), (space, "does not open")):
+        with pytest.raises(HeadDamaged, match=match):
+            open_head(sample()[1], sample()[0], other, some_keys())
+
+
+def test_a_head_by_a_stranger_is_refused() -> None:
+    name, data = make(by=DeviceKeys(b"s" * 32))
+    with pytest.raises(HeadDamaged, match="not a member"):
+        open_envelope(data, name, membership()[0])
+
+
+def test_a_forged_signature_is_refused() -> None:
+    name, data = sample()
+    parts = unpack(data)
+    parts[4] = DeviceKeys(b"s" * 32).sign_quick(b"ropewalk head 1\0" + hashed("head", parts[0]))
+    forged = pack(parts)
+    with pytest.raises(HeadDamaged, match="signature"):
+        open_envelope(forged, replace(name, check=hashed("object", forged)), membership()[0])
+
+
+@pytest.mark.parametrize(
+    ("why", "head"),
+    [
+        ("feature level", lambda: make(feature=2)),
+        ("names another", lambda: make(sequence=1, previous=b"p" * 32)),
+        ("names another", lambda: make(sequence=2, previous=NO_HEAD)),
+        ("names another", lambda: make(sequence=2, previous=b"short")),
+        ("names another", lambda: make(sequence=2**63, previous=b"p" * 32)),
+        ("names another", lambda: make(incarnation=b"short")),
+        ("unknown version", lambda: make(steward=StewardLayer(version=2))),
+        ("longer embedded pack", lambda: make(embedded=bytes(LARGEST_EMBEDDED + 1))),
+        ("longer embedded pack or note", lambda: make(replace(EMPTY, note="ä" * 501))),
+        ("cannot be", lambda: make(replace(EMPTY, entries=-1))),
+        ("cannot be", lambda: make(replace(EMPTY, entries=2**63))),
+        ("cannot be", lambda: make(replace(EMPTY, time=2**64 - 1))),
+        ("cannot be", lambda: make(replace(EMPTY, time=-1))),
+        ("a root that is none", lambda: make(replace(EMPTY, root=Reference(bytes(32), bytes(32), 0, 0, 0)))),
+        ("a root that is none", lambda: make(replace(EMPTY, root=Reference(bytes(31), bytes(32), 9, 9, 9)))),
+        ("its own writer", lambda: make(replace(EMPTY, vector={sample()[0].writer: (1, bytes(32))}))),
+        ("not in order", lambda: make(replace(EMPTY, vector={b"short": (1, bytes(32))}))),
+        ("not in order", lambda: make(replace(EMPTY, vector={bytes(16): (0, bytes(32))}))),
+        ("not in order", lambda: make(replace(EMPTY, vector={bytes(16): (2**63, bytes(32))}))),
+        ("not in order", lambda: make(replace(EMPTY, vector={bytes(16): (1, b"short")}))),
+        ("other things", lambda: make(replace(EMPTY, vector={bytes(16): (b"1", bytes(32))}))),  # type: ignore[dict-item]
+        (
+            "vector of",
+            lambda: make(replace(EMPTY, vector={at.to_bytes(16, "big"): (1, bytes(32)) for at in range(1, 1026)})),
+        ),
+    ],
+)
+def test_what_a_member_signed_and_no_head_may_say(why: str, head: object) -> None:
+    """A member's device may be broken too: it gets an error of ours, and the rest of the space stays readable."""
+    assert callable(head)
+    name, data = head()
+    with pytest.raises(HeadDamaged, match=why):
+        open_head(data, name, *membership()[:2])
+
+
+@pytest.mark.parametrize(
+    "flat", [[b"w" * 16], [b"w" * 16, 1], [1, 1, 1], [b"w" * 16, 1, bytes(32), b"a" * 16, 1, bytes(32)]]
+)
+def test_a_vector_that_is_not_made_of_ascending_items_is_refused(flat: list[bytes | int]) -> None:
+    with pytest.raises(HeadDamaged, match="vector"):
+        head_module._vector(flat, "head")
+
+
+@given(st.binary(max_size=600))
+def test_fuzz_padding_comes_off_as_it_was_put_on_or_is_refused(record: bytes) -> None:
+    padded = head_module._padded(record)
+    assert len(padded) % 256 == 0
+    assert head_module._unpadded(padded) == record
+    try:
+        plain = head_module._unpadded(record)
+    except ValueError:
+        return
+    assert head_module._padded(plain) == record
+
+
+def test_a_head_that_is_too_large_is_not_sealed() -> None:
+    with pytest.raises(ValueError, match="expected at most"):
+        make(embedded=bytes(256 * 1024))
+
+
+def test_a_full_head_fits() -> None:
+    """As many packs and debts as `publish` names at most, beside the largest pack a head may embed."""
+    steward = StewardLayer(
+        packs=[AddedPack(b"p" * 32, b"m" * 32, b"d" * 32, 2**40)] * MOST_PACKS,
+        debt=[Owed(b"p" * 32, bytes(64))] * MOST_OWED,
+        heads=[b"h" * 32] * MOST_OWED,
+    )
+    vector = {at.to_bytes(16, "big"): (2**62, b"h" * 32) for at in range(1, 1024)}
+    member = replace(EMPTY, vector=vector, note="n" * 1000)
+    name, data = make(member, steward, bytes(LARGEST_EMBEDDED))
+    assert open_head(data, name, *membership()[:2]).steward == steward
+
+
+names = st.builds(
+    HeadName,
+    st.binary(min_size=32, max_size=32),
+    st.binary(min_size=16, max_size=16),
+    st.integers(1, 2**64 - 1),
+    st.binary(min_size=32, max_size=32),
+)
+
+
+@given(names, names)
+def test_names_come_back_and_newer_ones_list_first(one: HeadName, other: HeadName) -> None:
+    assert HeadName.decode(one.encode()) == one
+    assert one.encode().startswith(heads_prefix(one.space_id, one.writer))
+    other = replace(other, space_id=one.space_id, writer=one.writer)
+    if one.sequence != other.sequence:
+        assert (one.sequence > other.sequence) == (one.encode() < other.encode())
+
+
+@given(st.text(max_size=250) | names.map(lambda name: name.encode()[:-1]) | names.map(lambda name: name.encode() + "0"))
+def test_fuzz_other_names_are_no_heads(name: str) -> None:
+    assert HeadName.decode(name) is None
+
+
+def test_names_that_only_look_like_a_heads_are_none() -> None:
+    name = sample()[0].encode()
+    space, heads, writer, last = name.split("/")
+    for other in (
+        name.upper(),
+        f"{space}/packs/{writer}/{last}",
+        f"{name}\n",
+        f" {name}",
+        f"{space}/{heads}/{writer}/{'f' * 16}-{last[17:]}",  # sequence 0
+        f"{space}/{heads}/{writer}/{last.replace('-', '_')}",
+        f"{space}/{heads}/{writer[:-1]}/{last}",
+    ):
+        assert HeadName.decode(other) is None
+    with pytest.raises(Misuse):
+        replace(sample()[0], check=b"\xff" * 65).encode()
+
+
+@given(st.binary(max_size=50), st.binary(max_size=50))
+def test_an_embedded_pack_splits_as_it_was_joined(directory: bytes, column: bytes) -> None:
+    assert tuple(map(bytes, split_embedded(embed(directory, column)))) == (directory, column)
+    name, data = make(embedded=embed(directory, column))
+    assert bytes(embedded_column(data, name.encode()) or b"") == column
+    assert embedded_column(data + b"\0", name.encode()) is None
+    assert embedded_column(data, "no/head") is None
+
+
+@given(st.binary(max_size=20))
+def test_fuzz_an_embedded_pack_is_whole_or_refused(junk: bytes) -> None:
+    try:
+        directory, column = split_embedded(junk)
+    except HeadDamaged:
+        return
+    assert embed(bytes(directory), bytes(column)) == junk
