@@ -1,0 +1,62 @@
+"""Ledger: the local state, reached from the event loop without blocking it.
+
+Flow: coroutine -> Ledger.do -> one thread -> State
+Never: lets two threads into the state at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Concatenate, ParamSpec, TypeVar
+
+from ropewalk.spaces.state import State, explained
+
+__all__ = ["Ledger"]
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Ledger:
+    """A `State` and the one thread that may use it."""
+
+    def __init__(self, path: Path) -> None:
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="ropewalk-state")
+        self._path = path
+        self._state: State | None = None
+
+    async def open(self) -> None:
+        """Open or make the file.
+
+        Raises:
+            StateDamaged: It does not open.
+            StateTooNew: A later version of the software wrote it.
+            StateUnavailable: It cannot be used now.
+        """
+        loop = asyncio.get_running_loop()
+        self._state = await loop.run_in_executor(self._thread, State, self._path)
+
+    async def do(self, work: Callable[Concatenate[State, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run ``work(state, ...)`` in the thread of the state; it is not interrupted once it has begun.
+
+        Raises:
+            StateDamaged, StateUnavailable.
+        """
+        state = self._state
+        assert state is not None
+        loop = asyncio.get_running_loop()
+        try:
+            return await loop.run_in_executor(self._thread, lambda: work(state, *args, **kwargs))
+        except sqlite3.Error as error:
+            raise explained(error, f"local state {self._path.name}") from None
+
+    async def aclose(self) -> None:
+        """Close the file, after what is under way."""
+        if self._state is not None:
+            await self.do(State.close)
+            self._state = None
+        self._thread.shutdown(wait=False)

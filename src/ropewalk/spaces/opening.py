@@ -1,0 +1,243 @@
+"""Opening: from settings and device keys to an open space, and from nothing to a new one.
+
+Flow: Home, device keys -> stores opened, records checked, secrets unwrapped, local state -> Core
+Never: takes a missing store for an empty one, or goes on after local state was lost without saying so.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from concurrent.futures import Executor
+from functools import partial
+from pathlib import Path
+
+from msgspec.structs import replace
+
+from ropewalk.errors import Damaged, Misuse, RopewalkError, Unavailable
+from ropewalk.spaces.core import Core
+from ropewalk.spaces.home import Home, Settings, SpaceSetting
+from ropewalk.spaces.identity import DeviceKeys, PublicKeys
+from ropewalk.spaces.keys import SpaceKeys
+from ropewalk.spaces.ledger import Ledger
+from ropewalk.spaces.members import LARGEST_RECORD, Membership, Policy, create, is_record, records_prefix
+from ropewalk.spaces.pool.placement import StoreDomains, feasible
+from ropewalk.spaces.pool.pool import BelowFloor, Pool, PoolStore
+from ropewalk.spaces.state import State, StateDamaged
+from ropewalk.spaces.store import DiskStore, Store
+from ropewalk.spaces.watch import look
+
+__all__ = ["STATE_FILE", "OpenStore", "create_space", "open_core", "open_pool", "open_store", "plan_policy"]
+
+OpenStore = Callable[[str, bytes], Awaitable[Store]]  # the store at a place, which must have this identity
+
+STATE_FILE = "state.db"
+MOST_SHARES = 64
+
+
+async def open_store(path: str, identity: bytes) -> Store:
+    """The store in a folder."""
+    return await DiskStore.open(path, identity)
+
+
+async def open_pool(
+    home: Home, names: Sequence[str], clock: Callable[[], float], open_store: OpenStore = open_store
+) -> Pool:
+    """The stores of a space; those that are gone are in it too, and say why."""
+    members = []
+    for name, setting in [(name, home.store(name)) for name in names]:
+        domains = StoreDomains(name, setting.domains)
+        reopen = partial(open_store, setting.path, bytes.fromhex(setting.id))
+        try:
+            members.append(PoolStore(domains, await reopen()))
+        except RopewalkError as error:
+            members.append(PoolStore(domains, None, str(error), reopen))
+    return Pool(members, clock)
+
+
+def plan_policy(stores: Sequence[StoreDomains], survive: Mapping[str, int], floor: int | None = None) -> Policy:
+    """The policy that keeps a promise on these stores, with the least room.
+
+    Args:
+        stores: Each gets a share of every pack.
+        survive: Domain kind to how many may be lost.
+        floor: Shares that must be durable before a write is acknowledged; one more than needed to read, by default.
+
+    Raises:
+        PromiseImpossible: The stores cannot give it.
+        Misuse: A floor out of range.
+    """
+    n = min(len(stores), MOST_SHARES)
+    k = feasible(stores, n, survive)
+    chosen = min(k + 1, n) if floor is None else floor
+    if not k <= chosen <= n:
+        raise Misuse(f"write floor is {chosen}, expected {k} to {n}")
+    return Policy(k, n, chosen, dict(sorted(survive.items())))
+
+
+async def create_space(
+    home: Home,
+    name: str,
+    stores: Sequence[str],
+    policy: Policy,
+    privacy: int,
+    device: DeviceKeys,
+    paper: PublicKeys,
+    clock: Callable[[], float],
+    now: Callable[[], int],
+    open_store: OpenStore = open_store,
+) -> bytes:
+    """Make a space and remember it under a name; its id.
+
+    Raises:
+        Misuse: The name is taken, or the privacy level is not there yet.
+        BelowFloor: Too few stores took its records; nothing of it is kept in the settings.
+    """
+    if name in home.load().spaces:
+        raise Misuse(f"a space is called {name!r} already", hint="choose another name")
+    if privacy not in (1, 2):
+        raise Misuse(f"privacy level is {privacy}, this version gives 1 and 2")
+    pool = await open_pool(home, stores, clock, open_store)
+    try:
+        space_id, _, records = create(policy, privacy, device, paper, now())
+        for object_name, data in records:
+            copies = await pool.put_copies(object_name, data)
+            if len(copies.kept) < policy.floor:
+                reasons = "; ".join(f"{store}: {error}" for store, error in sorted(copies.failed.items()))
+                raise BelowFloor(
+                    f"{len(copies.kept)} of {len(stores)} stores took the space's records,"
+                    f" the floor is {policy.floor} ({reasons})",
+                    hint="bring stores back, or name others",
+                )
+    finally:
+        await pool.aclose()
+    ledger = Ledger(home.space_folder(space_id.hex()) / STATE_FILE)
+    await ledger.open()
+    await ledger.do(_begin, [(str(object_name), data) for object_name, data in records])
+    await ledger.aclose()
+    setting = SpaceSetting(space_id.hex(), list(stores))
+    home.update(lambda settings: _with_space(settings, name, setting))
+    return space_id
+
+
+def _with_space(settings: Settings, name: str, setting: SpaceSetting) -> Settings:
+    if name in settings.spaces:
+        raise Misuse(f"a space is called {name!r} already", hint="choose another name")
+    return replace(settings, spaces={**settings.spaces, name: setting})
+
+
+def _begin(state: State, records: list[tuple[str, bytes]]) -> None:
+    with state.transaction(durable=True):
+        state.add_records(records)
+        state.begin_incarnation(os.urandom(16))
+
+
+async def open_core(
+    home: Home,
+    setting: SpaceSetting,
+    device: DeviceKeys,
+    cpu: Executor,
+    clock: Callable[[], float],
+    now: Callable[[], int],
+    open_store: OpenStore = open_store,
+) -> tuple[Core, bool]:
+    """Open a space; whether its packs must be learnt from the stores: heads were learnt, and all packs not since.
+
+    Raises:
+        RecordDamaged, NotAMember, Refused, Unavailable.
+    """
+    space_id = bytes.fromhex(setting.id)
+    pool = await open_pool(home, setting.stores, clock, open_store)
+    warnings = [f"store {name} is not there: {why}" for name in pool.names if (why := pool.why_down(name))]
+    ledger: Ledger | None = None
+    try:
+        path = home.space_folder(setting.id) / STATE_FILE
+        ledger = Ledger(path)
+        try:
+            await ledger.open()
+            return await _core(space_id, device, pool, ledger, cpu, now, warnings)
+        except StateDamaged as error:
+            await ledger.aclose()
+            aside = _put_aside(path)
+            warnings.append(f"{error}; it was put aside as {aside} and is built anew from the stores")
+            ledger = Ledger(path)
+            await ledger.open()
+            return await _core(space_id, device, pool, ledger, cpu, now, warnings)
+    except BaseException:
+        if ledger is not None:
+            await ledger.aclose()
+        await pool.aclose()
+        raise
+
+
+async def _core(
+    space_id: bytes,
+    device: DeviceKeys,
+    pool: Pool,
+    ledger: Ledger,
+    cpu: Executor,
+    now: Callable[[], int],
+    warnings: list[str],
+) -> tuple[Core, bool]:
+    membership = await _membership(space_id, pool, ledger)
+    keys = SpaceKeys.derive(space_id, membership.epoch_id, membership.secrets(device))
+    await ledger.do(State.unlock, keys)
+    await ledger.do(State.pending)  # damage to what all else rests on must be known before it is used
+    await ledger.do(State.newest_heads)
+    incarnation = await ledger.do(State.incarnation)
+    if incarnation is None:
+        incarnation = os.urandom(16)
+        await ledger.do(_keep_incarnation, incarnation)
+    core = Core(membership, device, keys, pool, ledger, cpu, incarnation, now, warnings=warnings)
+    await look(core)
+    return core, await ledger.do(State.is_behind)
+
+
+def _keep_incarnation(state: State, incarnation: bytes) -> None:
+    with state.transaction(durable=True):
+        state.begin_incarnation(incarnation)
+
+
+def _put_aside(path: Path) -> str:
+    """Make way for a new local state; the damaged one is kept for whoever wants to look at it."""
+    aside = path.with_name(f"{STATE_FILE}.damaged-{os.urandom(4).hex()}")
+    path.rename(aside)
+    for suffix in ("-wal", "-shm"):
+        path.with_name(STATE_FILE + suffix).unlink(missing_ok=True)
+    return aside.name
+
+
+async def _membership(space_id: bytes, pool: Pool, ledger: Ledger) -> Membership:
+    records = await ledger.do(State.records)
+    if records:
+        try:
+            return Membership.read(space_id, [data for _, data in records])
+        except Damaged:
+            pass  # the copies in the stores are as good, and are checked in the same way
+    found = await _fetch_records(space_id, pool)
+    if not found and not any(pool.up(name) for name in pool.names):
+        raise Unavailable("no store of this space answers", hint="bring its stores back")
+    membership = Membership.read(space_id, list(found.values()))
+    await ledger.do(State.add_records, list(found.items()))
+    return membership
+
+
+async def _fetch_records(space_id: bytes, pool: Pool) -> dict[str, bytes]:
+    found: dict[str, bytes] = {}
+    for name in pool.names:
+        if not pool.up(name):
+            continue
+        try:
+            listing = [listed async for listed in pool.list(name, records_prefix(space_id))]
+        except RopewalkError:
+            continue
+        for listed in listing:
+            if listed.name in found or listed.size > LARGEST_RECORD:
+                continue
+            try:
+                data = await pool.get(name, listed.name)
+            except RopewalkError:
+                continue  # another store may have it
+            if is_record(listed.name, data):
+                found[listed.name] = data
+    return found

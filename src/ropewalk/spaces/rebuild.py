@@ -1,0 +1,209 @@
+"""Rebuild: learn from the stores alone which packs and heads there are and where their chunks lie.
+
+Flow: listings -> one trailer of each pack not known -> directory -> ledger; heads -> embedded packs -> ledger
+Never: forgets what is known, or takes a listing for proof: a directory must open, a chunk is checked when read.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from ropewalk.errors import Damaged, RopewalkError
+from ropewalk.spaces.core import Core
+from ropewalk.spaces.head import Head, HeadName, heads_prefix, open_head
+from ropewalk.spaces.pack.directory import Directory, directory_hash
+from ropewalk.spaces.pack.share import FOOTER_SIZE, ShareName, Trailer
+from ropewalk.spaces.state import KnownPack, SharePlace, State
+from ropewalk.spaces.watch import keep
+
+__all__ = ["Found", "list_shares", "read_trailer", "rebuild"]
+
+TAIL = 128 * 1024  # bytes read from the end of a share at first; holds the trailer of most
+AT_ONCE = 8  # packs looked at together
+
+
+@dataclass(slots=True)
+class Found:
+    """What a rebuild came to."""
+
+    packs: int = 0
+    heads: int = 0
+    shares: int = 0
+    problems: list[str] = field(default_factory=list)
+    stores: list[str] = field(default_factory=list)  # that were listed to the end
+
+
+async def rebuild(core: Core, progress: Callable[[int, int], None] | None = None) -> Found:
+    """List every store and learn what is not known yet.
+
+    Args:
+        core: The space.
+        progress: Called with packs done and packs in all.
+    """
+    found = Found()
+    sizes: dict[ShareName, list[tuple[str, int]]] = {}
+    for store in core.pool.names:
+        try:
+            listed = await list_shares(core, store)
+        except RopewalkError as error:
+            found.problems.append(f"store {store}: {error}")
+            continue
+        found.stores.append(store)
+        for name, size in listed.items():
+            sizes.setdefault(name, []).append((store, size))
+    by_pack: dict[bytes, list[ShareName]] = {}
+    for name in sizes:
+        by_pack.setdefault(name.pack, []).append(name)
+    done = 0
+    limit = asyncio.Semaphore(AT_ONCE)
+
+    async def one(pack: bytes, names: list[ShareName]) -> None:
+        nonlocal done
+        async with limit:
+            await _learn_pack(core, pack, names, sizes, found, named=pack in named)
+        done += 1
+        if progress is not None:
+            progress(done, len(by_pack))
+
+    named = await _learn_heads(core, found)
+    packs = list(by_pack.items())
+    for at in range(0, len(packs), 1000):
+        async with asyncio.TaskGroup() as group:
+            for pack, names in packs[at : at + 1000]:
+                group.create_task(one(pack, names))
+    if len(found.stores) >= core.fresh_read:  # so each pack that counts was listed by one of them
+        await core.ledger.do(State.set_behind, False)
+    return found
+
+
+async def list_shares(core: Core, store: str) -> dict[ShareName, int]:
+    """The shares that a store lists, with their sizes."""
+    listed = {}
+    async for entry in core.pool.list(store, f"{core.space_id.hex()}/packs/"):
+        if (name := ShareName.decode(entry.name)) is not None:
+            listed[name] = entry.size
+    return listed
+
+
+async def read_trailer(core: Core, store: str, name: ShareName, size: int) -> Trailer:
+    """The trailer of a listed share, checked against its name.
+
+    Raises:
+        ShareDamaged: It is not what the name says.
+        NoSuchObject, StoreGone, StoreDamaged.
+    """
+    start = max(size - TAIL, 0)
+    tail = await core.pool.get(store, name.encode(), start)
+    length = Trailer.size_from_footer(tail[-FOOTER_SIZE:], name, size)
+    if length > len(tail):
+        tail = await core.pool.get(store, name.encode(), size - length)
+    return Trailer.decode(tail[-length:], name)
+
+
+async def _learn_pack(
+    core: Core,
+    pack: bytes,
+    names: list[ShareName],
+    sizes: dict[ShareName, list[tuple[str, int]]],
+    found: Found,
+    *,
+    named: bool,
+) -> None:
+    known = await core.ledger.do(State.pack_named, pack)
+    places = [SharePlace(name.number, store, name.check.hex()) for name in names for store, _ in sizes[name]]
+    if known is not None:
+        there = {(share.number, share.store, share.object) for share in known.shares}
+        new = [
+            place
+            for place in places
+            if place.number < known.n and (place.number, place.store, place.object) not in there
+        ]
+        if new:
+            found.shares += len(new)
+            await core.ledger.do(_add_shares, known, new)
+        return
+    away = len(core.pool.names) - len(found.stores)
+    for name in names:
+        for store, size in sizes[name]:
+            try:
+                trailer = await read_trailer(core, store, name, size)
+                directory = Directory.open(trailer.directory, pack, trailer.manifest.lengths, core.keys)
+            except Damaged as error:
+                found.problems.append(f"store {store}: {error}")
+                continue
+            except RopewalkError:
+                continue
+            places = [place for place in places if place.number < trailer.manifest.n]
+            if len({place.number for place in places}) + away < trailer.manifest.k:
+                found.problems.append(
+                    f"pack {pack.hex()[:8]} has too few shares in all stores together: left by a change that was"
+                    " stopped, or lost"
+                )
+                return
+            await core.ledger.do(_add_pack, pack, trailer, directory, places, named)
+            found.packs += 1
+            return
+
+
+def _add_shares(state: State, pack: KnownPack, places: list[SharePlace]) -> None:
+    with state.transaction():
+        state.add_shares(pack.id, places)
+
+
+def _add_pack(
+    state: State, name: bytes, trailer: Trailer, directory: Directory, places: list[SharePlace], named: bool
+) -> None:
+    manifest = trailer.manifest
+    stored = sum(manifest.column_length(number) for number in range(manifest.n))
+    with state.transaction():
+        pack = state.add_pack(
+            name, manifest.k, manifest.n, manifest.lengths, manifest.digest,
+            directory_hash(trailer.directory), stored, reusable=False, announced=named,
+        )  # fmt: skip
+        state.add_chunks(pack, directory.places)
+        state.add_shares(pack, places)
+
+
+async def _learn_heads(core: Core, found: Found) -> set[bytes]:
+    """Learn the heads that the stores list; the packs that these name, and so are no leftovers of a stopped change."""
+    known = await core.ledger.do(State.head_names)
+    wanted: dict[HeadName, list[str]] = {}
+    for store in found.stores:
+        try:
+            async for listed in core.pool.list(store, heads_prefix(core.space_id)):
+                if (name := HeadName.decode(listed.name)) is not None:
+                    wanted.setdefault(name, []).append(store)
+        except RopewalkError as error:
+            found.problems.append(f"store {store}: {error}")
+    named: set[bytes] = set()
+    waiting = sorted(wanted, key=lambda name: (name.writer, name.sequence))
+    while waiting:
+        doubts: dict[HeadName, str] = {}
+        for name in waiting:
+            if (head := await _read_head(core, name, wanted[name], found)) is None:
+                continue
+            named.update(pack.name for pack in head.steward.packs)
+            if name.encode() in known:
+                continue
+            new, doubt = await core.ledger.do(keep, head, core)
+            found.heads += new
+            if doubt:
+                doubts[name] = doubt
+        if len(doubts) == len(waiting):
+            found.problems += doubts.values()
+            break
+        waiting = list(doubts)
+    return named
+
+
+async def _read_head(core: Core, name: HeadName, stores: list[str], found: Found) -> Head | None:
+    for store in stores:
+        try:
+            return open_head(await core.pool.get(store, name.encode()), name, core.membership, core.keys)
+        except Damaged as error:
+            found.problems.append(f"store {store}: {error}")
+        except RopewalkError:
+            continue
+    return None

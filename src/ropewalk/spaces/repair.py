@@ -1,0 +1,242 @@
+"""Repair: every pack back to all its shares, every head and record in every store.
+
+Flow: survey -> damaged objects confirmed and removed -> packs mended -> heads and records copied -> RepairReport
+Never: removes an object that reads well the second time, or the last good copy of anything; it may be stopped at any
+       point and run again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+
+from ropewalk.errors import Damaged, Missing, RopewalkError, Unavailable
+from ropewalk.spaces.core import Core
+from ropewalk.spaces.head import HeadName, open_head
+from ropewalk.spaces.members import is_record
+from ropewalk.spaces.mend import PackLost, live_shares, mend_pack, read_share
+from ropewalk.spaces.pack.share import ShareName
+from ropewalk.spaces.publish import settle_journal
+from ropewalk.spaces.state import KnownPack, SharePlace, State
+from ropewalk.spaces.store import ObjectName
+from ropewalk.spaces.survey import Progress, Survey, silent, survey
+
+__all__ = ["RepairReport", "repair"]
+
+AT_ONCE = 2  # packs mended together; each takes the memory of one pack
+MOST_NAMED = 200
+
+
+@dataclass(slots=True)
+class RepairReport:
+    """What a repair did."""
+
+    packs: int = 0  # mended
+    shares: int = 0  # made anew
+    size: int = 0  # bytes made anew
+    removed: int = 0  # damaged objects
+    records: int = 0  # copied
+    heads: int = 0  # copied
+    owed: int = 0  # shares and heads that no store takes now
+    lost: int = 0  # packs that cannot be rebuilt now
+    away: dict[str, str] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
+
+    def name(self, what: str) -> None:
+        """Say something, unless too much was said already."""
+        if len(self.problems) < MOST_NAMED:
+            self.problems.append(what)
+
+    @property
+    def lines(self) -> list[str]:
+        """In words."""
+        lines = [f"store {name} is away: {why}" for name, why in self.away.items()]
+        lines += self.problems
+        lines.append(
+            f"{self.packs} packs mended, {self.shares} shares made anew ({self.size:,} bytes),"
+            f" {self.removed} damaged objects removed, {self.heads} heads and {self.records} records copied;"
+            f" {self.owed} owed, {self.lost} lost"
+        )
+        return lines
+
+    def as_dict(self) -> dict[str, object]:
+        """As values that fit JSON; sizes are bytes."""
+        return {
+            "packs": self.packs,
+            "shares": self.shares,
+            "bytes": self.size,
+            "removed": self.removed,
+            "heads": self.heads,
+            "records": self.records,
+            "owed": self.owed,
+            "lost": self.lost,
+            "away": self.away,
+            "problems": self.problems,
+        }
+
+
+async def repair(core: Core, progress: Progress = silent) -> RepairReport:
+    """Mend all that can be mended now.  The caller has the turn.
+
+    Args:
+        core: The space.
+        progress: Called with packs done and packs to mend.
+    """
+    found = await survey(core)
+    report = RepairReport(away=dict(found.away))
+    await core.pool.weigh()
+    await _copy_records(core, found, report)
+    packs = await core.ledger.do(_to_mend)
+    away = set(found.away)
+    packs += [pack for pack in await core.ledger.do(_held_by, away) if pack.id not in {one.id for one in packs}]
+    done = 0
+    limit = asyncio.Semaphore(AT_ONCE)
+
+    async def one(pack: KnownPack) -> None:
+        nonlocal done
+        async with limit:
+            await _mend(core, pack, report)
+        done += 1
+        progress(done, len(packs))
+
+    for at in range(0, len(packs), 1000):
+        async with asyncio.TaskGroup() as group:
+            for pack in packs[at : at + 1000]:
+                group.create_task(one(pack))
+    before = await core.ledger.do(State.owed_heads)
+    report.problems += await settle_journal(core)
+    after = await core.ledger.do(State.owed_heads)
+    report.heads = len(before) - len(after)
+    report.owed += len(after)
+    return report
+
+
+def _to_mend(state: State) -> list[KnownPack]:
+    """Packs that lack shares, or have damaged ones."""
+    return [
+        pack
+        for pack in state.packs()
+        if pack.promised
+        and (any(share.damaged for share in pack.shares) or len({s.number for s in pack.shares}) < pack.n)
+    ]
+
+
+def _held_by(state: State, away: set[str]) -> list[KnownPack]:
+    """Packs with a share on a store that does not answer: its loss is made good where another store has room."""
+    if not away:
+        return []
+    return [pack for pack in state.packs() if pack.promised and any(share.store in away for share in pack.shares)]
+
+
+async def _mend(core: Core, pack: KnownPack, report: RepairReport) -> None:
+    tried: set[SharePlace] = set()
+    made = 0
+    while True:
+        damaged = {share for share in pack.shares if share.damaged and core.pool.up(share.store)}
+        for share in damaged:
+            await _make_room(core, pack, share, report)
+        mended = await _make_anew(core, pack, report)
+        if mended is None:
+            return
+        report.packs += bool(mended and not made)
+        made += mended
+        tried |= damaged
+        fresh = await core.ledger.do(State.pack_named, pack.name)
+        assert fresh is not None
+        pack = fresh
+        if {share for share in pack.shares if share.damaged and core.pool.up(share.store)} <= tried:
+            break  # else some were found on the way, and no store takes their successors while they are there
+    held = {share.number for share in pack.shares if not share.damaged}  # on stores that are away, perhaps
+    report.owed += pack.n - len(held)
+
+
+async def _make_anew(core: Core, pack: KnownPack, report: RepairReport) -> int | None:
+    """Make what lacks; how many shares, or None where that could not be done."""
+    fresh = await core.ledger.do(State.pack_named, pack.name)
+    assert fresh is not None
+    try:
+        mended = await mend_pack(core, fresh)
+    except RopewalkError as error:
+        report.lost += isinstance(error, PackLost)
+        report.name(str(error))
+        return None
+    report.shares += len(mended.placed)
+    report.size += mended.bytes
+    for what in mended.damaged:
+        report.name(what)
+    return len(mended.placed)
+
+
+async def _make_room(core: Core, pack: KnownPack, share: SharePlace, report: RepairReport) -> None:
+    try:
+        await _remove_damaged(core, pack, share, report)
+    except RopewalkError as error:  # its successor may find another store
+        report.name(f"store {share.store}: {error}")
+
+
+async def _remove_damaged(core: Core, pack: KnownPack, share: SharePlace, report: RepairReport) -> None:
+    """Read it again; if it is still wrong, and the pack can do without it, make room for its successor."""
+    try:
+        await read_share(core, pack, share)
+    except Missing:
+        await core.ledger.do(State.forget_share, pack.id, share)
+        return
+    except Unavailable:
+        return
+    except Damaged:
+        if len(live_shares(core, pack)) < pack.k:
+            return
+        name = ShareName(core.space_id, pack.name, share.number, bytes.fromhex(share.object))
+        await core.pool.delete(share.store, name.encode())
+        await core.ledger.do(State.forget_share, pack.id, share)
+        report.removed += 1
+        return
+    await core.ledger.do(State.add_shares, pack.id, [SharePlace(share.number, share.store, share.object)])
+    core.reader.damage_seen.pop((pack.name, share.number, share.store), None)
+
+
+async def _copy_records(core: Core, found: Survey, report: RepairReport) -> None:
+    for name, data in await core.ledger.do(State.records):
+        for store, there in found.records.items():
+            try:
+                if name in there and is_record(name, await _read(core, store, name)):
+                    continue
+                if name in there:
+                    await core.pool.delete(store, ObjectName(name))
+                    report.removed += 1
+                await core.pool.put(store, ObjectName(name), (data,))
+                report.records += 1
+            except RopewalkError as error:
+                report.owed += 1
+                report.name(f"store {store}: {error}")
+    await _replace_damaged_heads(core, found, report)
+
+
+async def _replace_damaged_heads(core: Core, found: Survey, report: RepairReport) -> None:
+    """Heads that are owed to a store which lists them hold wrong bytes there: remove them, so that they can be put."""
+    for head, store in await core.ledger.do(State.owed_heads):
+        if head not in found.heads.get(store, set()):
+            continue
+        name = HeadName.decode(head)
+        assert name is not None
+        try:
+            if not _is_head(core, await _read(core, store, head), name):
+                await core.pool.delete(store, ObjectName(head))
+                report.removed += 1
+        except RopewalkError as error:
+            report.name(f"store {store}: {error}")
+
+
+def _is_head(core: Core, data: bytes, name: HeadName) -> bool:
+    try:
+        open_head(data, name, core.membership, core.keys)
+    except Damaged:
+        return False
+    return True
+
+
+async def _read(core: Core, store: str, name: str) -> bytes:
+    try:
+        return await core.pool.get(store, ObjectName(name))
+    except (Missing, Damaged):
+        return b""

@@ -1,0 +1,25 @@
+"""State: what a device remembers of one space, in one SQLite file.
+
+In the order to read them: ``known`` (values), ``faults``, ``journal`` (heads), ``index`` (packs and chunks), ``file``.
+"""
+
+from __future__ import annotations
+
+from ropewalk.spaces.state.faults import StateDamaged, StateTooNew, StateUnavailable, explained
+from ropewalk.spaces.state.file import State
+from ropewalk.spaces.state.known import ACKED, PENDING, WITHDRAWN, KnownHead, KnownPack, Located, SharePlace
+
+__all__ = [
+    "ACKED",
+    "PENDING",
+    "WITHDRAWN",
+    "KnownHead",
+    "KnownPack",
+    "Located",
+    "SharePlace",
+    "State",
+    "StateDamaged",
+    "StateTooNew",
+    "StateUnavailable",
+    "explained",
+]

@@ -1,0 +1,222 @@
+"""Index: where packs, their shares and the chunks in them lie, as far as a device knows.
+
+Flow: writer, rebuild, survey -> add_pack, add_shares, add_chunks; reader -> locate, packs_by_id
+Never: is believed: a chunk is known by its id, and what is not where the index says is looked for.
+"""
+
+from __future__ import annotations
+
+# ruff: noqa: S608 - all that is put into a query here is a list of columns or of question marks
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TypeVar
+
+import msgspec
+
+from ropewalk.spaces.pack.directory import Place
+from ropewalk.spaces.state.known import KnownPack, Located, SharePlace
+
+__all__ = ["INDEX_SCHEMA", "Index"]
+
+_T = TypeVar("_T")
+_BATCH = 500  # variables in one query; SQLite takes 32,766, and the gain ends long before
+INDEX_SCHEMA = """
+CREATE TABLE IF NOT EXISTS packs (
+    id INTEGER PRIMARY KEY, name BLOB NOT NULL UNIQUE, k INTEGER NOT NULL, n INTEGER NOT NULL,
+    lengths BLOB NOT NULL, manifest BLOB NOT NULL, directory BLOB NOT NULL, stored INTEGER NOT NULL, head TEXT,
+    reusable INTEGER NOT NULL, announced INTEGER NOT NULL, lacking INTEGER NOT NULL);
+CREATE INDEX IF NOT EXISTS packs_lacking ON packs (id) WHERE lacking > 0;
+CREATE INDEX IF NOT EXISTS packs_unannounced ON packs (id) WHERE announced = 0;
+CREATE TABLE IF NOT EXISTS shares (
+    pack INTEGER NOT NULL, number INTEGER NOT NULL, store TEXT NOT NULL, object TEXT NOT NULL,
+    damaged INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (pack, number, store, object)) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS shares_by_store ON shares (store);
+CREATE TABLE IF NOT EXISTS chunks (
+    id BLOB PRIMARY KEY, pack INTEGER NOT NULL, column INTEGER NOT NULL, offset INTEGER NOT NULL,
+    length INTEGER NOT NULL) WITHOUT ROWID;
+"""
+
+
+class Index:
+    """The part of the state that knows places."""
+
+    _db: sqlite3.Connection
+
+    def add_pack(
+        self,
+        name: bytes,
+        k: int,
+        n: int,
+        lengths: Sequence[int],
+        manifest: bytes,
+        directory: bytes,
+        stored: int,
+        *,
+        head: str | None = None,
+        reusable: bool,
+        announced: bool,
+    ) -> int:
+        """Remember a pack; its number.  One that is known already keeps its number, and may become reusable."""
+        row = self._db.execute("SELECT id FROM packs WHERE name = ?", (name,)).fetchone()
+        if row:
+            self._db.execute(
+                "UPDATE packs SET reusable = reusable OR ?, announced = announced OR ? WHERE id = ?",
+                (reusable, announced, row[0]),
+            )
+            return int(row[0])
+        cursor = self._db.execute(
+            "INSERT INTO packs (name, k, n, lengths, manifest, directory, stored, head, reusable, announced, lacking)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                *(name, k, n, msgspec.msgpack.encode(list(lengths)), manifest, directory, stored),
+                *(head, reusable, announced, 0 if head else n),
+            ),
+        )
+        assert cursor.lastrowid is not None
+        return cursor.lastrowid
+
+    def add_chunks(self, pack: int, places: Iterable[Place]) -> None:
+        """Remember where chunks lie; a chunk that is known keeps its place."""
+        self._db.executemany(
+            "INSERT OR IGNORE INTO chunks VALUES (?, ?, ?, ?, ?)",
+            [(place.id, pack, place.column, place.offset, place.length) for place in places],
+        )
+
+    def add_shares(self, pack: int, shares: Iterable[SharePlace]) -> None:
+        """Remember where shares lie."""
+        self._db.executemany(
+            "INSERT OR REPLACE INTO shares VALUES (?, ?, ?, ?, ?)",
+            [(pack, share.number, share.store, share.object, share.damaged) for share in shares],
+        )
+        self._recount(pack)
+
+    def _recount(self, pack: int) -> None:
+        # Kept beside what it is derived from: counting the shares of all packs anew would make every commit slower.
+        self._db.execute(
+            "UPDATE packs SET lacking = n -"
+            " (SELECT count(DISTINCT number) FROM shares WHERE pack = packs.id AND NOT damaged AND number < n)"
+            " WHERE id = ? AND head IS NULL",
+            (pack,),
+        )
+
+    def forget_share(self, pack: int, share: SharePlace) -> None:
+        """A share is not there any more."""
+        self._db.execute(
+            "DELETE FROM shares WHERE pack = ? AND number = ? AND store = ? AND object = ?",
+            (pack, share.number, share.store, share.object),
+        )
+        self._recount(pack)
+
+    def mark_damaged(self, pack: int, number: int, store: str) -> None:
+        """The bytes of a share were found to be wrong."""
+        self._db.execute(
+            "UPDATE shares SET damaged = 1 WHERE pack = ? AND number = ? AND store = ?", (pack, number, store)
+        )
+        self._recount(pack)
+
+    def set_reusable(self, pack: int, reusable: bool) -> None:
+        """Whether new versions may point at chunks of this pack."""
+        self._db.execute("UPDATE packs SET reusable = ? WHERE id = ?", (reusable, pack))
+
+    def announce(self, packs: Iterable[int]) -> None:
+        """A head that names these packs was acknowledged."""
+        self._db.executemany("UPDATE packs SET announced = 1 WHERE id = ?", [(pack,) for pack in packs])
+
+    def unannounced(self) -> list[KnownPack]:
+        """Durable packs that no acknowledged head has named yet."""
+        return self._packs("WHERE announced = 0 AND head IS NULL")
+
+    def packs(self) -> Iterator[KnownPack]:
+        """Every pack, in batches, so that a large space does not fill memory."""
+        last = 0
+        while batch := self._packs("WHERE id > ? ORDER BY id LIMIT 1000", (last,)):
+            yield from batch
+            last = batch[-1].id
+
+    def pack_count(self) -> int:
+        """How many packs are known."""
+        return int(self._db.execute("SELECT count(*) FROM packs").fetchone()[0])
+
+    def packs_by_id(self, ids: Sequence[int]) -> dict[int, KnownPack]:
+        """Some packs."""
+        found: dict[int, KnownPack] = {}
+        for batch in _batches(ids):
+            for pack in self._packs(f"WHERE id IN ({','.join('?' * len(batch))})", tuple(batch)):
+                found[pack.id] = pack
+        return found
+
+    def owed_shares(self, *, all_packs: bool = False) -> list[tuple[bytes, list[int]]]:
+        """Packs with fewer good shares than they should have, and the numbers that lack.
+
+        Args:
+            all_packs: Those too that no head names yet.
+        """
+        rows = self._db.execute("SELECT id FROM packs WHERE lacking > 0 AND (announced OR ?)", (all_packs,)).fetchall()
+        owed = []
+        for pack in self.packs_by_id([row[0] for row in rows]).values():
+            good = {share.number for share in pack.shares if not share.damaged}
+            owed.append((pack.name, [number for number in range(pack.n) if number not in good]))
+        return owed
+
+    def pack_named(self, name: bytes) -> KnownPack | None:
+        """A pack by its name."""
+        found = self._packs("WHERE name = ?", (name,))
+        return found[0] if found else None
+
+    def _packs(self, where: str, values: tuple[object, ...] = ()) -> list[KnownPack]:
+        rows = self._db.execute(
+            f"SELECT id, name, k, n, lengths, manifest, directory, stored, head, announced FROM packs {where}", values
+        ).fetchall()
+        shares: dict[int, list[SharePlace]] = {row[0]: [] for row in rows}
+        for batch in _batches(list(shares)):
+            for pack, number, store, name, damaged in self._db.execute(
+                f"SELECT pack, number, store, object, damaged FROM shares WHERE pack IN ({','.join('?' * len(batch))})"
+                " ORDER BY pack, number",
+                tuple(batch),
+            ):
+                shares[pack].append(SharePlace(number, store, name, bool(damaged)))
+        return [
+            KnownPack(
+                id=row[0],
+                name=row[1],
+                k=row[2],
+                n=row[3],
+                lengths=msgspec.msgpack.decode(row[4], type=list[int]),
+                manifest=row[5],
+                directory=row[6],
+                stored=row[7],
+                head=row[8],
+                shares=shares[row[0]],
+                announced=bool(row[9]),
+            )
+            for row in rows
+        ]
+
+    def locate(self, ids: Sequence[bytes]) -> dict[bytes, Located]:
+        """Where chunks lie, for those that are known."""
+        found = {}
+        for batch in _batches(ids):
+            for row in self._db.execute(
+                f"SELECT id, pack, column, offset, length FROM chunks WHERE id IN ({','.join('?' * len(batch))})", batch
+            ):
+                found[row[0]] = Located(*row)
+        return found
+
+    def reusable(self, ids: Sequence[bytes]) -> set[bytes]:
+        """Which of these chunks a new version may point at without storing them again."""
+        found: set[bytes] = set()
+        for batch in _batches(ids):
+            found.update(
+                row[0]
+                for row in self._db.execute(
+                    "SELECT chunks.id FROM chunks JOIN packs ON packs.id = chunks.pack"
+                    f" WHERE packs.reusable AND packs.lacking = 0 AND chunks.id IN ({','.join('?' * len(batch))})",
+                    batch,
+                )
+            )
+        return found
+
+
+def _batches(items: Sequence[_T]) -> Iterator[Sequence[_T]]:
+    for at in range(0, len(items), _BATCH):
+        yield items[at : at + _BATCH]

@@ -1,0 +1,100 @@
+"""Survey: what every store lists, beside what the ledger says, and the ledger set right.
+
+Flow: listings -> Survey -> ledger (found, forgotten, owed) -> status, check, repair
+Never: reads an object; what is listed is there until it is read and found wrong.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from ropewalk.errors import RopewalkError
+from ropewalk.spaces.core import Core
+from ropewalk.spaces.head import HeadName, heads_prefix
+from ropewalk.spaces.members import records_prefix
+from ropewalk.spaces.pack.share import FOOTER_SIZE, ShareName
+from ropewalk.spaces.rebuild import list_shares
+from ropewalk.spaces.state import KnownPack, SharePlace, State
+
+__all__ = ["Progress", "Survey", "silent", "survey"]
+
+Progress = Callable[[int, int], None]  # told how many are done, and how many there are
+
+
+def silent(_done: int, _total: int) -> None:
+    """A progress that tells nobody."""
+
+
+@dataclass(slots=True)
+class Survey:
+    """What the stores list."""
+
+    shares: dict[str, dict[ShareName, int]] = field(default_factory=dict)  # by store: share -> size
+    heads: dict[str, set[str]] = field(default_factory=dict)  # by store: names of objects
+    records: dict[str, set[str]] = field(default_factory=dict)
+    away: dict[str, str] = field(default_factory=dict)  # stores that did not answer, and why
+    missing: int = 0  # shares that the ledger knew and no longer are
+    short: list[tuple[KnownPack, SharePlace]] = field(default_factory=list)  # shares too small to be whole
+    unknown: int = 0  # shares of packs that the ledger does not know
+
+    def stores_of(self, head: str) -> frozenset[str]:
+        """Where a head is listed."""
+        return frozenset(store for store, names in self.heads.items() if head in names)
+
+
+async def survey(core: Core) -> Survey:
+    """List every store that answers, and set the ledger right by it."""
+    found = Survey()
+    for store in core.pool.names:
+        try:
+            shares = await list_shares(core, store)
+            heads = {listed.name async for listed in core.pool.list(store, heads_prefix(core.space_id))}
+            records = {listed.name async for listed in core.pool.list(store, records_prefix(core.space_id))}
+        except RopewalkError as error:
+            found.away[store] = str(error)
+            continue
+        found.shares[store] = shares
+        found.heads[store] = {name for name in heads if HeadName.decode(name) is not None}
+        found.records[store] = set(records)
+    await core.ledger.do(_set_right, found, set(core.pool.names))
+    return found
+
+
+def _set_right(state: State, found: Survey, names: set[str]) -> None:
+    listed: dict[bytes, dict[tuple[int, str, str], int]] = {}
+    for store, shares in found.shares.items():
+        for name, size in shares.items():
+            listed.setdefault(name.pack, {})[name.number, store, name.check.hex()] = size
+    with state.transaction():
+        for pack in list(state.packs()):
+            if pack.head is None:
+                _set_pack_right(state, pack, listed.pop(pack.name, {}), found, names)
+        for head in state.heads():
+            for store, there in found.heads.items():
+                if head.name not in there:
+                    state.owe_head(head.name, [store])
+    found.unknown += sum(len(shares) for shares in listed.values())
+
+
+def _set_pack_right(
+    state: State, pack: KnownPack, listed: Mapping[tuple[int, str, str], int], found: Survey, names: set[str]
+) -> None:
+    found.unknown += len(listed)
+    listed = {place: size for place, size in listed.items() if place[0] < pack.n}
+    found.unknown -= len(listed)
+    known = {(share.number, share.store, share.object): share for share in pack.shares}
+    for place, share in known.items():
+        gone = share.store in found.shares and place not in listed
+        if gone or share.store not in names:
+            state.forget_share(pack.id, share)
+            found.missing += 1
+    new = [SharePlace(*place) for place in listed if place not in known]
+    if new:
+        state.add_shares(pack.id, new)
+    for place, size in listed.items():
+        number = place[0]
+        column = pack.lengths[number] if number < pack.k else max(pack.lengths)
+        if size < column + FOOTER_SIZE:
+            found.short.append((pack, SharePlace(*place)))
+            state.mark_damaged(pack.id, number, place[1])

@@ -1,0 +1,176 @@
+"""Opening: from settings to an open space, with all that may be missing or wrong on the way."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from ropewalk.errors import Misuse, Unavailable
+from ropewalk.spaces.home import UnknownName
+from ropewalk.spaces.identity import DeviceKeys
+from ropewalk.spaces.members import NotAMember, Policy, RecordDamaged
+from ropewalk.spaces.opening import create_space, open_core, open_pool, plan_policy
+from ropewalk.spaces.pool.placement import PromiseImpossible, StoreDomains
+from ropewalk.spaces.pool.pool import BelowFloor
+from ropewalk.spaces.state import State, StateTooNew
+from ropewalk.testing.faults import Fault, Rule
+from tests.spaces.making import World, a_space, device, paper
+
+STORES = [StoreDomains(f"d{at}") for at in range(5)]
+
+
+async def _create(world: World, name: str = "films", privacy: int = 1) -> bytes:
+    policy = plan_policy(STORES, {"store": 2})
+    return await create_space(
+        *(world.home, name, list(world.stores), policy, privacy, device(), paper().public()),
+        clock=world.clock,
+        now=world.now,
+        open_store=world.open_store,
+    )
+
+
+def test_the_policy_takes_the_least_room_that_keeps_the_promise() -> None:
+    assert plan_policy(STORES, {"store": 2}) == Policy(3, 5, 4, {"store": 2})
+    assert plan_policy(STORES, {}) == Policy(5, 5, 5, {})
+    assert plan_policy(STORES, {"store": 2}, floor=3).floor == 3
+    assert plan_policy([StoreDomains(f"{at}") for at in range(70)], {"store": 4}).n == 64
+    for floor in (2, 6):
+        with pytest.raises(Misuse):
+            plan_policy(STORES, {"store": 2}, floor)
+    with pytest.raises(PromiseImpossible):
+        plan_policy(STORES, {"disk": 1})
+
+
+async def test_a_space_is_made_once_and_with_a_privacy_that_there_is(tmp_path: Path) -> None:
+    world = await a_space(tmp_path)
+    with pytest.raises(Misuse, match="already"):
+        await _create(world, "photos")
+    with pytest.raises(Misuse, match="privacy level is 3"):
+        await _create(world, privacy=3)
+    assert len(await world.stores["d0"].names("/records/")) == 2
+
+
+async def test_a_space_whose_records_too_few_stores_take_is_not_made(tmp_path: Path) -> None:
+    world = await a_space(tmp_path)
+    for name in ("d0", "d1"):
+        world.stores[name].rules.append(Rule(Fault.FULL))
+    with pytest.raises(BelowFloor, match="3 of 5 stores took the space's records"):
+        await _create(world)
+    with pytest.raises(UnknownName):
+        world.home.space("films")
+
+
+async def test_a_store_that_is_away_is_named_and_the_space_opens(tmp_path: Path) -> None:
+    world = await a_space(tmp_path)
+    world.stores["d1"].gone = True
+    async with world.open() as space:
+        assert space.warnings == ["store d1 is not there: store is gone: a test said so"]
+        assert [info async for info in space.list()] == []
+
+
+async def test_a_store_that_no_setting_names_is_said_before_any_is_opened(tmp_path: Path) -> None:
+    world = await a_space(tmp_path)
+    with pytest.raises(UnknownName):
+        await open_pool(world.home, ["d0", "other"], world.clock, world.open_store)
+
+
+async def test_keys_of_a_stranger_open_nothing(tmp_path: Path) -> None:
+    world = await a_space(tmp_path)
+    setting, keys = world.home.space("photos"), DeviceKeys(b"s" * 32)
+    with ThreadPoolExecutor(1) as cpu, pytest.raises(NotAMember):
+        await open_core(world.home, setting, keys, cpu, world.clock, world.now, world.open_store)
+
+
+async def test_records_come_from_any_store_that_has_good_ones(tmp_path: Path) -> None:
+    world = await a_space(tmp_path)
+    async with world.open() as space:
+        await space.write("a", b"1")
+    (world.folder / "state.db").unlink()
+    for number, name in enumerate(await world.names("/records/")):
+        await world.stores["d0"].damage(name)
+        await world.stores["d1"].cut(name, 100)
+        await world.stores["d2"].lose(name)
+        await world.stores[f"d{3 + number}"].lose(name)  # no store has both
+    world.stores["d3"].rules.append(Rule(Fault.DAMAGED, on={"get"}, name=lambda name: "/records/" in name, times=0))
+    async with world.open() as space:
+        assert await space.read("a") == b"1"
+
+
+async def test_without_records_there_is_no_space(tmp_path: Path) -> None:
+    world = await a_space(tmp_path)
+    (world.folder / "state.db").unlink()
+    for name in await world.names("/records/"):
+        for store in world.stores.values():
+            await store.damage(name, 9)
+    with pytest.raises(RecordDamaged, match="was not found"):
+        async with world.open():
+            pass
+    for store in world.stores.values():
+        store.gone = True
+    with pytest.raises(Unavailable, match="no store of this space answers"):
+        async with world.open():
+            pass
+
+
+async def test_a_state_that_is_damaged_is_put_aside_and_built_anew(tmp_path: Path) -> None:
+    world = await a_space(tmp_path)
+    async with world.open() as space:
+        await space.write("a", b"1")
+        await space.write("b", b"2" * 5000)
+        before = space.core.incarnation
+    (world.folder / "state.db").write_bytes(b"junk" * 5000)
+    async with world.open() as space:
+        assert any("was put aside as state.db.damaged-" in warning for warning in space.warnings)
+        assert space.core.incarnation != before
+        assert await space.read("b") == b"2" * 5000
+    (aside,) = world.folder.glob("state.db.damaged-*")
+    assert aside.read_bytes() == b"junk" * 5000
+    async with world.open() as space:
+        assert space.warnings == []
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [
+        "UPDATE heads SET about = x'00'",
+        "UPDATE heads SET about = x'00', state = 0, data = x'00'",
+        "DROP TABLE heads",
+        "DROP TABLE meta",
+        "UPDATE records SET data = x'00'",
+    ],
+)
+async def test_a_state_whose_rows_are_damaged_opens_all_the_same(tmp_path: Path, harm: str) -> None:
+    world = await a_space(tmp_path)
+    async with world.open() as space:
+        await space.write("a", b"1" * 5000)
+        await space.core.ledger.do(lambda state: state._db.execute(harm))
+    async with world.open() as space:
+        assert await space.read("a") == b"1" * 5000
+        await space.write("b", b"2")
+    async with world.open() as space:
+        assert await space.read("b") == b"2"
+
+
+async def test_a_state_of_a_later_version_is_not_put_aside(tmp_path: Path) -> None:
+    world = await a_space(tmp_path)
+    async with world.open() as space:
+        await space.core.ledger.do(lambda state: state._db.execute("PRAGMA user_version = 9"))
+    with pytest.raises(StateTooNew):
+        async with world.open():
+            pass
+    assert list(world.folder.glob("*.damaged*")) == []
+
+
+async def test_an_opening_that_fails_lets_go_of_everything(tmp_path: Path) -> None:
+    world = await a_space(tmp_path)
+    with ThreadPoolExecutor(1) as cpu:
+        for _ in range(2):
+            core, fresh = await open_core(
+                world.home, world.home.space("photos"), device(), cpu, world.clock, world.now, world.open_store
+            )
+            assert not fresh
+            assert await core.ledger.do(State.pack_count) == 0
+            await core.ledger.aclose()
+            await core.pool.aclose()

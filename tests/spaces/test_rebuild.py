@@ -1,0 +1,122 @@
+"""Rebuild: the stores alone tell all there is, and no more than what checks out."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+from ropewalk.spaces.pack.share import ShareName
+from ropewalk.spaces.rebuild import rebuild
+from ropewalk.spaces.space import Space
+from ropewalk.spaces.state import KnownPack, State
+from ropewalk.spaces.store import ObjectName
+from tests.spaces.making import World, a_space, object_of, pack_of
+
+FILE = random.Random(3).randbytes(400_000)
+
+
+async def _written(tmp_path: Path, privacy: int = 1) -> World:
+    world = await a_space(tmp_path, privacy=privacy)
+    async with world.open() as space:
+        await space.write("large", FILE)
+        for at in range(3):
+            await space.write(f"small{at}", bytes((at,)) * 2000)
+    return world
+
+
+async def _all_is_there(space: Space) -> None:
+    assert [info.path async for info in space.list()] == ["large", "small0", "small1", "small2"]
+    assert await space.read("large") == FILE
+    for at in range(3):
+        assert await space.read(f"small{at}") == bytes((at,)) * 2000
+
+
+async def test_a_state_that_is_gone_is_built_anew_under_a_new_incarnation(tmp_path: Path) -> None:
+    for privacy in (1, 2):
+        world = await _written(tmp_path / str(privacy), privacy)
+        async with world.open() as space:
+            old, packs = space.core.writer_id, await _packs(space)
+        (world.folder / "state.db").unlink()
+        async with world.open() as space:
+            assert any("cannot be ruled out" in warning for warning in space.warnings)
+            assert space.core.writer_id != old
+            await _all_is_there(space)
+            assert {name: pack.shares for name, pack in (await _packs(space)).items()} == {
+                name: pack.shares for name, pack in packs.items()
+            }
+            assert await space.core.ledger.do(State.owed_shares) == []
+            assert await space.core.ledger.do(State.unannounced) == []
+            assert len(await space.log()) == 4
+        async with world.open() as space:
+            assert space.warnings == []
+            await _all_is_there(space)
+
+
+async def _packs(space: Space) -> dict[bytes, KnownPack]:
+    return {pack.name: pack for pack in await space.core.ledger.do(lambda state: list(state.packs()))}
+
+
+async def test_what_is_lost_and_damaged_and_invented_is_told_apart(tmp_path: Path) -> None:
+    world = await _written(tmp_path)
+    async with world.open() as space:
+        pack = await pack_of(space)
+        first, second, third = pack.shares[:3]
+        await world.stores[first.store].lose(object_of(space, pack, first))
+        await world.stores[second.store].cut(object_of(space, pack, second), 50)
+        inventions = [
+            ShareName(space.core.space_id, pack.name, 60, bytes(16)),
+            ShareName(space.core.space_id, pack.name, 2, bytes(16)),
+            ShareName(space.core.space_id, bytes(32), 0, bytes(16)),
+        ]
+        for name in inventions:
+            await world.stores[third.store].put(name.encode(), (b"",))
+        await world.stores["d0"].put(ObjectName(f"{space.core.space_id.hex()}/packs/junk"), (b"junk",))
+    (world.folder / "state.db").unlink()
+    async with world.open() as space:
+        await _all_is_there(space)
+        found = await pack_of(space)
+        assert {share.number for share in found.shares} <= set(range(pack.n))
+        assert await space.core.ledger.do(State.owed_shares)
+        assert not any("lies" in warning for warning in space.warnings)
+
+
+async def test_a_rebuild_forgets_nothing_and_learns_once(tmp_path: Path) -> None:
+    world = await _written(tmp_path)
+    async with world.open() as space:
+        before = await _packs(space)
+        done: list[tuple[int, int]] = []
+        found = await rebuild(space.core, lambda at, total: done.append((at, total)))
+        assert (found.packs, found.heads, found.shares, found.problems) == (0, 0, 0, [])
+        assert sorted(found.stores) == list(world.stores)
+        assert done == [(1, 1)]
+        world.stores["d0"].gone = True
+        found = await rebuild(space.core)
+        assert found.problems == ["store d0: store is gone: a test said so"]
+        assert await _packs(space) == before
+
+
+async def test_shares_that_come_back_are_learned(tmp_path: Path) -> None:
+    world = await _written(tmp_path)
+    (world.folder / "state.db").unlink()
+    world.stores["d2"].gone = True
+    async with world.open() as space:
+        await _all_is_there(space)
+        assert len((await pack_of(space)).shares) == 4
+    world.stores["d2"].gone = False
+    async with world.open() as space:
+        found = await rebuild(space.core)
+        assert (found.packs, found.shares) == (0, 1)
+        assert len((await pack_of(space)).shares) == 5
+        assert await space.core.ledger.do(State.owed_shares) == []
+
+
+async def test_a_head_that_is_damaged_in_every_store_is_a_problem_and_no_more(tmp_path: Path) -> None:
+    world = await _written(tmp_path)
+    async with world.open() as space:
+        oldest = (await space.log())[-1]
+    for store in world.stores.values():
+        await store.damage(ObjectName(oldest.name), 999)
+    (world.folder / "state.db").unlink()
+    async with world.open() as space:
+        assert any("other bytes than its name says" in warning for warning in space.warnings)
+        await _all_is_there(space)

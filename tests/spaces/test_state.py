@@ -1,0 +1,287 @@
+"""State: what a device remembers comes back, and a file that is no state is told apart from one that is busy."""
+
+from __future__ import annotations
+
+import random
+import sqlite3
+import stat
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from ropewalk.spaces.ledger import Ledger
+from ropewalk.spaces.pack.directory import Place
+from ropewalk.spaces.state import (
+    ACKED,
+    PENDING,
+    WITHDRAWN,
+    KnownHead,
+    Located,
+    SharePlace,
+    State,
+    StateDamaged,
+    StateTooNew,
+    StateUnavailable,
+    explained,
+)
+from tests.spaces.making import some_keys
+
+WRITER = b"w" * 16
+HEAD = KnownHead(
+    "head", b"h" * 32, WRITER, 3, b"p" * 32, 2**62, None, 5, "note", {WRITER: (3, b"h" * 32)}, False, ACKED
+)
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> Iterator[State]:
+    state = State(tmp_path / "state.db")
+    state.unlock(some_keys())
+    yield state
+    state.close()
+
+
+def _pack(state: State, name: bytes = b"p" * 32, n: int = 3, *, reusable: bool = True, announced: bool = False) -> int:
+    return state.add_pack(name, 2, n, [5, 6], b"m", b"d", 20, reusable=reusable, announced=announced)
+
+
+def test_a_new_state_is_private_and_empty(state: State) -> None:
+    assert state.fresh
+    assert stat.S_IMODE(state.path.stat().st_mode) == 0o600
+    assert state.incarnation() is None
+    assert (state.heads(), state.pending(), state.records(), state.owed_heads(), state.pack_count()) == (
+        [],
+        [],
+        [],
+        [],
+        0,
+    )
+
+
+def test_what_was_kept_is_there_after_reopening(tmp_path: Path) -> None:
+    first = State(tmp_path / "state.db")
+    first.unlock(some_keys())
+    with first.transaction(durable=True):
+        first.begin_incarnation(b"i" * 16)
+        first.add_head(HEAD)
+        first.add_records([("name", b"data")])
+    first.close()
+    second = State(tmp_path / "state.db")
+    second.unlock(some_keys())
+    assert not second.fresh
+    assert (second.incarnation(), second.heads(), second.records()) == (b"i" * 16, [HEAD], [("name", b"data")])
+    second.close()
+
+
+def test_heads_are_found_by_all_that_is_known_of_them(state: State) -> None:
+    older = replace(HEAD, name="older", hash=b"o" * 32, sequence=2, root=b"r")
+    given_up = replace(HEAD, name="given up", hash=b"g" * 32, sequence=4)
+    for head in (HEAD, older):
+        state.add_head(head)
+    state.add_head(replace(given_up, state=PENDING), b"bytes")
+    assert state.pending() == [(replace(given_up, state=PENDING), b"bytes")]
+    assert state.is_unacknowledged("given up")
+    state.settle_head("given up", WITHDRAWN)
+    assert state.pending() == []
+    assert state.is_unacknowledged("given up")
+    assert not state.is_unacknowledged("head")
+    assert not state.is_unacknowledged("nobody's")
+    assert state.heads() == [HEAD, older]
+    assert state.newest_head(WRITER) == HEAD
+    assert state.newest_head(bytes(16)) is None
+    assert state.head_at(WRITER, 2) == older
+    assert state.head_at(WRITER, 4) is None
+    assert state.head_by_hash(b"o" * 32) == older
+    assert state.head_named("older") == older
+    assert state.last_sequence(WRITER) == 4
+    assert state.last_sequence(bytes(16)) == 0
+
+
+def test_owed_heads_are_paid_one_by_one(state: State) -> None:
+    state.add_head(HEAD)
+    state.owe_head("head", ["d1", "d0"])
+    state.owe_head("head", ["d1"])
+    assert state.owed_heads() == [("head", "d0"), ("head", "d1")]
+    assert state.owed_head_hashes() == [HEAD.hash]
+    state.paid_head("head", "d0")
+    state.paid_head("head", "d1")
+    assert state.owed_heads() == []
+
+
+def test_a_pack_owes_what_no_good_share_below_n_stands_for(state: State) -> None:
+    pack = _pack(state)
+    assert state.owed_shares() == [], "no head names it"
+    assert state.owed_shares(all_packs=True) == [(b"p" * 32, [0, 1, 2])]
+    state.announce([pack])
+    assert state.owed_shares() == [(b"p" * 32, [0, 1, 2])]
+    state.add_shares(pack, [SharePlace(0, "d0", "aa"), SharePlace(1, "d1", "bb"), SharePlace(9, "d2", "cc")])
+    assert state.owed_shares() == [(b"p" * 32, [2])]  # number 9 is a store's invention
+    state.add_shares(pack, [SharePlace(2, "d2", "cc")])
+    assert state.owed_shares() == []
+    state.mark_damaged(pack, 1, "d1")
+    assert state.owed_shares() == [(b"p" * 32, [1])]
+    state.add_shares(pack, [SharePlace(1, "d3", "bb")])
+    assert state.owed_shares() == []
+    state.forget_share(pack, SharePlace(0, "d0", "aa"))
+    assert state.owed_shares() == [(b"p" * 32, [0])]
+    known = state.pack_named(b"p" * 32)
+    assert known is not None
+    assert SharePlace(1, "d1", "bb", damaged=True) in known.shares
+
+
+def test_a_chunk_is_reused_only_from_a_pack_of_this_incarnation_at_full_redundancy(state: State) -> None:
+    pack = _pack(state)
+    state.add_chunks(pack, [Place(b"c" * 32, 0, 0, 5)])
+    assert state.reusable([b"c" * 32]) == set()
+    state.add_shares(pack, [SharePlace(number, f"d{number}", "aa") for number in range(3)])
+    assert state.reusable([b"c" * 32, b"x" * 32]) == {b"c" * 32}
+    state.mark_damaged(pack, 0, "d0")
+    assert state.reusable([b"c" * 32]) == set()
+    state.add_shares(pack, [SharePlace(0, "d4", "aa")])
+    assert state.reusable([b"c" * 32]) == {b"c" * 32}
+    state.begin_incarnation(b"i" * 16)
+    assert state.reusable([b"c" * 32]) == set()
+    assert _pack(state) == pack
+    assert state.reusable([b"c" * 32]) == {b"c" * 32}
+
+
+def test_packs_are_announced_once(state: State) -> None:
+    pack = _pack(state)
+    _pack(state, b"q" * 32, announced=True)
+    embedded = state.add_pack(b"e" * 32, 1, 1, [5], b"m", b"d", 9, head="head", reusable=False, announced=False)
+    assert [one.id for one in state.unannounced()] == [pack]
+    state.announce([pack])
+    assert state.unannounced() == []
+    assert state.packs_by_id([embedded])[embedded].head == "head"
+    assert {one.name for one in state.packs()} == {b"p" * 32, b"q" * 32, b"e" * 32}
+
+
+def test_a_chunk_keeps_its_first_place_and_many_are_located_at_once(state: State) -> None:
+    first, second = _pack(state), _pack(state, b"q" * 32)
+    ids = [at.to_bytes(32, "big") for at in range(1300)]
+    state.add_chunks(first, [Place(chunk, 1, at, 1) for at, chunk in enumerate(ids)])
+    state.add_chunks(second, [Place(ids[0], 0, 0, 7)])
+    found = state.locate([*ids, b"x" * 32])
+    assert len(found) == 1300
+    assert found[ids[0]] == Located(ids[0], first, 1, 0, 1)
+
+
+def test_a_transaction_that_fails_leaves_nothing(state: State) -> None:
+
+    def fail() -> None:
+        with state.transaction():
+            state.add_head(HEAD)
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        fail()
+    assert state.heads() == []
+
+
+def test_another_process_sees_that_something_was_written(tmp_path: Path, state: State) -> None:
+    other = State(state.path)
+    seen = other.data_version()
+    assert other.data_version() == seen
+    state.add_head(HEAD)
+    assert other.data_version() != seen
+    other.close()
+
+
+@pytest.mark.parametrize("junk", [b"junk" * 2000, b"SQLite format 3\0" + bytes(5000)])
+def test_a_file_that_is_no_state_is_damaged(tmp_path: Path, junk: bytes) -> None:
+    (tmp_path / "state.db").write_bytes(junk)
+    with pytest.raises(StateDamaged):
+        State(tmp_path / "state.db")
+
+
+def test_a_state_of_which_pages_are_overwritten_is_damaged(tmp_path: Path) -> None:
+    path = tmp_path / "state.db"
+    state = State(path)
+    state.add_chunks(1, [Place(at.to_bytes(32, "big"), 0, at, 1) for at in range(5000)])
+    state.close()
+    good = path.read_bytes()
+    chance = random.Random(1)
+    for _ in range(20):
+        at = chance.randrange(4096, len(good) - 4096, 4096)
+        path.write_bytes(good[:at] + chance.randbytes(4096) + good[at + 4096 :])
+        with pytest.raises(StateDamaged):
+            State(path)
+
+
+@pytest.mark.parametrize("size", [0, 1])
+def test_an_empty_file_is_a_new_state(tmp_path: Path, size: int) -> None:
+    (tmp_path / "state.db").write_bytes(bytes(size))
+    state = State(tmp_path / "state.db")
+    assert state.incarnation() is None
+    state.close()
+
+
+def test_what_opens_content_rests_sealed(tmp_path: Path) -> None:
+    path = tmp_path / "state.db"
+    state = State(path)
+    state.unlock(some_keys())
+    state.add_head(replace(HEAD, root=b"a reference with its key", note="what it is about"))
+    state.close()
+    assert b"a reference" not in path.read_bytes()
+    assert b"what it is" not in path.read_bytes()
+    other = State(path)
+    other.unlock(some_keys("two"))
+    with pytest.raises(StateDamaged):
+        other.heads()
+    other.close()
+
+
+def test_a_state_that_is_busy_is_not_taken_for_a_damaged_one(tmp_path: Path) -> None:
+    """Else a file that another process uses would be put aside under its feet."""
+    state = State(tmp_path / "state.db")
+    other = sqlite3.connect(state.path, isolation_level=None)
+    other.execute("PRAGMA locking_mode = EXCLUSIVE")
+    state.close()
+    other.execute("BEGIN EXCLUSIVE")
+    with pytest.raises(StateUnavailable, match="locked"):
+        State(tmp_path / "state.db", patience=0.01)
+    other.close()
+
+
+def test_a_state_that_cannot_be_made_is_unavailable(tmp_path: Path) -> None:
+    with pytest.raises(StateUnavailable):
+        State(tmp_path / "no such folder" / "state.db")
+
+
+def test_a_state_of_a_later_version_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "state.db"
+    State(path).close()
+    with sqlite3.connect(path) as later:
+        later.execute("PRAGMA user_version = 2")
+    later.close()
+    with pytest.raises(StateTooNew) as refused:
+        State(path)
+    assert "upgrade" in refused.value.hint
+
+
+async def test_errors_while_the_state_is_used_are_explained(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "state.db")
+    await ledger.open()
+
+    def limit(state: State) -> None:
+        state._db.execute("PRAGMA max_page_count = 1")
+
+    def fill(state: State) -> None:
+        state.set_meta("large", bytes(10_000_000))
+
+    def drop(state: State) -> None:
+        state._db.execute("DROP TABLE meta")
+
+    await ledger.do(limit)
+    with pytest.raises(StateUnavailable, match="full"):
+        await ledger.do(fill)
+    await ledger.do(drop)
+    with pytest.raises(StateDamaged, match="no such table"):
+        await ledger.do(State.incarnation)
+    await ledger.aclose()
+
+
+def test_what_has_no_code_of_sqlite_is_damage_and_what_the_system_says_is_not() -> None:
+    assert isinstance(explained(sqlite3.DatabaseError("?"), "state"), StateDamaged)
+    assert isinstance(explained(OSError(28, "no space left"), "state"), StateUnavailable)
