@@ -1,0 +1,108 @@
+"""`ropewalk init`: device keys, and the paper key that outlives them.
+
+Flow: passphrase -> new keys -> 24 words shown and confirmed -> files in the home; or 24 words read -> the same
+Never: keeps the paper key, or any key before its words are known to be written down.
+"""
+
+from __future__ import annotations
+
+import sys
+from datetime import datetime
+from typing import Annotated
+
+import msgspec
+from cyclopts import Parameter
+
+from ropewalk.cli.options import KEYED, Keyed
+from ropewalk.cli.session import new_passphrase
+from ropewalk.errors import Misuse
+from ropewalk.spaces.home import Home, write_file
+from ropewalk.spaces.identity import PAPER, DeviceKeys, KeysDamaged, PublicKeys
+from ropewalk.spaces.unlock import forget_keyring, lock_with_keyring
+
+__all__ = ["init", "paper_key"]
+
+WORDS, COLUMNS = 24, 4
+
+
+def init(
+    *,
+    restore: Annotated[bool, Parameter(help="Read a paper key's 24 words, and go on with it on this machine.")] = False,
+    keyring: Annotated[
+        bool, Parameter(help="Keep a random passphrase in the system's keyring instead of asking for one.")
+    ] = (False),
+    yes: Annotated[
+        bool, Parameter(name=("--yes", "-y"), help="Do not ask whether the words were written down.")
+    ] = False,
+    common: Keyed = KEYED,
+) -> int:
+    """Set up this machine: keys sealed with a passphrase, and a paper key.
+
+    The paper key is shown once. Its 24 words open every space made here, even if this machine is lost.
+    """
+    home, voice = Home.of_user(), common.voice
+    home.load()  # damaged settings are told before anything is asked
+    if home.has_keys:
+        raise Misuse(
+            f"{home.key_file} is there already", hint="this device has its keys; go on with `ropewalk store add`"
+        )
+    if not (restore or yes or sys.stdin.isatty()):
+        raise Misuse("nobody is there to confirm that the paper key was written down", hint="in a script: --yes")
+    keys = _read_paper_key() if restore else DeviceKeys.generate()
+    paper = keys if restore else DeviceKeys.generate(PAPER)
+    passphrase = None if keyring else new_passphrase(common)
+    home.config.mkdir(parents=True, exist_ok=True, mode=0o700)  # if it cannot be, no words were written down in vain
+    if not restore:
+        _show(paper, asked=not yes, plain=not common.json)
+    write_file(home.config / "paper.public", msgspec.msgpack.encode(paper.public()))
+    if passphrase is None:
+        passphrase = lock_with_keyring(home)
+    else:
+        forget_keyring(home)  # what an earlier set-up, since removed, may have left
+    home.keep_keys(keys, passphrase)
+    today = datetime.now().astimezone().date().isoformat()
+    home.update(lambda settings: msgspec.structs.replace(settings, paper_shown=today))
+    sealed = "a passphrase in the system's keyring" if keyring else "your passphrase"
+    fields: dict[str, object] = {
+        "device": keys.public().id.hex(),
+        "config": str(home.config),
+        "paper_key": None if restore else paper.words(),
+    }
+    voice.done(f"the keys of this device are in {home.key_file}, sealed with {sealed}", fields)
+    voice.note("next: `ropewalk store add NAME FOLDER` for each place that keeps things")
+    return 0
+
+
+def paper_key(home: Home) -> PublicKeys:
+    """The public half of the paper key, which every new space takes in."""
+    path = home.config / "paper.public"
+    try:
+        return msgspec.msgpack.decode(path.read_bytes(), type=PublicKeys)
+    except (FileNotFoundError, msgspec.DecodeError) as error:
+        raise KeysDamaged(f"{path} is missing or damaged: {error}", hint="restore it from a copy") from None
+
+
+def _show(paper: DeviceKeys, *, asked: bool, plain: bool) -> None:
+    if plain:
+        words = paper.words().split()
+        rows = WORDS // COLUMNS
+        print("Your paper key. Write these 24 words down in this order, and keep them where this machine is not.")
+        print("They open every space that is made here, for whoever has them. They are not shown again.\n")
+        for row in range(rows):
+            print("".join(f"  {at + 1:2} {words[at]:<12}" for at in range(row, WORDS, rows)).rstrip())
+        print(flush=True)
+    if asked:
+        if not plain:
+            print(paper.words(), file=sys.stderr)  # they must be seen before they can be confirmed
+        print("Have you written all of them down? (yes/no) ", end="", file=sys.stderr, flush=True)
+        if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+            raise Misuse("the paper key was not written down, so nothing was set up", hint="run `ropewalk init` again")
+
+
+def _read_paper_key() -> DeviceKeys:
+    if sys.stdin.isatty():
+        print("The 24 words of the paper key, on one line or more:", file=sys.stderr, flush=True)
+    words: list[str] = []
+    while len(words) < WORDS and (line := sys.stdin.readline()):
+        words += line.split()
+    return DeviceKeys.from_words(" ".join(words))

@@ -1,0 +1,76 @@
+"""Main: from arguments to an exit status.
+
+Flow: argv -> (--version, at once) | cyclopts -> a command, run to its end -> 0 or what went wrong, in one line
+Never: shows a stack of calls to someone who did not ask for it, or loads a library to print the version.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+from ropewalk._version import __version__
+
+__all__ = ["main"]
+
+_STOPPED = 130  # as a shell says it: 128 and the number of the signal
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; its exit status.
+
+    Args:
+        argv: Without the program's name; the process's own by default.
+    """
+    words = list(sys.argv[1:] if argv is None else argv)
+    if words == ["--version"]:
+        print(__version__)
+        return 0
+    from ropewalk.cli.memory import keep_memory
+    from ropewalk.cli.output import Voice
+
+    keep_memory()
+    voice = Voice(json="--json" in words[: words.index("--")] if "--" in words else "--json" in words)
+    try:
+        status = _run(words)
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        voice.error("stopped", code="stopped", hint="nothing is lost; the same command can be given again")
+        return _STOPPED
+    except BrokenPipeError:
+        # The reader has seen enough; without this, the interpreter's last flush would complain.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + 13
+    except Exception as error:
+        from ropewalk.cli.failure import Failure
+
+        failure = Failure.of(error)
+        voice.error(failure.message, code=failure.code, hint=failure.hint)
+        if failure.unexpected and os.environ.get("ROPEWALK_DEBUG"):
+            raise
+        return failure.status
+    return status
+
+
+def _run(words: list[str]) -> int:
+    from cyclopts.exceptions import CycloptsError
+
+    from ropewalk.cli.app import make_app
+
+    try:
+        command, bound, _ = make_app(words).parse_args(words, print_error=False, exit_on_error=False)
+    except CycloptsError as error:
+        from ropewalk.cli.failure import bad_arguments
+
+        raise bad_arguments(error) from None
+    result = command(*bound.args, **bound.kwargs)
+    if hasattr(result, "__await__"):
+        import asyncio
+
+        result = asyncio.run(_awaited(result))
+    return result if isinstance(result, int) else 0
+
+
+async def _awaited(result: object) -> object:
+    return await result  # type: ignore[misc]

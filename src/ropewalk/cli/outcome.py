@@ -1,0 +1,138 @@
+"""Outcome: what became of a change or a transfer, in words, as values, and as an exit status.
+
+Flow: Space.outcome, Report -> settle, told -> Voice, exit status
+Never: calls something done while it is owed or was left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from ropewalk.cli.output import Voice, count, path_fields, shown, size
+from ropewalk.spaces.space import Space
+from ropewalk.spaces.state import State
+from ropewalk.spaces.transfer import Report
+
+__all__ = ["LEFT_OUT", "OWED", "Settled", "merged", "report_fields", "settle", "tell_left_out", "told"]
+
+OWED = 10  # acknowledged; some store has not got its part yet
+LEFT_OUT = 11  # done, but for what was named
+SHORT = 12  # hex digits of a version for people
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What became of a change.
+
+    Attributes:
+        version: Its hash in hex, None where nothing was to be changed.
+        copies: Stores that have the head, of ``stores``.
+        owed: Shares, and copies of heads, still owed.
+        why: Store to what kept it from doing its part.
+    """
+
+    version: str | None
+    copies: int
+    stores: int
+    owed: tuple[int, int]
+    why: Mapping[str, str]
+
+    @property
+    def status(self) -> int:
+        """The exit status."""
+        return OWED if any(self.owed) else 0
+
+    @property
+    def fields(self) -> dict[str, object]:
+        """For JSON."""
+        shares, heads = self.owed
+        return {
+            "version": self.version,
+            "copies": self.copies,
+            "stores": self.stores,
+            "owed": {"shares": shares, "heads": heads},
+            "why": {store: shown(why) for store, why in self.why.items()},
+        }
+
+    @property
+    def words(self) -> str:
+        """What people call the version."""
+        return f"version {self.version[:SHORT]}" if self.version else "nothing changed"
+
+
+async def settle(space: Space, voice: Voice) -> Settled:
+    """What became of the last change; what is owed is paid now if all stores are there, and named if not."""
+    outcome = space.outcome
+    if outcome is None:
+        return Settled(None, 0, len(space.core.pool.names), (0, 0), {})
+    shares, heads = outcome.owed_shares, outcome.owed_heads
+    if not outcome.in_full and all(space.core.pool.up(name) for name in space.core.pool.names):
+        shares = await space.pay()
+        heads = len(await space.core.ledger.do(State.owed_heads))
+    settled = Settled(outcome.head.hash.hex(), outcome.copies, outcome.stores, (shares, heads), dict(outcome.why))
+    if settled.status and not voice.json:
+        reasons = "; ".join(f"{store}: {why}" for store, why in sorted(settled.why.items()))
+        owing = " and ".join(
+            part
+            for part in (
+                count(shares, "share") if shares else "",
+                count(heads, "copy/copies") + " of a head" if heads else "",
+            )
+            if part
+        )
+        voice.warning(
+            f"it is kept, and {owing} still owed{f' ({reasons})' if reasons else ''};"
+            f" `ropewalk repair {space.name}` pays what can be paid"
+        )
+    return settled
+
+
+def merged(reports: list[Report]) -> Report:
+    """Several reports as one."""
+    whole = Report()
+    for report in reports:
+        whole.files += report.files
+        whole.folders += report.folders
+        whole.links += report.links
+        whole.size += report.size
+        whole.unchanged += report.unchanged
+        whole.left_out += report.left_out
+        whole.skipped += report.skipped
+    return whole
+
+
+def told(report: Report, seconds: float) -> str:
+    """``3 files, 1 folder, 4.2 MiB in 0.3 s (13.9 MiB/s)``."""
+    parts = [count(report.files, "file")]
+    parts += [count(report.folders, "folder")] if report.folders else []
+    parts += [count(report.links, "link")] if report.links else []
+    rate = f" ({size(report.size / seconds)}/s)" if report.size and seconds > 0 else ""
+    unchanged = f", {report.unchanged:,} unchanged" if report.unchanged else ""
+    return f"{', '.join(parts)}, {size(report.size)} in {seconds:.1f} s{rate}{unchanged}"
+
+
+def report_fields(report: Report, seconds: float) -> dict[str, object]:
+    """For JSON."""
+    return {
+        "files": report.files,
+        "folders": report.folders,
+        "links": report.links,
+        "bytes": report.size,
+        "unchanged": report.unchanged,
+        "seconds": round(seconds, 3),
+        "left_out": report.left_out,
+        "skipped": [{**path_fields(one.path), "why": shown(one.why)} for one in report.skipped],
+    }
+
+
+def tell_left_out(report: Report, voice: Voice) -> int:
+    """Name what was left out; the exit status."""
+    if not report.left_out:
+        return 0
+    if not voice.json:
+        for one in report.skipped:
+            voice.warning(f"left out: {one.path}: {one.why}")
+        if report.left_out > len(report.skipped):
+            voice.warning(f"left out: {report.left_out - len(report.skipped):,} more")
+    return LEFT_OUT

@@ -1,0 +1,104 @@
+"""Session: the user's home, keys and spaces, as commands need them.
+
+Flow: options, environment, terminal -> passphrase -> device keys -> Space; its warnings -> stderr
+Never: takes a passphrase from the arguments, or asks one where no terminal is.
+"""
+
+from __future__ import annotations
+
+import getpass
+import os
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from ropewalk.cli.options import Keyed
+from ropewalk.errors import Missing, Misuse
+from ropewalk.spaces.home import Home, NotSetUp
+from ropewalk.spaces.identity import DeviceKeys
+from ropewalk.spaces.space import Space, open_space
+from ropewalk.spaces.unlock import VARIABLE, NoPassphrase, checked_passphrase, known_passphrase, unlock
+
+__all__ = ["device_keys", "new_passphrase", "opened"]
+
+_NO_WAY = f"set {VARIABLE}, or name a file with --passphrase-file; a terminal would be asked"
+
+
+@asynccontextmanager
+async def opened(name: str, common: Keyed, *, tell_away: bool = True) -> AsyncIterator[Space]:
+    """A space by its name; what it warns of is said at once, and what it comes to know later at the end.
+
+    Args:
+        name: What the user calls it.
+        common: The command's options.
+        tell_away: Whether stores that are away are warned of; not where the answer names them.
+    """
+    home = Home.of_user()
+    home.space(name)  # a wrong name is told before a passphrase is asked
+    voice = common.voice
+    async with await open_space(home, name, device_keys(home, common)) as space:
+        told = len(space.warnings)
+        pool = space.core.pool
+        away = {f"store {one} is not there: {pool.why_down(one)}" for one in pool.names if not pool.up(one)}
+        for warning in space.warnings[:told]:
+            if tell_away or warning not in away:
+                voice.warning(warning)
+        try:
+            yield space
+        finally:
+            for warning in space.warnings[told:]:
+                voice.warning(warning)
+
+
+def device_keys(home: Home, common: Keyed) -> DeviceKeys:
+    """This device's keys.
+
+    Raises:
+        NotSetUp, NoPassphrase, WrongPassphrase, KeysDamaged, KeyringSilent.
+    """
+    if not home.has_keys:
+        raise NotSetUp("this device has no keys yet", hint="run `ropewalk init`")
+    if common.passphrase_file is not None:
+        return unlock(home, _read(common.passphrase_file), str(common.passphrase_file))
+    if (known := known_passphrase(home)) is not None:
+        return unlock(home, *known)
+    if not sys.stdin.isatty():
+        raise NoPassphrase("no passphrase was given", hint=_NO_WAY)
+    return unlock(home, checked_passphrase(_ask("passphrase: "), "the terminal"), "the terminal")
+
+
+def new_passphrase(common: Keyed) -> str:
+    """A passphrase for new keys, asked twice where it is asked.
+
+    Raises:
+        NoPassphrase: There is none, or the two differ.
+    """
+    if common.passphrase_file is not None:
+        return _read(common.passphrase_file)
+    if (given := os.environ.get(VARIABLE)) is not None:
+        return checked_passphrase(given, f"${VARIABLE}")
+    if not sys.stdin.isatty():
+        raise NoPassphrase("no passphrase was given", hint=f"{_NO_WAY}; or use --keyring")
+    first = checked_passphrase(_ask("new passphrase: "), "the terminal")
+    if _ask("the same again: ") != first:
+        raise NoPassphrase("the two passphrases differ", hint="nothing was set up; try again")
+    return first
+
+
+def _ask(prompt: str) -> str:
+    try:
+        return getpass.getpass(prompt)
+    except EOFError:
+        raise NoPassphrase("no passphrase was given", hint=_NO_WAY) from None
+
+
+def _read(path: Path) -> str:
+    try:
+        text = path.read_bytes()
+    except FileNotFoundError:
+        raise Missing(f"no passphrase file {path}") from None
+    except OSError as error:
+        raise Misuse(f"passphrase file {path} cannot be read: {(error.strerror or str(error)).lower()}") from None
+    line = text.split(b"\n", 1)[0].removesuffix(b"\r")
+    return checked_passphrase(line.decode(errors="surrogateescape"), str(path))
