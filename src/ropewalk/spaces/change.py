@@ -28,7 +28,7 @@ from ropewalk.spaces.tree.entry import (
 )
 from ropewalk.spaces.tree.prolly import Tree
 from ropewalk.spaces.tree.view import Shown, show_folder
-from ropewalk.spaces.version import NoSuchPath, NotAFolder, Version, check_parts, parse_path
+from ropewalk.spaces.version import NoSuchPath, NotAFolder, Version, check_parts, follow, parse_path
 from ropewalk.spaces.writer import Item, Writer
 
 __all__ = ["AlreadyThere", "Change", "FolderNotEmpty"]
@@ -114,15 +114,7 @@ class Change:
             NoSuchPath, NotAFolder.
         """
         await self.catch_up()
-        at = Shown(b"", Kind.FOLDER, (), (ROOT_FOLDER,))
-        for depth, name in enumerate(parts):
-            if at.kind != Kind.FOLDER:
-                raise NotAFolder(f"{_shown(parts[:depth])} is not a folder")
-            found = await self.named(at.folders, name)
-            if found is None:
-                raise NoSuchPath(f"no {_shown(parts[: depth + 1])} in this space")
-            at = found
-        return at
+        return await follow(parts, self.named, "this space")
 
     # -- folders -------------------------------------------------------------------------------------------------
 

@@ -7,7 +7,7 @@ Never: changes anything.
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
 import msgspec
 
@@ -29,7 +29,7 @@ from ropewalk.spaces.tree.entry import (
 from ropewalk.spaces.tree.prolly import Tree
 from ropewalk.spaces.tree.view import CONFLICT_MARK, LOST_NAME, SETTLED, Settled, Shown, show_folder
 
-__all__ = ["DEEPEST", "Info", "NoSuchPath", "NotAFile", "NotAFolder", "Version", "check_parts", "parse_path"]
+__all__ = ["DEEPEST", "Info", "NoSuchPath", "NotAFile", "NotAFolder", "Version", "check_parts", "follow", "parse_path"]
 
 LONGEST_PATH = 4096  # bytes; what Linux takes, so that all that is kept can be brought back
 DEEPEST = 1024  # folders in each other
@@ -121,6 +121,30 @@ def check_parts(parts: Sequence[bytes]) -> None:
         raise Misuse(f"path has {len(parts)} names, expected at most {DEEPEST}")
 
 
+async def follow(
+    parts: Sequence[bytes], named: Callable[[Sequence[EntryId], bytes], Awaitable[Shown | None]], where: str
+) -> Shown:
+    """What lies at a path, name by name from the top.
+
+    Args:
+        parts: The names.
+        named: Tells what is shown under a name in a folder.
+        where: What is looked through, for messages.
+
+    Raises:
+        NoSuchPath, NotAFolder.
+    """
+    at = Shown(b"", Kind.FOLDER, (), (ROOT_FOLDER,))
+    for depth, name in enumerate(parts):
+        if at.kind != Kind.FOLDER:
+            raise NotAFolder(f"{_join(parts[:depth])} is not a folder")
+        found = await named(at.folders, name)
+        if found is None:
+            raise NoSuchPath(f"no {_join(parts[: depth + 1])} in {where}")
+        at = found
+    return at
+
+
 class Version:
     """A tree and the content it points at.
 
@@ -140,16 +164,7 @@ class Version:
             NoSuchPath: Nothing does.
             NotAFolder: A name on the way is something else.
         """
-        at = Shown(b"", Kind.FOLDER, (), (ROOT_FOLDER,))
-        parts = parse_path(path)
-        for depth, name in enumerate(parts):
-            if at.kind != Kind.FOLDER:
-                raise NotAFolder(f"{_join(parts[:depth])} is not a folder")
-            found = await self.named(at.folders, name)
-            if found is None:
-                raise NoSuchPath(f"no {_join(parts[: depth + 1])} in this version of the space")
-            at = found
-        return at
+        return await follow(parse_path(path), self.named, "this version of the space")
 
     async def named(self, folders: Sequence[EntryId], name: bytes) -> Shown | None:
         """What is shown under a name in a folder, or None."""

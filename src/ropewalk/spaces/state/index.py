@@ -114,10 +114,6 @@ class Index:
         )
         self._recount(pack)
 
-    def set_reusable(self, pack: int, reusable: bool) -> None:
-        """Whether new versions may point at chunks of this pack."""
-        self._db.execute("UPDATE packs SET reusable = ? WHERE id = ?", (reusable, pack))
-
     def announce(self, packs: Iterable[int]) -> None:
         """A head that names these packs was acknowledged."""
         self._db.executemany("UPDATE packs SET announced = 1 WHERE id = ?", [(pack,) for pack in packs])
