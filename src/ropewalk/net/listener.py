@@ -1,0 +1,378 @@
+"""A listener: who knocks is counted, asked to show itself, and given to a protocol of the factory.
+
+Flow: Acceptor -> _taken, limits -> a task for the handshake: PROXY header, TLS, WebSocket -> Roll, until it is lost
+Never: lets one peer's handshake, or the number of peers, touch the others; refuses without a reason in log and metric.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+import ssl
+import struct
+from collections.abc import Callable
+from contextlib import nullcontext
+from types import TracebackType
+from typing import Any, Self
+
+from ropewalk.net.accepting import Acceptor
+from ropewalk.net.binding import Bound, release_all
+from ropewalk.net.carriers import Listening
+from ropewalk.net.certificates import GivesContext
+from ropewalk.net.connection import Connection
+from ropewalk.net.counting import Counts, QuietLog
+from ropewalk.net.endpoint import Endpoint
+from ropewalk.net.errors import BadProxyHeader, ConnectionRefused, HandshakeFailed, Overloaded, WebSocketFault
+from ropewalk.net.guard import Guard
+from ropewalk.net.kernel import CountedSocket
+from ropewalk.net.layers import Factory, guard_of
+from ropewalk.net.limits import Admission, Limits
+from ropewalk.net.proxied import TrustedProxies, read_proxied
+from ropewalk.net.proxy import Proxied
+from ropewalk.net.roll import Roll
+
+__all__ = ["Listener"]
+
+_log = logging.getLogger("ropewalk.net")
+_RESET = struct.pack("ii", 1, 0)  # SO_LINGER: a refused connection leaves nothing behind, not even TIME_WAIT
+_NOT_TLS = frozenset({"HTTP_REQUEST", "WRONG_VERSION_NUMBER", "UNKNOWN_PROTOCOL", "HTTPS_PROXY_REQUEST"})
+
+Ask = Callable[[asyncio.Transport, asyncio.BaseProtocol], None]
+
+
+class _ProxyNotAllowed(Exception):
+    pass
+
+
+class Listener:
+    """An endpoint that is listened on.  Made by `listen`.
+
+    Attributes:
+        endpoint: Where it listens, with the port that the system chose.
+        name: What logs and metrics call it.
+        limits: What a peer, and all of them, may take.
+    """
+
+    def __init__(
+        self, endpoint: Endpoint, factory: Factory, name: str, limits: Limits, certificates: GivesContext | None
+    ) -> None:
+        self.endpoint, self.name, self.limits = endpoint, name, limits
+        self.certificates = certificates
+        self._factory = factory
+        self._loop = asyncio.get_running_loop()
+        self.counts = Counts(name)
+        self._quiet = QuietLog(_log, name, self._loop.time)
+        self._admission = Admission(limits, self._loop.time)
+        self._roll = Roll(self._loop, self.counts, limits.idle)
+        self._proxies = TrustedProxies(endpoint) if "proxy" in endpoint.layers else None
+        self._plain = not endpoint.layers
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._acceptor: Acceptor | None = None
+        self._bound: list[Bound] = []
+        self._listening: Listening | None = None
+        self._closed = False
+        self._ask: Ask | None = None  # set once it drains
+        self._settled = asyncio.Event()
+
+    @property
+    def connections(self) -> int:
+        """How many are open."""
+        return len(self._roll)
+
+    def close(self) -> None:
+        """Take no more connections; those that are there stay."""
+        if self._closed:
+            return
+        self._closed = True
+        if self._acceptor is not None:
+            self._acceptor.stop()
+        release_all(self._bound)
+        if self._listening is not None:
+            self._listening.close()
+        _log.info("%s: closed", self.name, extra={"code": "net.closed", "listener": self.name})
+        self._settle()
+
+    async def wait_closed(self) -> None:
+        """Wait until it is closed and the last connection is lost."""
+        await self._settled.wait()
+
+    async def drain(self, deadline: float, ask: Ask = lambda transport, _: transport.close()) -> int:
+        """Take no more connections, ask those that are there to close, and cut off who is left at the deadline.
+
+        Args:
+            deadline: Seconds.
+            ask: How a connection is asked; a protocol may have a better way than closing its transport.
+
+        Returns:
+            How many were cut off.
+        """
+        self._ask = ask
+        self.close()
+        for connection in self._roll:
+            self._ask_one(connection)
+        try:
+            async with asyncio.timeout(deadline):
+                await self._settled.wait()
+        except TimeoutError:
+            return await self._cut_off()
+        except BaseException:
+            await self._cut_off()
+            raise
+        return 0
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.drain(self.limits.close)
+
+    def __repr__(self) -> str:
+        return f"<Listener {self.name} on {self.endpoint.place}, {self.connections} connections>"
+
+    # beginning, by `listen`
+
+    def accept_from(self, bound: list[Bound]) -> None:
+        """Begin on sockets, which are its own from now on."""
+        self._bound = bound
+        self._acceptor = Acceptor(self._loop, [one.sock for one in bound], self._taken, self._scarce)
+        self._acceptor.start()
+
+    def serve_one(self, sock: CountedSocket) -> None:
+        """Serve one connection that is there already, and no other."""
+        sock.setblocking(False)
+        self._taken(sock, sock.getpeername())
+
+    def serve_carrier(self, listening: Listening) -> None:
+        """Be told by a carrier, through `admit`."""
+        self._listening = listening
+
+    def admit(self) -> Guard:
+        """A guard for a connection of a carrier that is no socket.
+
+        Raises:
+            Overloaded: The limits are reached.
+            ConnectionRefused: The factory failed.
+        """
+        reason = "closed" if self._closed else self._admission.enter()
+        if reason:
+            self._count_refused(reason, "a peer")
+            raise Overloaded(f"{self.endpoint.place} takes no more connections now: {reason}")
+        connection = Connection(self.endpoint, listener=self.name, book=self, counting=True)
+        try:
+            guard = guard_of(self._factory, connection, server=True, close_after=self.limits.close)
+        except Exception as error:
+            self._failed(error, "a peer")
+            connection.lost()
+            raise ConnectionRefused(f"{self.endpoint.place} could not make a protocol") from error
+        if connection.ready is not None:
+            self._begin(self._wait_ready(connection))
+        return guard
+
+    # the book of connections
+
+    def opened(self, connection: Connection) -> None:
+        """A user's protocol is about to be told."""
+        self._roll.opened(connection)
+        if self._ask is not None:
+            self._loop.call_soon(self._ask_one, connection)
+
+    def gone(self, connection: Connection) -> None:
+        """A connection is lost."""
+        self._roll.gone(connection)
+        self._admission.leave(connection.address)
+        self._settle()
+
+    # accepting
+
+    def _taken(self, sock: CountedSocket, address: Any) -> None:
+        reason = self._admission.enter()
+        if reason:
+            self._refuse(sock, reason, address)
+            return
+        key = None
+        if self._proxies is None and sock.internet:
+            try:
+                key = self._admission.claim(address[0])
+            except OverflowError:
+                self._admission.leave(None)
+                self._refuse(sock, "address", address)
+                return
+        self._begin(self._greet(sock, address, key))
+
+    def _begin(self, greeting: Any) -> None:
+        task = self._loop.create_task(greeting)
+        self._tasks.add(task)
+        task.add_done_callback(self._greeted)
+
+    def _greeted(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _log.error("%s: handshake broke: %r", self.name, error, exc_info=error)
+        self._settle()
+
+    async def _greet(self, sock: CountedSocket, address: Any, key: bytes | None) -> None:
+        """From an accepted socket to a protocol that knows it is connected."""
+        connection = Connection(
+            self.endpoint,
+            listener=self.name,
+            book=self,
+            sock=sock,
+            counting=self.limits.idle is not None and not sock.counted,
+        )
+        connection.address = key
+        adopted = False  # by the loop, which then closes the socket
+        try:
+            # A plain connection has nothing to wait for, and a timer costs a tenth of it.
+            async with nullcontext() if self._plain else asyncio.timeout(self.limits.handshake):
+                if sock.internet:
+                    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                if self._proxies is not None:
+                    connection.proxied = await self._proxied(sock, address)
+                    host = (connection.proxied.source or address or ("",))[0]
+                    connection.address = self._admission.claim(host) if host else None
+                guard = guard_of(self._factory, connection, server=True, close_after=self.limits.close)
+                adopted = True
+                await self._adopt(sock, guard)
+                await connection.wait_ready()
+        except BaseException as error:
+            if connection.link is not None:
+                connection.link.abort()
+            else:
+                if not adopted:
+                    sock.close()
+                connection.lost()
+            if not isinstance(error, Exception):
+                raise
+            self._failed(error, _written(address))
+
+    async def _adopt(self, sock: CountedSocket, guard: Guard) -> None:
+        if self.certificates is None or "tls" not in self.endpoint.layers:
+            await self._loop.connect_accepted_socket(lambda: guard, sock)
+            return
+        await self._loop.connect_accepted_socket(
+            lambda: guard,
+            sock,
+            ssl=self.certificates.context(),
+            ssl_handshake_timeout=self.limits.handshake,
+            ssl_shutdown_timeout=self.limits.close,
+        )
+
+    async def _wait_ready(self, connection: Connection) -> None:
+        try:
+            async with asyncio.timeout(self.limits.handshake):
+                await connection.wait_ready()
+        except BaseException as error:
+            if connection.link is not None:
+                connection.link.abort()
+            if not isinstance(error, Exception):
+                raise
+            self._failed(error, "a peer")
+
+    async def _proxied(self, sock: CountedSocket, address: Any) -> Proxied:
+        assert self._proxies is not None
+        if not self._proxies.allows(sock, address):
+            raise _ProxyNotAllowed
+        return await read_proxied(sock)
+
+    # refusing
+
+    def _refuse(self, sock: socket.socket, reason: str, address: Any) -> None:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+        sock.close()
+        self._count_refused(reason, _written(address))
+
+    def _count_refused(self, reason: str, who: str) -> None:
+        self.counts.refused(reason).inc()
+        self._quiet.tell(logging.WARNING, "net.refused", reason, f"refused {who}: limit of {reason}")
+
+    def _scarce(self, error: OSError) -> None:
+        self.counts.refused("scarce").inc()
+        self._quiet.tell(logging.ERROR, "net.scarce", "scarce", f"cannot accept for a moment: {error.strerror}")
+
+    def _failed(self, error: Exception, who: str) -> None:
+        """Count why a connection did not get through its handshake."""
+        if isinstance(error, _ProxyNotAllowed):
+            self.counts.refused("proxy-address").inc()
+            message = f"refused {who}: not an address that PROXY headers are taken from"
+            self._quiet.tell(logging.WARNING, "net.refused", "proxy-address", message)
+            return
+        if isinstance(error, OverflowError):
+            self._count_refused("address", who)
+            return
+        reason = _reason(error)
+        self.counts.failed(reason).inc()
+        message = f"handshake with {who} failed, {reason}: {str(error) or type(error).__name__}"
+        self._quiet.tell(
+            logging.ERROR if reason == "factory" else logging.INFO, "net.handshake-failed", reason, message
+        )
+
+    # ending
+
+    def _ask_one(self, connection: Connection) -> None:
+        ask, top, protocol = self._ask, connection.top, connection.protocol
+        if ask is None or top is None or protocol is None or connection.over:
+            return
+        try:
+            ask(top, protocol)
+        except Exception:  # noqa: BLE001 - the user's code; the connection is cut off, the others are asked
+            _log.exception("%s: asking a connection to close failed", self.name)
+            top.abort()
+
+    async def _cut_off(self) -> int:
+        left = list(self._roll)
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        for connection in left:
+            if connection.link is not None:
+                self.counts.ended("drained").inc()
+                connection.link.abort()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        try:
+            async with asyncio.timeout(self.limits.close):
+                await self._settled.wait()
+        except TimeoutError:  # a carrier that forgot to tell of an end must not keep the process
+            _log.error("%s: %d connections were aborted and not lost", self.name, self._admission.inside)
+            self._roll.close()
+            self._settled.set()
+        if left or tasks:
+            _log.warning(
+                "%s: cut off %d connections and %d handshakes at the deadline",
+                self.name,
+                len(left),
+                len(tasks),
+                extra={"code": "net.cut-off", "listener": self.name},
+            )
+        return len(left)
+
+    def _settle(self) -> None:
+        if self._closed and not self._tasks and not self._admission.inside and not self._settled.is_set():
+            self._roll.close()
+            self._quiet.flush()
+            self._settled.set()
+
+
+def _reason(error: Exception) -> str:
+    """A handshake's failure as one of few words, for a metric's label."""
+    if isinstance(error, BadProxyHeader):
+        return "proxy-header"
+    if isinstance(error, WebSocketFault | HandshakeFailed):
+        return "websocket"
+    if isinstance(error, TimeoutError):
+        return "timeout"
+    if isinstance(error, ssl.SSLError):
+        if error.reason in _NOT_TLS:
+            return "not-tls"
+        return "certificate" if "CERTIFICATE" in (error.reason or "") else "tls"
+    if isinstance(error, ConnectionAbortedError) and "longer than" in str(error):
+        return "timeout"  # the loop's own clock was a moment faster
+    return "lost" if isinstance(error, OSError | asyncio.IncompleteReadError) else "factory"
+
+
+def _written(address: Any) -> str:
+    if isinstance(address, tuple) and len(address) >= 2:
+        return f"[{address[0]}]:{address[1]}" if ":" in str(address[0]) else f"{address[0]}:{address[1]}"
+    return "a local peer"

@@ -1,0 +1,116 @@
+"""Logs: what the process says, as text for people or as JSON for programs, written by a thread of its own.
+
+Flow: logging -> a bounded queue -> a thread -> one line each on standard error
+Never: lets a slow reader of the log hold up the loop: past the queue's bound, lines are dropped and counted.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TextIO
+
+import msgspec
+
+from ropewalk.metrics import current_registry
+from ropewalk.service.config import LogSettings
+
+__all__ = ["JsonLines", "TextLines", "logging_to"]
+
+_WAITING = 10_000  # lines
+_PLAIN = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
+
+
+def _fields(record: logging.LogRecord) -> dict[str, object]:
+    return {name: value for name, value in record.__dict__.items() if name not in _PLAIN}
+
+
+def _one_line(text: str) -> str:
+    """What peers sent may stand in it: control characters must not reach a terminal, or look like a second line."""
+    return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in text)
+
+
+class TextLines(logging.Formatter):
+    """``12:04:55 warning ropewalk.net: connection refused ... listener=web``; stacks follow on lines of their own."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        when = time.strftime("%H:%M:%S", time.localtime(record.created))
+        fields = "".join(f" {name}={_one_line(str(value))}" for name, value in _fields(record).items())
+        line = f"{when} {record.levelname.lower()} {record.name}: {_one_line(record.getMessage())}{fields}"
+        return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
+
+
+class JsonLines(logging.Formatter):
+    """One object a line: time, level, logger, message, the fields, and the stack where there is one."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        seconds, fraction = divmod(record.created, 1)
+        when = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
+        entry: dict[str, object] = {
+            "time": f"{when}.{int(fraction * 1000):03d}Z",
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+            **_fields(record),
+        }
+        if record.exc_info:
+            entry["stack"] = self.formatException(record.exc_info)
+        return msgspec.json.encode(entry, enc_hook=str).decode()
+
+
+class _Queued(logging.Handler):
+    """Formats in the thread that logs, since what a record refers to may change, and leaves writing to another."""
+
+    def __init__(self, lines: queue.Queue[str | None]) -> None:
+        super().__init__()
+        self._lines = lines
+        self._dropped = current_registry().counter(
+            "ropewalk_log_dropped_total", "lines that nobody read fast enough", ()
+        )
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            self._lines.put_nowait(self.format(record))
+        except queue.Full:
+            self._dropped.of().inc()
+        except Exception:  # noqa: BLE001 - as logging has it: a line that cannot be formatted stops nobody
+            self.handleError(record)
+
+
+@contextmanager
+def logging_to(stream: TextIO | None = None, settings: LogSettings | None = None) -> Iterator[None]:
+    """Everything that is logged goes to ``stream``, standard error by default, for as long as the context lasts."""
+    stream = stream or sys.stderr
+    settings = settings or LogSettings()
+    text = settings.format == "text" or (settings.format == "auto" and stream.isatty())
+    lines: queue.Queue[str | None] = queue.Queue(_WAITING)
+    handler = _Queued(lines)
+    handler.setFormatter(TextLines() if text else JsonLines())
+    root = logging.getLogger()
+    level = root.level
+    writer = threading.Thread(target=_write, args=(lines, stream), name="ropewalk log", daemon=True)
+    writer.start()
+    root.addHandler(handler)
+    root.setLevel(settings.level.upper())
+    try:
+        yield
+    finally:
+        root.removeHandler(handler)
+        root.setLevel(level)
+        lines.put(None)
+        writer.join(timeout=2)  # a reader that hangs must not keep the process
+
+
+def _write(lines: queue.Queue[str | None], stream: TextIO) -> None:
+    while (line := lines.get()) is not None:
+        try:
+            stream.write(line + "\n")
+            if lines.empty():
+                stream.flush()
+        except (OSError, ValueError):
+            return  # nobody reads any more
