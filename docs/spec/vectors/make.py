@@ -17,9 +17,18 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parents[2]))
 
-from docs.spec.vectors import cases_basics, cases_chunks, cases_heads, cases_packs, cases_space, fixture, verify  # noqa: E402
+from docs.spec.vectors import (  # noqa: E402
+    cases_basics,
+    cases_chunks,
+    cases_heads,
+    cases_metrics_push,
+    cases_packs,
+    cases_space,
+    fixture,
+    verify,
+)
 
-MOST = 400_000  # bytes in all; large inputs are made from labels
+MOST = 420_000  # bytes in all; large inputs are made from labels
 
 
 def wanted() -> dict[str, object]:
@@ -33,6 +42,7 @@ def wanted() -> dict[str, object]:
         "erasure": verify.erasure,
         "tree": verify.tree,
         "space": cases_space.cases,
+        "metrics-push": cases_metrics_push.cases,
     }
     made = {name: make() for name, make in makers.items()}
     verify.all_of(made)
