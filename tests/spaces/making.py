@@ -97,7 +97,8 @@ class KeptStore(FaultStore):
     """Objects in memory that stay when a space is closed, and gets that are counted."""
 
     def __init__(self, *rules: Rule, seed: int = 0) -> None:
-        super().__init__(MemoryStore(), *rules, seed=seed, sleep=_for_ever)
+        super().__init__(MemoryStore(), *rules, seed=seed, sleep=self._hang)
+        self._freed = asyncio.Event()
         self.gets: list[tuple[str, int, int | None]] = []
         self.puts: list[tuple[str, bytes]] = []
 
@@ -113,8 +114,17 @@ class KeptStore(FaultStore):
         pass
 
     def hang(self, *calls: str, name: Callable[[str], bool] = lambda _: True) -> None:
-        """Never answer these calls."""
+        """Never answer these calls, before `release`."""
         self.rules.append(Rule(Fault.DELAY, on=set(calls), name=name))
+
+    def release(self) -> None:
+        """Answer the calls that hang, and hang no more."""
+        self.rules = [rule for rule in self.rules if rule.fault is not Fault.DELAY]
+        self._freed.set()
+        self._freed = asyncio.Event()
+
+    async def _hang(self, _: float) -> None:
+        await self._freed.wait()
 
     async def spoil(self, name: ObjectName, length: int) -> None:
         """Turn a bit over in every 20,000 bytes of the first ``length`` of an object."""
@@ -126,10 +136,6 @@ class KeptStore(FaultStore):
     async def names(self, part: str = "") -> list[ObjectName]:
         """What lies in it."""
         return [name for name in await self.snapshot() if part in name]
-
-
-async def _for_ever(_: float) -> None:
-    await asyncio.Event().wait()
 
 
 @dataclass

@@ -7,9 +7,10 @@ import struct
 
 import pytest
 import zstandard
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ropewalk.spaces import chunk
 from ropewalk.spaces.chunk import (
     CHUNK_SIZE,
     REFERENCE_SIZE,
@@ -53,6 +54,34 @@ def test_only_data_is_compressed_and_only_where_it_helps(plain: bytes, kind: Chu
     if reference.flags:
         assert kind is ChunkType.DATA
         assert 16 * reference.body <= 15 * reference.size
+
+
+@pytest.mark.parametrize("size", [CHUNK_SIZE, CHUNK_SIZE - 1, 300_000])
+@given(st.data())
+@settings(max_examples=15)
+def test_a_long_run_that_compresses_is_found_wherever_it_lies(size: int, data: st.DataObject) -> None:
+    numbers = random.Random(data.draw(st.integers(0, 9)))
+    run = size // 10
+    at = data.draw(st.integers(0, size - run))
+    plain = b"".join((numbers.randbytes(at), bytes(run), numbers.randbytes(size - run - at)))
+    sealed = seal(plain, ChunkType.DATA, KEYS)
+    assert sealed.reference.flags == 1
+    assert open_chunk(sealed.data, sealed.reference, ChunkType.DATA, KEYS) == plain
+
+
+def test_of_a_long_chunk_that_does_not_compress_only_a_sample_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    tried = []
+
+    class Compressor:
+        def compress(self, data: bytes) -> bytes:
+            tried.append(len(data))
+            return zstandard.ZstdCompressor().compress(data)
+
+    monkeypatch.setattr(chunk._zstd, "compressor", Compressor())
+    plain = random.Random(1).randbytes(CHUNK_SIZE)
+    assert seal(plain, ChunkType.DATA, KEYS).reference.flags == 0
+    assert seal(plain[:200_000], ChunkType.DATA, KEYS).reference.flags == 0
+    assert tried == [1 << 16, 200_000]
 
 
 @pytest.mark.parametrize("padded", [False, True])

@@ -123,6 +123,14 @@ def test_device_keys_are_kept_once_and_open_with_their_passphrase(home: Home) ->
     assert stat.S_IMODE(home.key_file.stat().st_mode) == 0o600
 
 
+def test_keys_that_are_not_there_are_not_opened_ahead(home: Home) -> None:
+    assert home.keys_ahead("secret") is None
+    home.keep_keys(device(), "secret")
+    ahead = home.keys_ahead("secret")
+    assert ahead is not None
+    assert home.open_keys("secret", ahead) == device()
+
+
 def test_the_environment_can_say_where_home_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ROPEWALK_HOME", str(tmp_path))
     assert (Home.of_user().config, Home.of_user().state) == (tmp_path, tmp_path / "state")

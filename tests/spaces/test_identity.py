@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import msgspec
 import pytest
 from hypothesis import given
@@ -12,6 +14,7 @@ from ropewalk.spaces.identity import (
     DEVICE,
     PAPER,
     DeviceKeys,
+    KeysAhead,
     KeysDamaged,
     WrongPassphrase,
     WrongWords,
@@ -87,6 +90,38 @@ def test_a_key_file_that_asks_for_what_cannot_be_is_refused(change: dict[int, ob
         fields[at] = value
     with pytest.raises(KeysDamaged):
         open_keys(pack(fields), "word")
+
+
+def test_keys_opened_ahead_are_those_of_the_file(quick: None) -> None:
+    data = seal_keys(device(), "one")
+    assert KeysAhead(data, "one").keys(data, "one") == open_keys(data, "one") == device()
+    with pytest.raises(WrongPassphrase):
+        KeysAhead(data, "two").keys(data, "two")
+    with pytest.raises(KeysDamaged):
+        KeysAhead(data[:-1], "one").keys(data[:-1], "one")
+
+
+def test_passphrases_can_be_stretched_at_the_same_time() -> None:
+    with ThreadPoolExecutor(8) as threads:
+        made = list(threads.map(lambda at: identity._stretch(str(at % 2), bytes(16), 1024, 1, 4), range(64)))
+    assert len(set(made)) == 2
+
+
+def test_what_was_opened_ahead_counts_for_nothing_else(quick: None) -> None:
+    data, other = seal_keys(device(), "one"), seal_keys(paper(), "one")
+    assert KeysAhead(data, "two").keys(data, "one") == device()
+    assert KeysAhead(data, "one").keys(other, "one") == paper()
+    assert KeysAhead(b"junk", "one").keys(data, "one") == device()
+    with pytest.raises(WrongPassphrase):
+        KeysAhead(data, "one").keys(data, "two")
+
+
+def test_nothing_opened_ahead_is_kept_once_it_was_asked_for(quick: None) -> None:
+    data = seal_keys(device(), "one")
+    ahead = KeysAhead(data, "one")
+    assert ahead.keys(data, "one") == device()
+    assert [value for value in vars(ahead).values() if value] == [ahead._thread]
+    assert ahead.keys(data, "one") == device()
 
 
 def test_a_paper_key_comes_back_from_its_words_however_they_are_typed() -> None:

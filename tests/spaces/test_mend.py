@@ -11,9 +11,9 @@ from ropewalk.spaces.mend import PackLost, mend_owed, mend_pack, read_share
 from ropewalk.spaces.pack.share import ShareDamaged
 from ropewalk.spaces.pool.pool import REST
 from ropewalk.spaces.space import Space
-from ropewalk.spaces.state import State
+from ropewalk.spaces.state import SharePlace, State
 from ropewalk.spaces.store import NoSuchObject
-from ropewalk.testing.faults import Fault, Rule
+from ropewalk.testing.faults import Fault, Rule, Stop
 from tests.spaces.making import World, a_space, object_of, pack_of, spoil
 
 FILE = random.Random(3).randbytes(400_000)
@@ -146,3 +146,74 @@ async def test_a_share_is_read_with_every_leaf_checked(tmp_path: Path) -> None:
         await world.stores[pack.shares[3].store].lose(object_of(space, pack, pack.shares[3]))
         with pytest.raises(NoSuchObject):
             await read_share(space.core, pack, pack.shares[3])
+
+
+async def test_what_lacks_everywhere_takes_the_room_before_a_copy_of_what_is_only_away(tmp_path: Path) -> None:
+    world = await _written(tmp_path)
+    async with world.open() as space:
+        pack = await pack_of(space)
+        away, lost = pack.shares[0], pack.shares[3]
+        await world.stores[lost.store].lose(object_of(space, pack, lost))
+        await space.core.ledger.do(State.forget_share, pack.id, lost)
+        world.stores[away.store].gone = True
+        await space.core.pool.weigh()
+        mended = await mend_pack(space.core, await pack_of(space))
+        assert (mended.placed, mended.owed) == ({lost.number: lost.store}, [away.number])
+        assert await space.core.ledger.do(State.owed_shares) == []
+
+
+async def test_a_lost_pack_is_not_read_again_and_again(tmp_path: Path) -> None:
+    """What is owed is looked at every few seconds: that may neither read shares for nothing nor fill the warnings."""
+    world = await _written(tmp_path)
+    async with world.open() as space:
+        pack = await pack_of(space)
+        for share in pack.shares[:3]:
+            await space.core.ledger.do(State.forget_share, pack.id, share)
+        before = sum(len(store.gets) for store in world.stores.values())
+        for _ in range(3):
+            assert await mend_owed(space.core) == 3
+        assert sum(len(store.gets) for store in world.stores.values()) == before
+        assert len([line for line in space.warnings if "needs 3 good shares" in line]) == 1
+
+
+async def test_another_good_copy_of_a_share_is_used_where_one_is_damaged(tmp_path: Path) -> None:
+    world = await _written(tmp_path)
+    async with world.open() as space:
+        pack = await pack_of(space)
+        name = object_of(space, pack, pack.shares[0])
+        other = pack.shares[4].store
+        await world.stores[other].put(name, [await world.stores[pack.shares[0].store].get(name)])
+        await space.core.ledger.do(State.add_shares, pack.id, [SharePlace(0, other, pack.shares[0].object)])
+        await spoil(world, space, pack, pack.shares[0])
+        for share in pack.shares[3:]:
+            await world.stores[share.store].lose(object_of(space, pack, share))
+            await space.core.ledger.do(State.forget_share, pack.id, share)
+        mended = await mend_pack(space.core, await pack_of(space))
+        assert mended.placed
+        await _reads(world, space)
+
+
+@pytest.mark.parametrize("what", ["mark", "forget"])
+async def test_a_stop_between_a_share_and_its_count_leaves_both_as_they_were(tmp_path: Path, what: str) -> None:
+    world = await _written(tmp_path)
+    async with world.open() as space:
+        pack = await pack_of(space)
+        share = pack.shares[2]
+
+        def stopped(state: State) -> None:
+            state._recount = _stop  # type: ignore[method-assign, assignment]
+            if what == "mark":
+                state.mark_damaged(pack.id, share.number, share.store)
+            else:
+                state.forget_share(pack.id, share)
+
+        with pytest.raises(Stop):
+            await space.core.ledger.do(stopped)
+    async with world.open() as space:
+        fresh = await pack_of(space)
+        owed = await space.core.ledger.do(State.owed_shares)
+        assert [numbers for _, numbers in owed] == [[at] for at in range(5) if at not in fresh.good]
+
+
+def _stop(_: int) -> None:
+    raise Stop

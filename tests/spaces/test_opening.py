@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -12,9 +13,10 @@ from ropewalk.spaces.home import UnknownName
 from ropewalk.spaces.identity import DeviceKeys
 from ropewalk.spaces.members import NotAMember, Policy, RecordDamaged
 from ropewalk.spaces.opening import create_space, open_core, open_pool, plan_policy
+from ropewalk.spaces.pack.directory import Place
 from ropewalk.spaces.pool.placement import PromiseImpossible, StoreDomains
 from ropewalk.spaces.pool.pool import BelowFloor
-from ropewalk.spaces.state import State, StateTooNew
+from ropewalk.spaces.state import State, StateDamaged, StateTooNew
 from ropewalk.testing.faults import Fault, Rule
 from tests.spaces.making import World, a_space, device, paper
 
@@ -174,3 +176,64 @@ async def test_an_opening_that_fails_lets_go_of_everything(tmp_path: Path) -> No
             assert await core.ledger.do(State.pack_count) == 0
             await core.ledger.aclose()
             await core.pool.aclose()
+
+
+async def test_damage_that_is_found_in_use_is_put_aside_at_the_next_opening(tmp_path: Path) -> None:
+    world = await a_space(tmp_path)
+    async with world.open() as space:
+        for number in range(3):
+            await space.write(f"{number}", bytes([number]) * 90_000)
+        await space.core.ledger.do(_many_chunks)
+    path = world.folder / "state.db"
+    _overwrite(path, "chunks")
+    async with world.open() as space:
+        assert space.warnings == [], "the places of chunks are not looked through at each opening"
+        with pytest.raises(StateDamaged) as damaged:
+            await space.core.ledger.do(_all_chunks)
+        assert "anew" in damaged.value.hint
+    async with world.open() as space:
+        assert any("was put aside as state.db.damaged-" in warning for warning in space.warnings)
+        for number in range(3):
+            assert await space.read(f"{number}") == bytes([number]) * 90_000
+    async with world.open() as space:
+        assert space.warnings == []
+
+
+@pytest.mark.parametrize("table", ["meta", "records", "heads", "packs", "shares"])
+async def test_a_fault_in_what_is_not_found_by_its_hash_is_seen_at_the_opening(tmp_path: Path, table: str) -> None:
+    world = await a_space(tmp_path)
+    async with world.open() as space:
+        await space.write("a", b"1" * 90_000)
+    _overwrite(world.folder / "state.db", table)
+    async with world.open() as space:
+        assert any("was put aside as state.db.damaged-" in warning for warning in space.warnings)
+        assert await space.read("a") == b"1" * 90_000
+
+
+def _many_chunks(state: State) -> None:
+    state.add_chunks(1, [Place(at.to_bytes(32, "big"), 0, at, 1) for at in range(3000)])
+
+
+def _all_chunks(state: State) -> int:
+    return len(state._db.execute("SELECT * FROM chunks").fetchall())
+
+
+def _overwrite(path: Path, table: str) -> None:
+    """A page of this table is not what it was."""
+    database = sqlite3.connect(path)
+    (size,) = database.execute("PRAGMA page_size").fetchone()
+    (page,) = database.execute("SELECT rootpage FROM sqlite_master WHERE name = ?", (table,)).fetchone()
+    database.close()
+    held = path.read_bytes()
+    path.write_bytes(held[: (page - 1) * size] + b"\xee" * size + held[page * size :])
+
+
+async def test_a_local_record_that_is_damaged_is_replaced_by_the_copies_in_the_stores(tmp_path: Path) -> None:
+    world = await a_space(tmp_path)
+    async with world.open() as space:
+        before = await space.core.ledger.do(State.records)
+        await space.core.ledger.do(
+            lambda state: state.set_records([*before, (before[0][0][:-4] + "beef", before[0][1] + b"junk")])
+        )
+    async with world.open() as space:
+        assert sorted(await space.core.ledger.do(State.records)) == sorted(before)

@@ -172,7 +172,7 @@ async def test_a_crash_between_journal_and_put_sends_the_same_bytes(tmp_path: Pa
         for store in world.stores.values():
             store.hang("put", name=_is_head)
 
-        async def stop(*_: object) -> object:
+        async def stop(*_: object, **__: object) -> object:
             raise Stop
 
         space.core.pool.put_copies = stop  # type: ignore[method-assign,assignment]
@@ -191,7 +191,7 @@ async def test_a_head_of_a_crash_is_given_up_where_the_floor_is_gone_meanwhile(t
     world = await a_space(tmp_path)
     async with world.open() as space:
 
-        async def stop(*_: object) -> object:
+        async def stop(*_: object, **__: object) -> object:
             raise Stop
 
         space.core.pool.put_copies = stop  # type: ignore[method-assign,assignment]
@@ -210,7 +210,7 @@ async def test_a_journal_that_is_damaged_is_given_up_and_the_space_opens(tmp_pat
     async with world.open() as space:
         await space.write("before", b"1")
 
-        async def stop(*_: object) -> object:
+        async def stop(*_: object, **__: object) -> object:
             raise Stop
 
         space.core.pool.put_copies = stop  # type: ignore[method-assign,assignment]
@@ -237,6 +237,23 @@ async def test_a_second_process_does_not_go_on_as_a_writer_that_the_first_has_en
         assert outcome is not None
         assert outcome.head.writer != ended
         assert outcome.head.writer == first.core.writer_id
+
+
+async def test_no_head_is_signed_where_storing_a_pack_broke(tmp_path: Path) -> None:
+    """The error of the task that stores it ends the change, though nothing had to be waited for in between."""
+    world = await a_space(tmp_path)
+    async with world.open() as space:
+        await space.write("before", b"1")
+        last = await space.core.ledger.do(State.last_sequence, space.core.writer_id)
+
+        async def broken(*_: object, **__: object) -> object:
+            raise Stop
+
+        space.core.pool.put_shares = broken  # type: ignore[method-assign,assignment]
+        with pytest.raises(BaseExceptionGroup):
+            await space.write("a", random.Random(3).randbytes(400_000))
+        assert await space.core.ledger.do(State.pending) == []
+        assert await space.core.ledger.do(State.last_sequence, space.core.writer_id) == last
 
 
 async def test_copies_that_are_owed_are_paid_when_their_store_is_back(tmp_path: Path) -> None:
@@ -286,7 +303,7 @@ async def test_only_packs_that_the_head_of_a_crash_names_count_as_named(tmp_path
     world = await a_space(tmp_path)
     async with world.open() as space:
 
-        async def stop(*_: object) -> object:
+        async def stop(*_: object, **__: object) -> object:
             raise Stop
 
         space.core.pool.put_copies = stop  # type: ignore[method-assign,assignment]

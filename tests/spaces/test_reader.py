@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from ropewalk.spaces import reader as reader_module
+from ropewalk.spaces import columns as columns_module
 from ropewalk.spaces.chunk import CHUNK_SIZE, ChunkType, Reference, seal
 from ropewalk.spaces.pack.roots import column_root, leaf_hashes
 from ropewalk.spaces.pack.share import ShareName, Trailer
+from ropewalk.spaces.pool import health as health_module
 from ropewalk.spaces.pool import pool as pool_module
 from ropewalk.spaces.ranges import GAP, LONGEST_READ, batches, ranges_of, slices
 from ropewalk.spaces.reader import ChunkLost, ChunkMissing, ChunkUnreachable
@@ -206,9 +207,9 @@ async def test_too_few_shares_are_unreachable_and_the_stores_are_named(tmp_path:
 async def test_too_few_shares_that_answer_are_unreachable_in_the_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reader_module, "DEADLINE", 0.05)
-    monkeypatch.setattr(reader_module, "SLOWEST", 0.01)
-    monkeypatch.setattr(pool_module, "QUICKEST_HEDGE", 0.01)
+    monkeypatch.setattr(columns_module, "DEADLINE", 0.05)
+    monkeypatch.setattr(columns_module, "SLOWEST", 0.01)
+    monkeypatch.setattr(health_module, "QUICKEST_HEDGE", 0.01)
     world = await _filled(tmp_path)
     async with world.open() as space:
         await space.read("file", 0, 1)

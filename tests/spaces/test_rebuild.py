@@ -5,11 +5,16 @@ from __future__ import annotations
 import random
 from pathlib import Path
 
-from ropewalk.spaces.pack.share import ShareName
+import pytest
+
+from ropewalk.spaces.check import check
+from ropewalk.spaces.pack.roots import column_root, leaf_hashes
+from ropewalk.spaces.pack.share import Manifest, ShareName, Trailer
 from ropewalk.spaces.rebuild import rebuild
 from ropewalk.spaces.space import Space
 from ropewalk.spaces.state import KnownPack, State
 from ropewalk.spaces.store import ObjectName
+from ropewalk.testing.faults import Fault, Rule
 from tests.spaces.making import World, a_space, object_of, pack_of
 
 FILE = random.Random(3).randbytes(400_000)
@@ -120,3 +125,54 @@ async def test_a_head_that_is_damaged_in_every_store_is_a_problem_and_no_more(tm
     async with world.open() as space:
         assert any("other bytes than its name says" in warning for warning in space.warnings)
         await _all_is_there(space)
+
+
+async def test_a_manifest_that_no_head_signs_is_not_learnt(tmp_path: Path) -> None:
+    """Parity roots are not in a pack's name: by those that a store makes up, all good shares would be damaged."""
+    world = await _written(tmp_path)
+    async with world.open() as space:
+        pack = await pack_of(space)
+        share = pack.shares[0]
+        name = object_of(space, pack, share)
+        held = await world.stores[share.store].get(name)
+        parsed = ShareName.decode(name)
+        assert parsed is not None
+        column = held[: pack.column_length(0)]
+        trailer = Trailer.decode(held[len(column) :], parsed)
+        manifest = trailer.manifest
+        junk = column_root(manifest.longest, leaf_hashes(bytes(manifest.longest)))
+        forged = Manifest(manifest.k, manifest.n, manifest.lengths, [*manifest.roots[: manifest.k], junk, junk])
+        encoded = Trailer(0, trailer.leaves, forged, trailer.directory).encode()
+        await world.stores[share.store].lose(name)
+        odd = ShareName(space.core.space_id, pack.name, 0, Trailer.check(encoded))
+        for store in world.stores.values():
+            await store.put(odd.encode(), (column, encoded))
+    (world.folder / "state.db").unlink()
+    async with world.open() as space:
+        assert any("is not what a head signs" in warning for warning in space.warnings)
+        assert (await pack_of(space)).manifest == manifest.digest
+        await check(space.core, everything=True)
+        report = await space.repair()
+        assert (report.lost, report.owed) == (0, 0), report.lines
+        assert (await check(space.core, everything=True)).ok
+        await _all_is_there(space)
+
+
+@pytest.mark.parametrize("kind", ["/packs/", "/heads/"])
+async def test_what_could_not_be_read_at_a_rebuild_is_learnt_at_the_next_opening(tmp_path: Path, kind: str) -> None:
+    """Stores that list and then give nothing for a while: else its chunks lie in no pack that is known, for good."""
+    world = await _written(tmp_path)
+    async with world.open() as space:
+        newest = (await space.log())[0].name
+    (world.folder / "state.db").unlink()
+    for store in world.stores.values():
+        store.rules.append(Rule(Fault.GONE_BEFORE, on={"get"}, name=lambda name: kind in name and name != newest))
+    async with world.open() as space:
+        assert space.warnings
+    for store in world.stores.values():
+        store.rules.clear()
+    async with world.open() as space:
+        await _all_is_there(space)
+        assert len(await space.log()) == 4
+    async with world.open() as space:
+        assert space.warnings == []

@@ -5,7 +5,8 @@ Never: lets more than `survive` stores be hurt at once, or waits for real time.
 
 A store is *hurt* from the moment it misbehaves until a full repair with all stores there; it is *sick* while it still
 does.  While no more than SURVIVE are hurt all that was acknowledged must be readable, and with no more sick than the
-write floor allows every change must be acknowledged.
+write floor allows every change must be acknowledged.  So right after each acknowledged change as many stores are taken
+away as may be, and all must be readable all the same; and what the status promises is tried with the stores it names.
 """
 
 from __future__ import annotations
@@ -39,6 +40,7 @@ _T = TypeVar("_T")
 STORES = ("d0", "d1", "d2", "d3", "d4")
 SURVIVE = 2
 FLOOR = 4
+INLINE = 512  # bytes that lie in the tree
 SPOILING = {Fault.LOSE, Fault.CORRUPT, Fault.TRUNCATE, Fault.HIDE, Fault.DAMAGED}  # till a check has looked
 SIZES = (0, 1, 511, 513, 5_000, 60_000, 70_000, 300_000, 1 << 20, (1 << 20) + 1, (4 << 20) + 70_000)
 
@@ -81,6 +83,7 @@ class SpaceMachine(RuleBasedStateMachine):
         self.left_packs = False  # a change that was not acknowledged may have left packs in the stores,
         self.littered = False  # and a rebuild may have taken them for packs of the space: see test_crash
         self.liars: set[str] = set()  # of the hurt ones, those that may have lost or changed what they took
+        self.rotten = False  # some have changed what they took, which no listing shows
 
     def run(self, work: Coroutine[Any, Any, _T]) -> _T:
         return self.runner.run(work)
@@ -158,9 +161,42 @@ class SpaceMachine(RuleBasedStateMachine):
             assert not must, "refused, and yet enough stores are well"
             self.left_packs = True
             return
-        self._acknowledged(after)
+        self._acknowledged(after, todo)
 
-    def _acknowledged(self, after: Model) -> None:
+    async def _new_content_lies_on_the_floor(self, todo: Sequence[Step]) -> None:
+        """Assert that what was written, or was there already, lies in packs of which enough shares are known."""
+        version, core = await self.opened.current(), self.opened.core
+        for path in {step.path for step in todo if isinstance(step, Write)}:
+            if len(self.model.paths.get(path) or b"") <= INLINE:
+                continue
+            entry = await version.file("/".join(path))
+            ids = [cut.id async for batch in core.content.references(entry) for _, cut in batch]
+            located = await core.ledger.do(State.locate, ids)
+            packs = await core.ledger.do(State.packs_by_id, [place.pack for place in located.values()])
+            assert all(pack.head or len(pack.good) >= FLOOR for pack in packs.values()), "points at what lacks shares"
+
+    @precondition(lambda self: not self.hurt)
+    @rule(path=paths, seed=st.integers(6, 9), pair=st.lists(stores, min_size=2, max_size=2, unique=True))
+    def write_where_packs_are_refused(self, path: tuple[str, ...], seed: int, pair: list[str]) -> None:
+        """Below the floor for the content, and on it for the head."""
+        for name in pair:
+            self.hurt.add(name)
+            self.sick.add(name)
+            self.world.stores[name].rules.append(Rule(Fault.FULL, on={"put"}, name=lambda name: "/packs/" in name))
+        self.change([Write(path, 300_000, seed)])
+        for name in pair:
+            self.come_back(name)
+
+    @precondition(lambda self: not self.hurt)
+    @rule(paths=st.lists(paths, min_size=2, max_size=2), pair=st.lists(stores, min_size=2, max_size=2, unique=True))
+    def write_again_what_two_stores_lost(self, paths: list[tuple[str, ...]], pair: list[str]) -> None:
+        self.change([Write(paths[0], 300_000, 5)])
+        for at, name in enumerate(pair):
+            self.suffer(name, ("spoil", "all", at))
+        self.run(status(self.opened.core, ""))
+        self.change([Write(paths[1], 300_000, 5)])
+
+    def _acknowledged(self, after: Model, todo: Sequence[Step]) -> None:
         outcome = self.opened.outcome
         if outcome is None:
             assert after.paths == self.model.paths, "a change that said nothing new was dropped, and it was new"
@@ -171,6 +207,31 @@ class SpaceMachine(RuleBasedStateMachine):
         self.run(self._lies_on_the_floor(outcome.head.name))
         self.model = after
         self.versions.append((outcome.head.hash.hex(), after.copy()))
+        self.run(self._new_content_lies_on_the_floor(todo))
+        chance = random.Random(len(self.versions))
+        well = [name for name in STORES if name not in self.hurt]
+        self._all_is_read_without(chance.sample(well, SURVIVE - len(self.hurt)))
+
+    def _all_is_read_without(self, stores: Sequence[str], *, from_stores_alone: bool = False) -> None:
+        """Assert that without these stores all is there, for this device or for one that knows nothing but its keys."""
+        well = [self.world.stores[name] for name in stores if not self.world.stores[name].gone]
+        aside = self.folder / "aside"
+        self.close()
+        if from_stores_alone:
+            self.world.folder.rename(aside)
+        for store in well:
+            store.gone = True
+        try:
+            self.open()
+            assert self.run(_all_of(self.opened)) == self.model.paths
+            self.close()
+        finally:
+            for store in well:
+                store.gone = False
+        if from_stores_alone:
+            shutil.rmtree(self.world.folder)
+            aside.rename(self.world.folder)
+        self.open()
 
     async def _lies_on_the_floor(self, head: str) -> None:
         """Assert that enough stores really hold the head, and the packs that this device made."""
@@ -224,7 +285,7 @@ class SpaceMachine(RuleBasedStateMachine):
         finally:
             self.world.around = lambda store: store
         if acknowledged:
-            self._acknowledged(after)
+            self._acknowledged(after, todo)
         if self.space is not None:
             self.close()
         self.open()
@@ -272,6 +333,22 @@ class SpaceMachine(RuleBasedStateMachine):
             report = self.run(check(self.opened.core, everything=what == "check all", choose=random.Random(seed)))
             assert report.ok or self.hurt or self.littered, report.lines
 
+    @precondition(lambda self: not (self.rotten or self.littered))
+    @rule(seed=seeds, from_stores_alone=st.booleans())
+    def try_the_promise(self, seed: int, from_stores_alone: bool) -> None:
+        """What can be lost by the status is lost, and what it calls lost is not asked for."""
+        found = self.run(status(self.opened.core, "")).promise
+        kinds = found.keeps.of("store")
+        assert kinds is not None
+        if kinds.holds is None or kinds.holds < 0:
+            assert self.hurt, "broken, and yet all stores are well"
+            return
+        assert kinds.kept or self.hurt or self.left_packs, "less than was asked, and yet all stores are well"
+        there = [name for name in STORES if name not in found.unreachable]
+        lost = random.Random(seed).sample(there, min(kinds.holds, len(there)))
+        forget = from_stores_alone and not self.run(self.opened.core.ledger.do(_taken_back))
+        self._all_is_read_without([*lost, *found.unreachable], from_stores_alone=forget)
+
     @precondition(lambda self: self.hurt)
     @rule(thoroughly=st.booleans())
     def mend(self, thoroughly: bool) -> None:
@@ -311,6 +388,7 @@ class SpaceMachine(RuleBasedStateMachine):
             assert (found.owed_shares, found.damaged, found.promise.kept) == (0, 0, True), found.lines
         self.hurt.clear()
         self.liars.clear()
+        self.rotten = False
 
     # -- misfortunes ---------------------------------------------------------------------------------------------
 
@@ -322,7 +400,10 @@ class SpaceMachine(RuleBasedStateMachine):
         kept, (how, of_what, amount) = self.world.stores[store], what
         if how == "spoil":
             self.liars.add(store)
+            self.rotten = self.rotten or of_what not in {"lose", "all"}
             self.run(_spoil(kept, str(of_what), amount))
+            if not (self.rotten or self.littered):
+                self.try_the_promise(amount, from_stores_alone=False)
             return
         self.sick.add(store)
         if isinstance(of_what, Fault):
@@ -330,6 +411,7 @@ class SpaceMachine(RuleBasedStateMachine):
             kept.rules.append(Rule(of_what, on=on, times=None if how == "always" else amount))
             if of_what in SPOILING:
                 self.liars.add(store)
+                self.rotten = self.rotten or of_what is not Fault.LOSE
         elif how == "full":
             kept.capacity = sum(len(data) for data in self.run(kept.snapshot()).values()) + amount
         else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 import sqlite3
 import stat
@@ -65,7 +66,7 @@ def test_what_was_kept_is_there_after_reopening(tmp_path: Path) -> None:
     with first.transaction(durable=True):
         first.begin_incarnation(b"i" * 16)
         first.add_head(HEAD)
-        first.add_records([("name", b"data")])
+        first.set_records([("name", b"data")])
     first.close()
     second = State(tmp_path / "state.db")
     second.unlock(some_keys())
@@ -195,18 +196,31 @@ def test_a_file_that_is_no_state_is_damaged(tmp_path: Path, junk: bytes) -> None
         State(tmp_path / "state.db")
 
 
-def test_a_state_of_which_pages_are_overwritten_is_damaged(tmp_path: Path) -> None:
+@pytest.mark.parametrize("left_open", [False, True])
+def test_a_state_of_which_pages_are_overwritten_is_damaged(tmp_path: Path, *, left_open: bool) -> None:
+    """Found at once in a file that was not closed; else, where the places of chunks are wrong, by using it."""
     path = tmp_path / "state.db"
     state = State(path)
-    state.add_chunks(1, [Place(at.to_bytes(32, "big"), 0, at, 1) for at in range(5000)])
+    ids = [at.to_bytes(32, "big") for at in range(5000)]
+    state.add_chunks(1, [Place(one, 0, at, 1) for at, one in enumerate(ids)])
     state.close()
     good = path.read_bytes()
     chance = random.Random(1)
     for _ in range(20):
         at = chance.randrange(4096, len(good) - 4096, 4096)
         path.write_bytes(good[:at] + chance.randbytes(4096) + good[at + 4096 :])
-        with pytest.raises(StateDamaged):
-            State(path)
+        other = sqlite3.connect(path, isolation_level=None)
+        if left_open:
+            with contextlib.suppress(sqlite3.DatabaseError):
+                other.execute("INSERT OR REPLACE INTO meta VALUES ('written', 'not closed')")
+        with pytest.raises(StateDamaged if left_open else (StateDamaged, sqlite3.DatabaseError)):
+            _open_and_locate(path, ids)
+        other.close()
+
+
+def _open_and_locate(path: Path, ids: list[bytes]) -> None:
+    with contextlib.closing(State(path)) as state:
+        state.locate(ids)
 
 
 @pytest.mark.parametrize("size", [0, 1])

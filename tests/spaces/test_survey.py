@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import random
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
+from ropewalk.spaces.space import Space
 from ropewalk.spaces.state import State
-from ropewalk.spaces.store import ObjectName
+from ropewalk.spaces.store import Listed, ObjectName
 from ropewalk.spaces.survey import silent, survey
 from ropewalk.testing.faults import Fault, Rule
 from tests.spaces.making import World, a_space, object_of, pack_of
@@ -60,17 +62,65 @@ async def test_a_share_that_comes_back_is_known_again(world: World) -> None:
         assert await space.core.ledger.do(State.owed_shares) == []
 
 
-async def test_a_share_found_on_another_store_counts(world: World) -> None:
+async def _moved(world: World, space: Space, number: int, store: str) -> None:
+    """A share lies in another store than where it was put."""
+    pack = await pack_of(space)
+    name = object_of(space, pack, pack.shares[number])
+    held = await world.stores[pack.shares[number].store].get(name)
+    await world.stores[pack.shares[number].store].lose(name)
+    await world.stores[store].put(name, [held])
+    await survey(space.core)
+
+
+async def test_a_share_found_on_another_store_counts(tmp_path: Path) -> None:
+    world = await a_space(tmp_path)
+    async with world.open() as space:
+        free = "d3"
+        world.stores[free].rules.append(Rule(Fault.FULL, on={"put"}, name=lambda name: "/packs/" in name))
+        await space.write("large", random.Random(1).randbytes(2 * MIB))
+        world.stores[free].rules.clear()
+        before = await space.core.ledger.do(State.owed_shares)
+        moved = (await pack_of(space)).shares[0].number
+        await _moved(world, space, 0, free)
+        assert len(before) == 1
+        assert await space.core.ledger.do(State.owed_shares) == before
+        assert [share.store for share in (await pack_of(space)).shares if share.number == moved] == [free]
+
+
+async def test_two_shares_in_one_store_count_as_one(world: World) -> None:
     async with world.open() as space:
         pack = await pack_of(space)
-        name = object_of(space, pack, pack.shares[0])
-        held = await world.stores[pack.shares[0].store].get(name)
-        await world.stores[pack.shares[0].store].lose(name)
-        await world.stores[pack.shares[1].store].put(name, [held])
+        await _moved(world, space, 0, pack.shares[1].store)
+        ((name, owed),) = await space.core.ledger.do(State.owed_shares)
+        assert name == pack.name
+        assert len(owed) == 1
+        assert owed[0] in (0, 1)
+        assert sorted(share.number for share in (await pack_of(space)).shares) == [0, 1, 2, 3, 4]
+
+
+async def test_what_is_put_while_the_stores_are_listed_is_not_taken_for_gone(world: World) -> None:
+    """A status beside a put: the ledger knows shares and a head by then that the listing had not seen."""
+    async with world.open() as space:
+        listing, written = space.core.pool.list, False
+
+        def put_then_list(name: str, prefix: str, after: str = "") -> AsyncIterator[Listed]:
+            return _after_a_put(listing(name, prefix, after), name)
+
+        async def _after_a_put(listed: AsyncIterator[Listed], name: str) -> AsyncIterator[Listed]:
+            nonlocal written
+            seen = [one async for one in listed]
+            if name == "d4" and not written:
+                written = True
+                await space.write("meanwhile", random.Random(2).randbytes(MIB))
+            for one in seen:
+                yield one
+
+        space.core.pool.list = put_then_list  # type: ignore[method-assign]
         await survey(space.core)
+        assert written
         assert await space.core.ledger.do(State.owed_shares) == []
-        places = [share.store for share in (await pack_of(space)).shares if share.number == 0]
-        assert places == [pack.shares[1].store]
+        assert await space.core.ledger.do(State.owed_heads) == []
+        assert await space.read("meanwhile") == random.Random(2).randbytes(MIB)
 
 
 async def test_nothing_is_forgotten_for_a_store_that_does_not_answer(world: World) -> None:

@@ -45,6 +45,9 @@ class Unkept:
     async def load(self, ref: bytes) -> bytes:
         return self._nodes[ref]
 
+    async def load_many(self, refs: Sequence[bytes]) -> Sequence[bytes]:
+        return [self._nodes[ref] for ref in refs]
+
     async def save(self, node: bytes, refs: Sequence[bytes]) -> bytes:
         reference = seal(node, ChunkType.NODE, self._keys).reference.encode()
         self._nodes[reference] = node

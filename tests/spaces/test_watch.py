@@ -27,6 +27,7 @@ from ropewalk.spaces.space import Space
 from ropewalk.spaces.state import ACKED, KnownHead, State
 from ropewalk.spaces.store import Listed, ObjectName
 from ropewalk.spaces.watch import Standing, learn, standing
+from ropewalk.testing import Fault, Rule
 from tests.spaces.making import KeptStore, World, a_space, device, some_keys
 
 OTHER = b"o" * 16  # another incarnation of the same device
@@ -206,6 +207,23 @@ async def test_too_few_listings_are_warned_of(tmp_path: Path) -> None:
     async with world.open() as space:
         assert any("1 of 5 stores told their newest heads, 2 are needed" in warning for warning in space.warnings)
         assert await space.read("a") == b"1"
+
+
+async def test_a_head_that_is_listed_and_cannot_be_read_is_warned_of(tmp_path: Path) -> None:
+    """Else a device that lost its own memory would take an older version, or nothing, for the newest."""
+    world = await _written(tmp_path)
+    shutil.rmtree(world.folder)
+    broken = Rule(Fault.GONE_BEFORE, on={"get"}, name=lambda name: "/heads/" in name)
+    for store in world.stores.values():
+        store.rules.append(broken)
+    async with world.open() as space:
+        assert any("is listed and cannot be read, so this may be an older" in warning for warning in space.warnings)
+        assert [entry async for entry in space.list()] == []
+    for store in world.stores.values():
+        store.rules.remove(broken)
+    async with world.open() as space:
+        assert await space.read("a") == b"1"
+        assert not [warning for warning in space.warnings if "cannot be read" in warning]
 
 
 async def test_a_restored_backup_is_found_out_and_loses_nothing(tmp_path: Path) -> None:

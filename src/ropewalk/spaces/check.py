@@ -21,7 +21,7 @@ from ropewalk.spaces.pack.erasure import Code
 from ropewalk.spaces.pack.roots import LEAF_SIZE, column_root, leaf_hashes
 from ropewalk.spaces.pack.share import ShareDamaged, ShareName, Trailer
 from ropewalk.spaces.rebuild import read_trailer
-from ropewalk.spaces.state import KnownPack, State
+from ropewalk.spaces.state import KnownPack, State, spread
 from ropewalk.spaces.store import ObjectName
 from ropewalk.spaces.survey import Progress, Survey, silent, survey
 from ropewalk.spaces.tree.entry import Offsets, content_refs, decode_entry
@@ -125,6 +125,8 @@ async def check(
     report.packs = len(packs)
     report.shares = sum(len(shares) for shares in found.shares.values())
     for pack, share in found.short:
+        if not pack.promised:
+            continue
         report.damage(f"store {share.store}: share {share.number} of {pack.name.hex()[:8]} is too short to be whole")
     short = {(pack.id, share.number, share.store, share.object) for pack, share in found.short}
     if everything:
@@ -145,12 +147,11 @@ def _all_packs(state: State) -> list[KnownPack]:
 
 def _count_missing(core: Core, packs: list[KnownPack], report: CheckReport) -> None:
     for pack in packs:
-        good = {share.number for share in pack.shares if not share.damaged}
-        reachable = {share.number for share in pack.shares if not share.damaged and core.pool.up(share.store)}
-        report.missing += pack.n - len(good | {share.number for share in pack.shares if share.damaged})
-        if len(reachable) < pack.k:
+        report.missing += pack.n - len(spread(pack.shares))
+        readable = {share.number for share in pack.shares if not share.damaged and core.pool.up(share.store)}
+        if len(readable) < pack.k:
             report.lost += 1
-            report.name(f"pack {pack.name.hex()[:8]} needs {pack.k} shares, {len(reachable)} can be read now")
+            report.name(f"pack {pack.name.hex()[:8]} needs {pack.k} shares, {len(readable)} can be read now")
 
 
 async def _samples(
@@ -289,7 +290,7 @@ async def _heads(core: Core, found: Survey, report: CheckReport, *, everything: 
     report.heads = len(heads)
     for head in heads:
         for store, there in found.heads.items():
-            if head.name not in there:
+            if head.name in found.known and head.name not in there:
                 report.copies_missing += 1
                 report.name(f"store {store}: head {head.name} is not there")
     for head in heads if everything else (await core.ledger.do(standing)).heads:

@@ -28,7 +28,17 @@ from ropewalk.spaces.tree.prolly import Tree
 from ropewalk.spaces.tree.source import NodeCache
 from ropewalk.spaces.writer import Writer
 
-__all__ = ["ContentSource", "Nodes", "Stored", "Unsaved", "offset_map", "seal_cuts", "seal_small", "store_cuts"]
+__all__ = [
+    "ContentSource",
+    "Nodes",
+    "Stored",
+    "Unsaved",
+    "few_references",
+    "offset_map",
+    "seal_cuts",
+    "seal_small",
+    "store_cuts",
+]
 
 _CUT_REFS = REFERENCE_SIZE
 
@@ -62,6 +72,12 @@ class Nodes:
             return open_chunk(sealed, reference, self._kind, self._keys)
         return (await self._reader.read([reference], self._kind))[0]
 
+    async def load_many(self, refs: Sequence[bytes]) -> Sequence[bytes]:
+        """The plain bytes of nodes, of a change under way one by one."""
+        if self._writer() is not None:
+            return [await self.load(ref) for ref in refs]
+        return await self._reader.read([Reference.decode(ref) for ref in refs], self._kind)
+
     async def save(self, node: bytes, refs: Sequence[bytes]) -> bytes:
         """Keep a node and give its reference."""
         writer = self._writer()
@@ -86,6 +102,12 @@ class Unsaved:
     async def load(self, ref: bytes) -> bytes:
         """The plain bytes of a node."""
         return self._new.get(ref) or await self._nodes.load(ref)
+
+    async def load_many(self, refs: Sequence[bytes]) -> Sequence[bytes]:
+        """The plain bytes of nodes."""
+        if self._new.keys().isdisjoint(refs):
+            return await self._nodes.load_many(refs)
+        return [await self.load(ref) for ref in refs]
 
     async def save(self, node: bytes, refs: Sequence[bytes]) -> bytes:  # noqa: ARG002 - as every NodeStore
         """Remember a node and give the reference that it would have."""
@@ -187,12 +209,8 @@ class ContentSource:
             return
         first = start // CHUNK_SIZE * CHUNK_SIZE
         match entry.content:
-            case Chunks(refs):
-                yield [
-                    (at * CHUNK_SIZE, _checked(entry, at * CHUNK_SIZE, ref))
-                    for at, ref in enumerate(refs)
-                    if first <= at * CHUNK_SIZE < end
-                ]
+            case Chunks():
+                yield [(at, reference) for at, reference in few_references(entry) if first <= at < end]
             case Offsets(root):
                 expected = first
                 async for batch in self._maps.at(root).scan(first.to_bytes(8, "big"), end.to_bytes(8, "big")):
@@ -219,6 +237,16 @@ class ContentSource:
             for (at, _), plain in zip(batch, plains, strict=True):
                 parts.append(plain[max(offset - at, 0) : stop - at])
         return b"".join(parts)
+
+
+def few_references(entry: Entry) -> list[tuple[int, Reference]]:
+    """(offset, reference) of every cut of a file whose entry holds them all.
+
+    Raises:
+        EntryDamaged: The sizes of the cuts are not those that the file's size tells.
+    """
+    assert isinstance(entry.content, Chunks)
+    return [(at * CHUNK_SIZE, _checked(entry, at * CHUNK_SIZE, ref)) for at, ref in enumerate(entry.content.refs)]
 
 
 def _checked(entry: Entry, offset: int, ref: bytes) -> Reference:

@@ -8,18 +8,15 @@ from __future__ import annotations
 
 import fcntl
 import os
-import tomllib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import msgspec
-import tomli_w
 from msgspec.structs import replace
-from platformdirs import user_config_path, user_state_path
 
 from ropewalk.errors import Damaged, Missing, Misuse
-from ropewalk.spaces.identity import DeviceKeys, open_keys, seal_keys
+from ropewalk.spaces.identity import DeviceKeys, KeysAhead, open_keys, seal_keys
 
 __all__ = ["Home", "NotSetUp", "Settings", "SettingsDamaged", "SpaceSetting", "StoreSetting", "UnknownName"]
 
@@ -82,6 +79,8 @@ class Home:
         """``$ROPEWALK_HOME`` where it is set, else the platform's folders for settings and state."""
         if home := os.environ.get("ROPEWALK_HOME"):
             return cls(Path(home), Path(home) / "state")
+        from platformdirs import user_config_path, user_state_path
+
         return cls(user_config_path("ropewalk"), user_state_path("ropewalk"))
 
     # -- settings ------------------------------------------------------------------------------------------------
@@ -96,6 +95,8 @@ class Home:
         Raises:
             SettingsDamaged: The file is not what it must be.
         """
+        import tomllib  # not needed to open the keys, which begins before all else
+
         try:
             text = self._settings.read_text()
         except FileNotFoundError:
@@ -117,6 +118,8 @@ class Home:
 
     def update(self, change: Callable[[Settings], Settings]) -> Settings:
         """Change the settings, one process at a time; durable once it returns."""
+        import tomli_w
+
         with self._locked():
             settings = change(self.load())
             write_file(self._settings, tomli_w.dumps(msgspec.to_builtins(settings)).encode())
@@ -153,8 +156,12 @@ class Home:
                 )
             write_file(self.key_file, seal_keys(keys, passphrase))
 
-    def open_keys(self, passphrase: str) -> DeviceKeys:
+    def open_keys(self, passphrase: str, ahead: KeysAhead | None = None) -> DeviceKeys:
         """The device keys.
+
+        Args:
+            passphrase: Opens them.
+            ahead: Has perhaps begun to open them.
 
         Raises:
             NotSetUp: There are none.
@@ -164,7 +171,15 @@ class Home:
             data = self.key_file.read_bytes()
         except FileNotFoundError:
             raise NotSetUp("this device has no keys yet", hint="run `ropewalk init`") from None
-        return open_keys(data, passphrase)
+        return open_keys(data, passphrase) if ahead is None else ahead.keys(data, passphrase)
+
+    def keys_ahead(self, passphrase: str) -> KeysAhead | None:
+        """Begin to open the device keys; None where there are none that can be read, which `open_keys` tells."""
+        try:
+            data = self.key_file.read_bytes()
+        except OSError:
+            return None
+        return KeysAhead(data, passphrase)
 
     @property
     def has_keys(self) -> bool:
@@ -179,13 +194,22 @@ class Home:
         Raises:
             UnknownName.
         """
-        settings = self.load()
-        if name not in settings.stores:
-            known = ", ".join(sorted(settings.stores)) or "none"
-            raise UnknownName(
-                f"no store is called {name!r}, known are: {known}", hint="add it with `ropewalk store add`"
-            )
-        return settings.stores[name]
+        return self.stores([name])[0]
+
+    def stores(self, names: Sequence[str]) -> list[StoreSetting]:
+        """Stores by their names, in this order.
+
+        Raises:
+            UnknownName.
+        """
+        known = self.load().stores
+        for name in names:
+            if name not in known:
+                raise UnknownName(
+                    f"no store is called {name!r}, known are: {', '.join(sorted(known)) or 'none'}",
+                    hint="add it with `ropewalk store add`",
+                )
+        return [known[name] for name in names]
 
     def space(self, name: str) -> SpaceSetting:
         """A space by its name.
@@ -226,8 +250,7 @@ class Home:
         Raises:
             UnknownName: No such space, or no such store.
         """
-        for store in stores:
-            self.store(store)
+        self.stores(stores)
         space = self.space(name)
         changed = SpaceSetting(space.id, list(stores))
         self.update(lambda settings: replace(settings, spaces={**settings.spaces, name: changed}))

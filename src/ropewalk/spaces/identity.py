@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, field
 from functools import cached_property
+from threading import Thread  # concurrent.futures loads logging, and the thread is to begin soon
 
 import msgspec
 from cryptography.exceptions import InvalidSignature, InvalidTag
@@ -17,15 +18,17 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA65PrivateKey, MLDSA65PublicKey
 from cryptography.hazmat.primitives.asymmetric.mlkem import MLKEM768PrivateKey, MLKEM768PublicKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
-from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 
-from ropewalk.errors import Damaged, Misuse, Refused
+from ropewalk import argon2
+from ropewalk.argon2 import LANES, MEMORY, PASSES
+from ropewalk.errors import Damaged, Misuse, Refused, RopewalkError
 from ropewalk.spaces.keys import BoxDamaged, hashed, keyed_stream, open_box, seal_box
 
 __all__ = [
     "DEVICE",
     "PAPER",
     "DeviceKeys",
+    "KeysAhead",
     "KeysDamaged",
     "PublicKeys",
     "WrongPassphrase",
@@ -38,8 +41,6 @@ DEVICE, PAPER = 0, 1
 SEED_SIZE = 32
 
 _SUITE = hpke.Suite(hpke.KEM.MLKEM768_X25519, hpke.KDF.HKDF_SHA256, hpke.AEAD.AES_256_GCM)
-# Argon2id with 64 MiB, 3 passes, 4 lanes: the second recommended choice of RFC 9106 (section 4).
-_MEMORY, _PASSES, _LANES = 64 * 1024, 3, 4
 _MOST_MEMORY = 1024 * 1024  # KiB; a sealed file must not make us ask for more than 1 GiB
 _KEY_FILE_CONTEXT = b"ropewalk device keys 1"
 _LOST = "restore it from a copy, or use the paper key"
@@ -201,16 +202,16 @@ class _KeyFile(msgspec.Struct, frozen=True, array_like=True):
 
 
 def _stretch(passphrase: str, salt: bytes, memory: int, passes: int, lanes: int) -> bytes:
-    kdf = Argon2id(salt=salt, length=32, iterations=passes, lanes=lanes, memory_cost=memory)
-    return kdf.derive(passphrase.encode(errors="surrogateescape"))  # what the environment holds need not be UTF-8
+    # What the environment holds need not be UTF-8.
+    return argon2.derive(passphrase.encode(errors="surrogateescape"), salt, memory, passes, lanes)
 
 
 def seal_keys(keys: DeviceKeys, passphrase: str) -> bytes:
     """The bytes of a key file that ``passphrase`` opens (Argon2id, about 0.1 s)."""
     salt = os.urandom(16)
-    key = _stretch(passphrase, salt, _MEMORY, _PASSES, _LANES)
+    key = _stretch(passphrase, salt, MEMORY, PASSES, LANES)
     box = seal_box(key, _KEY_FILE_CONTEXT + bytes((keys.kind,)), keys.seed)
-    return msgspec.msgpack.encode(_KeyFile("ropewalk keys", 1, _MEMORY, _PASSES, _LANES, salt, keys.kind, box))
+    return msgspec.msgpack.encode(_KeyFile("ropewalk keys", 1, MEMORY, PASSES, LANES, salt, keys.kind, box))
 
 
 def open_keys(data: bytes, passphrase: str) -> DeviceKeys:
@@ -235,3 +236,39 @@ def open_keys(data: bytes, passphrase: str) -> DeviceKeys:
     except BoxDamaged:
         raise WrongPassphrase("wrong passphrase, or the key file was changed") from None
     return DeviceKeys(seed, file.kind)
+
+
+class KeysAhead:
+    """A key file that is being opened in a thread before it is sure that anybody asks for its keys.
+
+    Argon2id works without the interpreter's lock, so other work goes on meanwhile.  The thread ends with its one task;
+    a process that is over sooner waits for it.
+
+    Args:
+        data: The key file.
+        passphrase: The one that is likely to be asked with.
+    """
+
+    def __init__(self, data: bytes, passphrase: str) -> None:
+        self._asked: tuple[bytes, str] | None = (data, passphrase)
+        self._opened: DeviceKeys | RopewalkError | MemoryError | None = None
+        self._thread = Thread(target=self._open, args=self._asked, name="ropewalk-keys")
+        self._thread.start()
+
+    def _open(self, data: bytes, passphrase: str) -> None:
+        try:
+            self._opened = open_keys(data, passphrase)
+        except (RopewalkError, MemoryError) as error:  # a damaged file may ask for much memory
+            self._opened = error  # for whoever asks; perhaps nobody does
+
+    def keys(self, data: bytes, passphrase: str) -> DeviceKeys:
+        """What `open_keys` gives, or raises; from the thread, once, if it has had the same file and passphrase."""
+        if self._asked != (data, passphrase):
+            return open_keys(data, passphrase)
+        self._thread.join()
+        opened, self._asked, self._opened = self._opened, None, None  # no secret stays here
+        if opened is None:
+            return open_keys(data, passphrase)
+        if isinstance(opened, DeviceKeys):
+            return opened
+        raise opened

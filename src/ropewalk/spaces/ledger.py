@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Concatenate, ParamSpec, TypeVar
 
-from ropewalk.spaces.state import State, explained
+from ropewalk.spaces.state import SUSPECT, State, StateDamaged, explained
 
 __all__ = ["Ledger"]
 
@@ -43,6 +43,8 @@ class Ledger:
     async def do(self, work: Callable[Concatenate[State, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run ``work(state, ...)`` in the thread of the state; it is not interrupted once it has begun.
 
+        What is found damaged is marked, so that the next opening puts it aside.
+
         Raises:
             StateDamaged, StateUnavailable.
         """
@@ -51,8 +53,11 @@ class Ledger:
         loop = asyncio.get_running_loop()
         try:
             return await loop.run_in_executor(self._thread, lambda: work(state, *args, **kwargs))
-        except sqlite3.Error as error:
-            raise explained(error, f"local state {self._path.name}") from None
+        except (sqlite3.Error, StateDamaged) as error:
+            found = explained(error, f"local state {self._path.name}") if isinstance(error, sqlite3.Error) else error
+            if isinstance(found, StateDamaged):
+                self._path.with_name(self._path.name + SUSPECT).touch()
+            raise found from None
 
     async def aclose(self) -> None:
         """Close the file, after what is under way."""

@@ -1,24 +1,25 @@
 """Mend: shares that lack or are damaged, made again from the others and put where they should lie.
 
 Flow: pack -> k verified columns -> rebuilt columns, checked against the roots -> stores -> ledger
-Never: trusts a column that was not checked leaf by leaf, or deletes a share before another one is durable.
+Never: trusts a column that was not checked leaf by leaf, or removes a share before k others were read and found good.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 
-from ropewalk.errors import Damaged, RopewalkError, Unavailable
+from ropewalk.errors import Damaged, Missing, RopewalkError, Unavailable
 from ropewalk.spaces.core import Core
 from ropewalk.spaces.pack.directory import Directory
 from ropewalk.spaces.pack.erasure import Code
 from ropewalk.spaces.pack.packing import Pack, Share
 from ropewalk.spaces.pack.roots import column_root, leaf_hashes
 from ropewalk.spaces.pack.share import FOOTER_SIZE, ShareDamaged, ShareName, Trailer
-from ropewalk.spaces.state import KnownPack, SharePlace, State
+from ropewalk.spaces.state import KnownPack, SharePlace, State, spread
 
-__all__ = ["Mended", "PackLost", "live_shares", "mend_owed", "mend_pack", "read_share"]
+__all__ = ["Mended", "PackLost", "live_shares", "mend_owed", "mend_pack", "read_share", "stand"]
 
 
 class PackLost(Damaged):
@@ -33,17 +34,18 @@ class Mended:
 
     placed: dict[int, str] = field(default_factory=dict)  # share -> store
     owed: list[int] = field(default_factory=list)
+    removed: list[SharePlace] = field(default_factory=list)
     damaged: list[str] = field(default_factory=list)  # what was found on the way
     bytes: int = 0
 
 
 def live_shares(core: Core, pack: KnownPack) -> dict[int, SharePlace]:
-    """A good copy of each share that a store which answers should have."""
-    live: dict[int, SharePlace] = {}
-    for share in pack.shares:
-        if not share.damaged and core.pool.up(share.store):
-            live.setdefault(share.number, share)
-    return live
+    """The shares that count and lie on stores which answer."""
+    return spread(_usable(core, pack))
+
+
+def _usable(core: Core, pack: KnownPack) -> list[SharePlace]:
+    return [s for s in pack.shares if s.number < pack.n and not s.damaged and core.pool.up(s.store)]
 
 
 async def read_share(core: Core, pack: KnownPack, share: SharePlace) -> tuple[memoryview, Trailer]:
@@ -52,9 +54,13 @@ async def read_share(core: Core, pack: KnownPack, share: SharePlace) -> tuple[me
     Raises:
         ShareDamaged, NoSuchObject, StoreGone, StoreDamaged.
     """
-    name = ShareName(core.space_id, pack.name, share.number, bytes.fromhex(share.object))
+    name = _name(core, pack, share)
     data = memoryview(await core.pool.get(share.store, name.encode()))
     return await asyncio.get_running_loop().run_in_executor(core.cpu, _checked, data, name, pack.manifest)
+
+
+def _name(core: Core, pack: KnownPack, share: SharePlace) -> ShareName:
+    return ShareName(core.space_id, pack.name, share.number, bytes.fromhex(share.object))
 
 
 def _checked(data: memoryview, name: ShareName, manifest: bytes) -> tuple[memoryview, Trailer]:
@@ -68,42 +74,35 @@ def _checked(data: memoryview, name: ShareName, manifest: bytes) -> tuple[memory
     return column, trailer
 
 
-async def mend_pack(core: Core, pack: KnownPack) -> Mended:
+async def mend_pack(core: Core, pack: KnownPack, wrong: Collection[SharePlace] = ()) -> Mended:
     """Make the shares again that no store which answers has, and put them where there is room.
 
+    Args:
+        core: The space.
+        pack: As the ledger knows it now.
+        wrong: Damaged shares to be removed before their successors are put: under the same name no store takes both.
+
     Raises:
-        PackLost: Fewer than k good shares can be read.
+        PackLost: Fewer than k good shares can be read; nothing was removed.
     """
     result = Mended()
     live = live_shares(core, pack)
-    lacking = [number for number in range(pack.n) if number not in live]
-    if not lacking or not _can_place(core, live):
-        result.owed = lacking
+    result.owed = [number for number in range(pack.n) if number not in live]
+    if not wrong and not (result.owed and _can_place(core, live.values())):
         return result
-    columns: dict[int, memoryview] = {}
-    trailer: Trailer | None = None
-    for number, share in list(live.items()):
-        if len(columns) == pack.k:
-            break
-        try:
-            columns[number], trailer = await read_share(core, pack, share)
-        except Unavailable:
-            continue
-        except RopewalkError as error:
-            await core.ledger.do(State.mark_damaged, pack.id, number, share.store)
-            del live[number]
-            lacking.append(number)
-            result.damaged.append(f"store {share.store}: {error}")
-    if len(columns) < pack.k or trailer is None:
-        raise PackLost(
-            f"pack {pack.name.hex()[:8]} needs {pack.k} good shares, {len(columns)} can be read",
-            hint="bring back stores of this space that are away",
-        )
+    columns, trailer, bad = await _good_columns(core, pack, result)
+    live = spread(share for share in _usable(core, pack) if share not in bad)
+    lacking = [number for number in range(pack.n) if number not in live]
+    away = {share.number for share in pack.shares if not share.damaged and not core.pool.up(share.store)}
+    lacking.sort(key=away.__contains__)  # what a store may bring back comes last
     remade = await asyncio.get_running_loop().run_in_executor(core.cpu, _remake, core, pack, trailer, columns, lacking)
+    for share in wrong:
+        await _remove(core, pack, share, result)
     have = {number: share.store for number, share in live.items()}
-    kept, failed = await core.pool.put_shares(remade, core.membership.policy.survive, have)
+    # Others wait for the turn that we have: a store that hangs is not worth it, and one that is slow counts next time.
+    kept, failed = await core.pool.put_shares(remade, core.membership.policy.survive, have, enough=0)
     places = [_place(share, kept[share.number]) for share in remade.shares if share.number in kept]
-    await core.ledger.do(_remember, pack, places)
+    await core.ledger.do(State.add_shares, pack.id, places)
     for place in places:
         core.reader.damage_seen.pop((pack.name, place.number, place.store), None)
     result.placed = kept
@@ -113,9 +112,43 @@ async def mend_pack(core: Core, pack: KnownPack) -> Mended:
     return result
 
 
-def _can_place(core: Core, live: dict[int, SharePlace]) -> bool:
-    taken = {share.store for share in live.values()}
+def _can_place(core: Core, live: Iterable[SharePlace]) -> bool:
+    taken = {share.store for share in live}
     return any(core.pool.up(name) and name not in taken for name in core.pool.names)
+
+
+async def _good_columns(
+    core: Core, pack: KnownPack, result: Mended
+) -> tuple[dict[int, memoryview], Trailer, set[SharePlace]]:
+    """Some k columns, checked, with the trailer of one; and the shares that were found damaged on the way."""
+    columns: dict[int, memoryview] = {}
+    found: Trailer | None = None
+    bad: set[SharePlace] = set()
+    live = live_shares(core, pack)
+    spare = _usable(core, pack)
+    spare.sort(key=lambda share: live.get(share.number) != share)  # another copy of a share comes last
+    while len(columns) < pack.k <= _readable(columns, spare):
+        share = spare.pop(0)
+        if share.number in columns:
+            continue
+        try:
+            columns[share.number], found = await read_share(core, pack, share)
+        except Unavailable:
+            continue
+        except RopewalkError as error:
+            await core.ledger.do(State.mark_damaged, pack.id, share.number, share.store)
+            bad.add(share)
+            result.damaged.append(f"store {share.store}: {error}")
+    if len(columns) < pack.k or found is None:
+        raise PackLost(
+            f"pack {pack.name.hex()[:8]} needs {pack.k} good shares, {_readable(columns, spare)} can be read",
+            hint="bring back stores of this space that are away",
+        )
+    return columns, found, bad
+
+
+def _readable(columns: Collection[int], spare: Iterable[SharePlace]) -> int:
+    return len({*columns, *(share.number for share in spare)})
 
 
 def _remake(core: Core, pack: KnownPack, trailer: Trailer, columns: dict[int, memoryview], lacking: list[int]) -> Pack:
@@ -135,15 +168,20 @@ def _remake(core: Core, pack: KnownPack, trailer: Trailer, columns: dict[int, me
     return Pack(pack.name, manifest, Directory([], []), pack.directory, shares)
 
 
+async def _remove(core: Core, pack: KnownPack, share: SharePlace, result: Mended) -> None:
+    try:
+        await core.pool.delete(share.store, _name(core, pack, share).encode())
+    except RopewalkError as error:  # its successor may find another store
+        result.damaged.append(f"store {share.store}: {error}")
+        return
+    await core.ledger.do(State.forget_share, pack.id, share)
+    result.removed.append(share)
+
+
 def _place(share: Share, store: str) -> SharePlace:
     name = ShareName.decode(share.name)
     assert name is not None
     return SharePlace(share.number, store, name.check.hex())
-
-
-def _remember(state: State, pack: KnownPack, places: list[SharePlace]) -> None:
-    with state.transaction():
-        state.add_shares(pack.id, places)
 
 
 async def mend_owed(core: Core) -> int:
@@ -156,6 +194,50 @@ async def mend_owed(core: Core) -> int:
         try:
             owed += len((await mend_pack(core, pack)).owed)
         except RopewalkError as error:
-            core.warnings.append(str(error))
             owed += len(numbers)
+            if str(error) not in core.warnings:  # it is tried again every few seconds
+                core.warnings.append(str(error))
     return owed
+
+
+async def stand(core: Core, names: Sequence[bytes], floor: int) -> str:
+    """Whether packs still lie on the write floor of stores, mended where they can be; why not, or nothing.
+
+    What the ledger says may be of before a crash, so each share is asked for its end: a store that lost it, or cut it
+    off, does not have that.
+    """
+    for name in names:
+        pack = await core.ledger.do(State.pack_named, name)
+        if pack is None:
+            return f"pack {name.hex()[:8]} is not known here any more"
+        asked = _usable(core, pack)
+        seen = await asyncio.gather(*(_is_there(core, pack, share) for share in asked))
+        good = len(spread(share for share, there in zip(asked, seen, strict=True) if there))
+        if good < min(floor, pack.n):
+            pack = await core.ledger.do(State.pack_named, name)
+            assert pack is not None
+            try:
+                await mend_pack(core, pack)
+            except RopewalkError as error:
+                return str(error)
+            pack = await core.ledger.do(State.pack_named, name)
+            assert pack is not None
+            good = len(live_shares(core, pack))
+        if good < min(floor, pack.n):
+            return f"{good} of {pack.n} shares of pack {name.hex()[:8]} are left, the write floor is {floor}"
+    return ""
+
+
+async def _is_there(core: Core, pack: KnownPack, share: SharePlace) -> bool:
+    try:
+        end = await core.pool.get(share.store, _name(core, pack, share).encode(), pack.column_length(share.number))
+        Trailer.decode(end, _name(core, pack, share))
+    except Unavailable:
+        return False
+    except Missing:
+        await core.ledger.do(State.forget_share, pack.id, share)
+        return False
+    except Damaged:
+        await core.ledger.do(State.mark_damaged, pack.id, share.number, share.store)
+        return False
+    return True

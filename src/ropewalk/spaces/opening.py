@@ -23,7 +23,7 @@ from ropewalk.spaces.ledger import Ledger
 from ropewalk.spaces.members import LARGEST_RECORD, Membership, Policy, create, is_record, records_prefix
 from ropewalk.spaces.pool.placement import StoreDomains, feasible
 from ropewalk.spaces.pool.pool import BelowFloor, Pool, PoolStore
-from ropewalk.spaces.state import State, StateDamaged
+from ropewalk.spaces.state import SUSPECT, State, StateDamaged
 from ropewalk.spaces.store import DiskStore, Store
 from ropewalk.spaces.watch import look
 
@@ -45,14 +45,16 @@ async def open_pool(
 ) -> Pool:
     """The stores of a space; those that are gone are in it too, and say why."""
     members = []
-    for name, setting in [(name, home.store(name)) for name in names]:
-        domains = StoreDomains(name, setting.domains)
+    for name, setting in zip(names, home.stores(names), strict=True):
         reopen = partial(open_store, setting.path, bytes.fromhex(setting.id))
-        try:
-            members.append(PoolStore(domains, await reopen()))
-        except RopewalkError as error:
-            members.append(PoolStore(domains, None, str(error), reopen))
-    return Pool(members, clock)
+        members.append(PoolStore(StoreDomains(name, setting.domains), None, "it was not opened", reopen))
+    pool = Pool(members, clock)
+    try:
+        await pool.revive(len(members) // 2 + 1)  # how many are needed is known once records can be read from some
+    except BaseException:
+        await pool.aclose()
+        raise
+    return pool
 
 
 def plan_policy(stores: Sequence[StoreDomains], survive: Mapping[str, int], floor: int | None = None) -> Policy:
@@ -128,7 +130,7 @@ def _with_space(settings: Settings, name: str, setting: SpaceSetting) -> Setting
 
 def _begin(state: State, records: list[tuple[str, bytes]]) -> None:
     with state.transaction(durable=True):
-        state.add_records(records)
+        state.set_records(records)
         state.begin_incarnation(os.urandom(16))
 
 
@@ -180,6 +182,7 @@ async def _core(
     warnings: list[str],
 ) -> tuple[Core, bool]:
     membership = await _membership(space_id, pool, ledger)
+    await pool.want(min(membership.policy.k, len(pool.names)))  # fewer give nothing but embedded packs
     keys = SpaceKeys.derive(space_id, membership.epoch_id, membership.secrets(device))
     await ledger.do(State.unlock, keys)
     await ledger.do(State.pending)  # damage to what all else rests on must be known before it is used
@@ -202,23 +205,24 @@ def _put_aside(path: Path) -> str:
     """Make way for a new local state; the damaged one is kept for whoever wants to look at it."""
     aside = path.with_name(f"{STATE_FILE}.damaged-{os.urandom(4).hex()}")
     path.rename(aside)
-    for suffix in ("-wal", "-shm"):
+    for suffix in ("-wal", "-shm", SUSPECT):
         path.with_name(STATE_FILE + suffix).unlink(missing_ok=True)
     return aside.name
 
 
 async def _membership(space_id: bytes, pool: Pool, ledger: Ledger) -> Membership:
     records = await ledger.do(State.records)
-    if records:
+    good = {name: data for name, data in records if is_record(name, data)}
+    if records and len(good) == len(records):
         try:
-            return Membership.read(space_id, [data for _, data in records])
+            return Membership.read(space_id, good.values())
         except Damaged:
             pass  # the copies in the stores are as good, and are checked in the same way
-    found = await _fetch_records(space_id, pool)
+    found = await _fetch_records(space_id, pool) | good
     if not found and not any(pool.up(name) for name in pool.names):
         raise Unavailable("no store of this space answers", hint="bring its stores back")
     membership = Membership.read(space_id, list(found.values()))
-    await ledger.do(State.add_records, list(found.items()))
+    await ledger.do(State.set_records, list(found.items()))
     return membership
 
 

@@ -12,8 +12,9 @@ make what came after it look as if it had been seen and removed.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from ropewalk.errors import Damaged, RopewalkError
 from ropewalk.spaces.chunk import Reference
@@ -30,16 +31,19 @@ from ropewalk.spaces.head import (
     embed,
     open_head,
     seal_head,
+    writer_id,
 )
+from ropewalk.spaces.mend import stand
 from ropewalk.spaces.pack.packing import Packing
 from ropewalk.spaces.pool.pool import BelowFloor
-from ropewalk.spaces.state import ACKED, PENDING, WITHDRAWN, KnownHead, KnownPack, State
-from ropewalk.spaces.watch import known_head, remember_head
+from ropewalk.spaces.state import ACKED, PENDING, WITHDRAWN, KnownHead, State
+from ropewalk.spaces.watch import Standing, known_head, remember_embedded, standing
 
-__all__ = ["SMALL", "Outcome", "publish", "settle_journal"]
+__all__ = ["SMALL", "Outcome", "Settled", "publish", "settle_journal"]
 
 SMALL = LARGEST_EMBEDDED - 12 * 1024  # bytes of chunks in a head; leaves room for a directory of 300 chunks
 MOST_PACKS = 500  # packs announced by one head, some 56 KB of it; more go into heads of their own
+FRESH = 1.0  # seconds; a store that did something for us so shortly before is not asked whether it answers
 MOST_OWED = 500  # packs named in a head as owing shares; how many there are is said in full
 
 
@@ -69,15 +73,24 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
-class _Before:
-    """What a new head must say of what came before it."""
+class Settled:
+    """Where a change can start from."""
 
-    sequence: int  # its own
-    head: KnownHead | None  # this writer's last
-    waiting: list[KnownPack]  # packs that no head has named
-    owed: list[tuple[bytes, list[int]]]
-    lacking: list[bytes]  # heads that some store has not
-    hints: dict[bytes, bytes]  # children of embedded chunks that lie elsewhere: chunk -> pack
+    notes: Sequence[str]  # what a crash left open
+    standing: Standing
+    last: int  # sequence that this writer has used
+
+
+@dataclass(frozen=True, slots=True)
+class _Signed:
+    """A head that is in the journal and nowhere else."""
+
+    head: KnownHead
+    data: bytes
+    embedded: bytes
+    packs: list[int]  # that it names
+    more: bool  # whether there are packs that no head names
+    owed: int  # shares
 
 
 async def publish(
@@ -96,49 +109,53 @@ async def publish(
     Raises:
         BelowFloor: Too few stores took the head; nothing of it stays visible.
     """
-    await core.pool.weigh()
+    await core.pool.weigh(core.head_floor, FRESH)
     _refuse_if_few_answer(core)
-    before = await core.ledger.do(_before, core.writer_id, list(small.children_elsewhere()) if small else [])
-    waiting = before.waiting
-    outcome = await _send(core, root, entries, vector, small, note, waiting[:MOST_PACKS], before)
+    signed = await core.ledger.do(_sign, core, root, entries, vector, small, note)
+    outcome = await _send(core, signed)
     # After it, not before: a head counts as having seen every dot up to its own, the new entries' among them.
-    for at in range(MOST_PACKS, len(waiting), MOST_PACKS):
+    while signed.more:
         try:
-            before = await core.ledger.do(_before, core.writer_id, [])
-            await _send(core, root, entries, vector, None, "", waiting[at : at + MOST_PACKS], before)
+            signed = await core.ledger.do(_sign, core, root, entries, vector, None, "")
+            await _send(core, signed)
         except BelowFloor:
             break  # the next version names them
     return outcome
 
 
-async def _send(
-    core: Core,
-    root: bytes | None,
-    entries: int,
-    vector: Vector,
-    small: Packing | None,
-    note: str,
-    packs: list[KnownPack],
-    before: _Before,
-) -> Outcome:
-    writer, owed = core.writer_id, before.owed
+async def _send(core: Core, signed: _Signed) -> Outcome:
+    kept, why = await _place(core, signed.head, signed.data, signed.embedded, signed.packs)
+    return Outcome(signed.head, kept, len(core.pool.names), len(why), signed.owed, why)
+
+
+def _sign(
+    state: State, core: Core, root: bytes | None, entries: int, vector: Vector, small: Packing | None, note: str
+) -> _Signed:
+    """Make the next head and write it to the journal, durably: all in one go, since each hop between threads counts."""
+    writer = core.writer_id
+    unnamed = state.unannounced()
+    waiting = [pack for pack in unnamed if len(pack.good) >= pack.k]
+    useless = {pack.name for pack in unnamed if len(pack.good) < pack.k}  # left by a refused change, and lost since
+    packs = waiting[:MOST_PACKS]
+    owed = [one for one in state.owed_shares(all_packs=True) if one[0] not in useless]  # it is about to name the others
+    before = state.newest_head(writer)
     embedded = b""
     if small is not None and len(small):
-        pack = small.alone().finish(core.keys, before.hints)
+        pack = small.alone().finish(core.keys, state.packs_of(list(small.children_elsewhere())))
         embedded = embed(pack.directory.seal(pack.name, core.keys), bytes(pack.shares[0].parts[0]))
     seen = {one: item for one, item in vector.items() if one != writer}
     reference = Reference.decode(root) if root else None
     name, data = seal_head(
         incarnation=core.incarnation,
-        sequence=before.sequence,
-        previous=before.head.hash if before.head else NO_HEAD,
+        sequence=state.last_sequence(writer) + 1,
+        previous=before.hash if before else NO_HEAD,
         steward=StewardLayer(
             epoch=core.membership.epoch,
             packs=[AddedPack(one.name, one.manifest, one.directory, one.stored) for one in packs],
             roots=[reference.id] if reference else [],
             owed=len(owed),
             debt=[Owed(one, bytes(numbers)) for one, numbers in owed[:MOST_OWED]],
-            heads=before.lacking[:MOST_OWED],
+            heads=state.owed_head_hashes()[:MOST_OWED],
         ),
         member=MemberLayer(
             *(core.membership.epoch, core.membership.heads, seen, reference, entries),
@@ -151,28 +168,16 @@ async def _send(
         feature=core.membership.feature,
     )
     head = known_head(open_head(data, name, core.membership, core.keys), PENDING)
-    await core.ledger.do(_journal, head, data)
-    kept, why = await _place(core, head, data, embedded, [one.id for one in packs])
-    shares = sum(len(numbers) for _, numbers in owed)
-    return Outcome(head, kept, len(core.pool.names), len(why), shares, why)
-
-
-def _before(state: State, writer: bytes, elsewhere: list[bytes]) -> _Before:
-    located = state.locate(elsewhere)
-    packs = state.packs_by_id(list({place.pack for place in located.values()}))
-    return _Before(
-        state.last_sequence(writer) + 1,
-        state.newest_head(writer),
-        state.unannounced(),
-        state.owed_shares(all_packs=True),  # the new head is about to name them
-        state.owed_head_hashes(),
-        {chunk: packs[place.pack].name for chunk, place in located.items()},
-    )
-
-
-def _journal(state: State, head: KnownHead, data: bytes) -> None:
     with state.transaction(durable=True):
         state.add_head(head, data)
+    return _Signed(
+        head,
+        data,
+        embedded,
+        [one.id for one in packs],
+        len(waiting) > len(packs),
+        sum(len(numbers) for _, numbers in owed),
+    )
 
 
 async def _place(
@@ -180,7 +185,8 @@ async def _place(
 ) -> tuple[int, dict[str, str]]:
     """Send a head that is in the journal; acknowledge it or take it back."""
     name = _object(head)
-    copies = await core.pool.put_copies(name.encode(), data)
+    later = partial(_delivered, core, head.name)
+    copies = await core.pool.put_copies(name.encode(), data, enough=core.head_floor, later=later)
     why = {store: str(error) for store, error in copies.failed.items()}
     if len(copies.kept) < core.head_floor:
         await _withdraw(core, head, name)
@@ -196,7 +202,7 @@ async def _place(
 
 def _acknowledge(state: State, head: KnownHead, embedded: bytes, packs: list[int], owed: list[str], core: Core) -> None:
     with state.transaction():
-        remember_head(state, head, embedded, core)
+        remember_embedded(state, head, embedded, core)
         state.settle_head(head.name, ACKED)
         state.announce(packs)
         state.owe_head(head.name, owed)
@@ -232,39 +238,55 @@ def _withdrawn(state: State, head: KnownHead, left: list[str], incarnation: byte
         state.begin_incarnation(incarnation)
 
 
-async def settle_journal(core: Core) -> list[str]:
-    """Send heads again whose fate a crash left open, and pay what is owed of others; notes of what is still open.
+async def settle_journal(core: Core) -> Settled:
+    """Send heads again whose fate a crash left open, and pay what is owed of others.
 
     The caller has the turn.
     """
     notes = []
-    # Another process of this device may have given a head up since, and with it the writer that we were.
-    incarnation, pending, owed = await core.ledger.do(_journalled)
-    if incarnation is not None:
-        core.incarnation = incarnation
-    for head, data in pending:
+    found = await core.ledger.do(_journalled, core)
+    core.incarnation = found.incarnation
+    for head, data in found.pending:
         try:
             opened = open_head(data, _object(head), core.membership, core.keys)
         except Damaged as error:
             await _withdraw(core, head, _object(head))
             notes.append(f"a change that was under way at a crash is lost: its journal is damaged: {error}")
             continue
-        named = {pack.name for pack in opened.steward.packs}
-        waiting = [pack.id for pack in await core.ledger.do(State.unannounced) if pack.name in named]
+        named = [pack.name for pack in opened.steward.packs]
+        if why := await stand(core, named, core.membership.policy.floor):
+            await _withdraw(core, head, _object(head))
+            notes.append(
+                f"a change that was under way at a crash is lost, some of its content did not outlast it: {why}"
+            )
+            continue
+        waiting = [pack.id for pack in await core.ledger.do(State.unannounced) if pack.name in set(named)]
         try:
             await _place(core, head, data, opened.embedded, waiting)
         except BelowFloor as error:
             notes.append(f"a change that was under way at a crash could not be finished: {error}")
-    if pending:
-        owed = await core.ledger.do(State.owed_heads)
-    for name, store in owed:
+    if found.pending:
+        found = await core.ledger.do(_journalled, core)  # one that was given up now has changed the incarnation too
+    for name, store in found.owed:
         if core.pool.up(store):
             await _pay(core, name, store)
-    return notes
+    return Settled(notes, found.standing, found.last)
 
 
-def _journalled(state: State) -> tuple[bytes | None, list[tuple[KnownHead, bytes]], list[tuple[str, str]]]:
-    return state.incarnation(), state.pending(), state.owed_heads()
+@dataclass(frozen=True, slots=True)
+class _Journalled:
+    incarnation: bytes
+    pending: list[tuple[KnownHead, bytes]]
+    owed: list[tuple[str, str]]
+    standing: Standing
+    last: int
+
+
+def _journalled(state: State, core: Core) -> _Journalled:
+    # Another process of this device may have given a head up since, and with it the writer that we were.
+    incarnation = state.incarnation() or core.incarnation
+    writer = writer_id(core.device.public().id, incarnation)
+    return _Journalled(incarnation, state.pending(), state.owed_heads(), standing(state), state.last_sequence(writer))
 
 
 async def _pay(core: Core, name: str, store: str) -> None:
@@ -275,10 +297,22 @@ async def _pay(core: Core, name: str, store: str) -> None:
             await core.pool.delete(store, parsed.encode())
         else:
             data = await core.pool.get_any(parsed.encode(), lambda data: _checks(core, data, parsed))
-            await core.pool.put(store, parsed.encode(), (data,))
+            later = partial(_delivered, core, name)  # the turn is ours: others wait for it, and no store is worth that
+            copies = await core.pool.put_copies(parsed.encode(), data, among=[store], enough=0, later=later)
+            if not copies.kept:
+                return
     except RopewalkError:
         return  # still owed; the next look tries again
     await core.ledger.do(State.paid_head, name, store)
+
+
+async def _delivered(core: Core, name: str, store: str) -> None:
+    await core.ledger.do(_paid, name, store)
+
+
+def _paid(state: State, name: str, store: str) -> None:
+    if not state.is_unacknowledged(name):  # of one that was given up, it is the removal that is owed
+        state.paid_head(name, store)
 
 
 def _checks(core: Core, data: bytes, name: HeadName) -> bool:

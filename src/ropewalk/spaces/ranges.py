@@ -12,7 +12,7 @@ import msgspec
 
 from ropewalk.spaces.state import Located
 
-__all__ = ["Range", "batches", "ranges_of", "slices"]
+__all__ = ["Range", "batches", "grouped", "ranges_of", "slices", "tiny"]
 
 GAP = 64 * 1024  # bytes between two chunks below which one read for both is cheaper than two
 LONGEST_READ = 16 * 1024 * 1024  # bytes of one get
@@ -42,6 +42,17 @@ def ranges_of(places: Iterable[Located]) -> list[Range]:
     return ranges
 
 
+def grouped(places: Iterable[Located], ranges: Sequence[Range]) -> dict[Range, list[Located]]:
+    """Which of these chunks lie in which of the ranges that `ranges_of` made for them."""
+    groups: dict[Range, list[Located]] = {wanted: [] for wanted in ranges}
+    at = 0
+    for place in sorted(places, key=lambda place: (place.column, place.offset)):
+        while not (ranges[at].column == place.column and ranges[at].start <= place.offset < ranges[at].stop):
+            at += 1
+        groups[ranges[at]].append(place)
+    return groups
+
+
 def slices(
     places: Sequence[Located], ranges: Sequence[Range], got: Mapping[Range, memoryview]
 ) -> dict[bytes, memoryview]:
@@ -56,9 +67,14 @@ def slices(
     return sealed
 
 
+def tiny(places: Sequence[Located]) -> bool:
+    """Whether the chunks are so small that one thread opens them sooner than two."""
+    return sum([place.length for place in places]) < TINY * len(places)
+
+
 def batches(places: Sequence[Located]) -> list[list[Located]]:
     """Chunks in groups that take a worker about as long."""
-    if sum(place.length for place in places) < TINY * len(places):
+    if tiny(places):
         return [list(places)]
     batches: list[list[Located]] = []
     size = ONE_JOB

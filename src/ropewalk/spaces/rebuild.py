@@ -7,10 +7,10 @@ Never: forgets what is known, or takes a listing for proof: a directory must ope
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 
-from ropewalk.errors import Damaged, RopewalkError
+from ropewalk.errors import Damaged, RopewalkError, Unavailable, first_of
 from ropewalk.spaces.core import Core
 from ropewalk.spaces.head import Head, HeadName, heads_prefix, open_head
 from ropewalk.spaces.pack.directory import Directory, directory_hash
@@ -23,6 +23,8 @@ __all__ = ["Found", "list_shares", "read_trailer", "rebuild"]
 TAIL = 128 * 1024  # bytes read from the end of a share at first; holds the trailer of most
 AT_ONCE = 8  # packs looked at together
 
+_Signed = tuple[bytes, bytes]  # hashes of a pack's manifest and of its directory, as a head has them
+
 
 @dataclass(slots=True)
 class Found:
@@ -33,6 +35,7 @@ class Found:
     shares: int = 0
     problems: list[str] = field(default_factory=list)
     stores: list[str] = field(default_factory=list)  # that were listed to the end
+    unread: int = 0  # packs and heads that are listed, and could not be read for now
 
 
 async def rebuild(core: Core, progress: Callable[[int, int], None] | None = None) -> Found:
@@ -62,7 +65,7 @@ async def rebuild(core: Core, progress: Callable[[int, int], None] | None = None
     async def one(pack: bytes, names: list[ShareName]) -> None:
         nonlocal done
         async with limit:
-            await _learn_pack(core, pack, names, sizes, found, named=pack in named)
+            await _learn_pack(core, pack, names, sizes, found, named.get(pack, frozenset()))
         done += 1
         if progress is not None:
             progress(done, len(by_pack))
@@ -70,10 +73,13 @@ async def rebuild(core: Core, progress: Callable[[int, int], None] | None = None
     named = await _learn_heads(core, found)
     packs = list(by_pack.items())
     for at in range(0, len(packs), 1000):
-        async with asyncio.TaskGroup() as group:
-            for pack, names in packs[at : at + 1000]:
-                group.create_task(one(pack, names))
-    if len(found.stores) >= core.fresh_read:  # so each pack that counts was listed by one of them
+        try:
+            async with asyncio.TaskGroup() as group:
+                for pack, names in packs[at : at + 1000]:
+                    group.create_task(one(pack, names))
+        except* RopewalkError as several:
+            raise first_of(several) from None
+    if len(found.stores) >= core.fresh_read and not found.unread:  # each pack that counts was listed by one of them
         await core.ledger.do(State.set_behind, False)
     return found
 
@@ -108,8 +114,7 @@ async def _learn_pack(
     names: list[ShareName],
     sizes: dict[ShareName, list[tuple[str, int]]],
     found: Found,
-    *,
-    named: bool,
+    signed: Collection[_Signed],
 ) -> None:
     known = await core.ledger.do(State.pack_named, pack)
     places = [SharePlace(name.number, store, name.check.hex()) for name in names for store, _ in sizes[name]]
@@ -125,6 +130,7 @@ async def _learn_pack(
             await core.ledger.do(_add_shares, known, new)
         return
     away = len(core.pool.names) - len(found.stores)
+    silent = False
     for name in names:
         for store, size in sizes[name]:
             try:
@@ -133,7 +139,14 @@ async def _learn_pack(
             except Damaged as error:
                 found.problems.append(f"store {store}: {error}")
                 continue
-            except RopewalkError:
+            except RopewalkError as error:
+                silent = silent or isinstance(error, Unavailable)
+                continue
+            # Parity roots are not in a pack's name: by others than the signed ones, the good shares would be damaged.
+            if signed and (trailer.manifest.digest, directory_hash(trailer.directory)) not in signed:
+                found.problems.append(
+                    f"store {store}: share {name.number} of {pack.hex()[:8]} is not what a head signs"
+                )
                 continue
             places = [place for place in places if place.number < trailer.manifest.n]
             if len({place.number for place in places}) + away < trailer.manifest.k:
@@ -142,9 +155,10 @@ async def _learn_pack(
                     " stopped, or lost"
                 )
                 return
-            await core.ledger.do(_add_pack, pack, trailer, directory, places, named)
+            await core.ledger.do(_add_pack, pack, trailer, directory, places, bool(signed))
             found.packs += 1
             return
+    found.unread += silent
 
 
 def _add_shares(state: State, pack: KnownPack, places: list[SharePlace]) -> None:
@@ -162,11 +176,11 @@ def _add_pack(
             name, manifest.k, manifest.n, manifest.lengths, manifest.digest,
             directory_hash(trailer.directory), stored, reusable=False, announced=named,
         )  # fmt: skip
-        state.add_chunks(pack, directory.places)
         state.add_shares(pack, places)
+        state.add_chunks(pack, directory.places)  # after its shares: what it lacks decides whose chunks these are
 
 
-async def _learn_heads(core: Core, found: Found) -> set[bytes]:
+async def _learn_heads(core: Core, found: Found) -> dict[bytes, set[_Signed]]:
     """Learn the heads that the stores list; the packs that these name, and so are no leftovers of a stopped change."""
     known = await core.ledger.do(State.head_names)
     wanted: dict[HeadName, list[str]] = {}
@@ -177,14 +191,15 @@ async def _learn_heads(core: Core, found: Found) -> set[bytes]:
                     wanted.setdefault(name, []).append(store)
         except RopewalkError as error:
             found.problems.append(f"store {store}: {error}")
-    named: set[bytes] = set()
+    named: dict[bytes, set[_Signed]] = {}
     waiting = sorted(wanted, key=lambda name: (name.writer, name.sequence))
     while waiting:
         doubts: dict[HeadName, str] = {}
         for name in waiting:
             if (head := await _read_head(core, name, wanted[name], found)) is None:
                 continue
-            named.update(pack.name for pack in head.steward.packs)
+            for pack in head.steward.packs:
+                named.setdefault(pack.name, set()).add((pack.manifest, pack.directory))
             if name.encode() in known:
                 continue
             new, doubt = await core.ledger.do(keep, head, core)
@@ -199,11 +214,13 @@ async def _learn_heads(core: Core, found: Found) -> set[bytes]:
 
 
 async def _read_head(core: Core, name: HeadName, stores: list[str], found: Found) -> Head | None:
+    silent = False
     for store in stores:
         try:
             return open_head(await core.pool.get(store, name.encode()), name, core.membership, core.keys)
         except Damaged as error:
             found.problems.append(f"store {store}: {error}")
-        except RopewalkError:
-            continue
+        except RopewalkError as error:
+            silent = silent or isinstance(error, Unavailable)
+    found.unread += silent
     return None

@@ -8,14 +8,14 @@ Never: removes an object that reads well the second time, or the last good copy 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
-from ropewalk.errors import Damaged, Missing, RopewalkError, Unavailable
+from ropewalk.errors import Damaged, Missing, RopewalkError, first_of
 from ropewalk.spaces.core import Core
 from ropewalk.spaces.head import HeadName, open_head
 from ropewalk.spaces.members import is_record
-from ropewalk.spaces.mend import PackLost, live_shares, mend_pack, read_share
-from ropewalk.spaces.pack.share import ShareName
+from ropewalk.spaces.mend import PackLost, mend_pack, read_share
 from ropewalk.spaces.publish import settle_journal
 from ropewalk.spaces.state import KnownPack, SharePlace, State
 from ropewalk.spaces.store import ObjectName
@@ -100,11 +100,14 @@ async def repair(core: Core, progress: Progress = silent) -> RepairReport:
         progress(done, len(packs))
 
     for at in range(0, len(packs), 1000):
-        async with asyncio.TaskGroup() as group:
-            for pack in packs[at : at + 1000]:
-                group.create_task(one(pack))
+        try:
+            async with asyncio.TaskGroup() as group:
+                for pack in packs[at : at + 1000]:
+                    group.create_task(one(pack))
+        except* RopewalkError as several:
+            raise first_of(several) from None
     before = await core.ledger.do(State.owed_heads)
-    report.problems += await settle_journal(core)
+    report.problems += (await settle_journal(core)).notes
     after = await core.ledger.do(State.owed_heads)
     report.heads = len(before) - len(after)
     report.owed += len(after)
@@ -116,8 +119,7 @@ def _to_mend(state: State) -> list[KnownPack]:
     return [
         pack
         for pack in state.packs()
-        if pack.promised
-        and (any(share.damaged for share in pack.shares) or len({s.number for s in pack.shares}) < pack.n)
+        if pack.promised and (any(share.damaged for share in pack.shares) or len(pack.good) < pack.n)
     ]
 
 
@@ -133,70 +135,63 @@ async def _mend(core: Core, pack: KnownPack, report: RepairReport) -> None:
     made = 0
     while True:
         damaged = {share for share in pack.shares if share.damaged and core.pool.up(share.store)}
-        for share in damaged:
-            await _make_room(core, pack, share, report)
-        mended = await _make_anew(core, pack, report)
+        wrong = [share for share in damaged if await _is_wrong(core, pack, share, report)]
+        mended = await _make_anew(core, pack, wrong, report)
         if mended is None:
             return
         report.packs += bool(mended and not made)
         made += mended
         tried |= damaged
-        fresh = await core.ledger.do(State.pack_named, pack.name)
-        assert fresh is not None
-        pack = fresh
+        pack = await _again(core, pack)
         if {share for share in pack.shares if share.damaged and core.pool.up(share.store)} <= tried:
             break  # else some were found on the way, and no store takes their successors while they are there
-    held = {share.number for share in pack.shares if not share.damaged}  # on stores that are away, perhaps
-    report.owed += pack.n - len(held)
+    report.owed += pack.n - len(pack.good)  # those that count may be on stores that are away
 
 
-async def _make_anew(core: Core, pack: KnownPack, report: RepairReport) -> int | None:
-    """Make what lacks; how many shares, or None where that could not be done."""
+async def _again(core: Core, pack: KnownPack) -> KnownPack:
     fresh = await core.ledger.do(State.pack_named, pack.name)
     assert fresh is not None
+    return fresh
+
+
+async def _make_anew(core: Core, pack: KnownPack, wrong: list[SharePlace], report: RepairReport) -> int | None:
+    """Make what lacks, in the place of what is wrong; how many shares, or None where that could not be done."""
     try:
-        mended = await mend_pack(core, fresh)
+        mended = await mend_pack(core, await _again(core, pack), wrong)
     except RopewalkError as error:
         report.lost += isinstance(error, PackLost)
         report.name(str(error))
         return None
     report.shares += len(mended.placed)
     report.size += mended.bytes
+    report.removed += len(mended.removed)
     for what in mended.damaged:
         report.name(what)
     return len(mended.placed)
 
 
-async def _make_room(core: Core, pack: KnownPack, share: SharePlace, report: RepairReport) -> None:
-    try:
-        await _remove_damaged(core, pack, share, report)
-    except RopewalkError as error:  # its successor may find another store
-        report.name(f"store {share.store}: {error}")
-
-
-async def _remove_damaged(core: Core, pack: KnownPack, share: SharePlace, report: RepairReport) -> None:
-    """Read it again; if it is still wrong, and the pack can do without it, make room for its successor."""
+async def _is_wrong(core: Core, pack: KnownPack, share: SharePlace, report: RepairReport) -> bool:
+    """Read a damaged share once more: whether it is there, and still wrong."""
     try:
         await read_share(core, pack, share)
     except Missing:
         await core.ledger.do(State.forget_share, pack.id, share)
-        return
-    except Unavailable:
-        return
+        return False
     except Damaged:
-        if len(live_shares(core, pack)) < pack.k:
-            return
-        name = ShareName(core.space_id, pack.name, share.number, bytes.fromhex(share.object))
-        await core.pool.delete(share.store, name.encode())
-        await core.ledger.do(State.forget_share, pack.id, share)
-        report.removed += 1
-        return
+        return True
+    except RopewalkError as error:
+        report.name(f"store {share.store}: {error}")
+        return False
     await core.ledger.do(State.add_shares, pack.id, [SharePlace(share.number, share.store, share.object)])
     core.reader.damage_seen.pop((pack.name, share.number, share.store), None)
+    return False
 
 
 async def _copy_records(core: Core, found: Survey, report: RepairReport) -> None:
     for name, data in await core.ledger.do(State.records):
+        if not is_record(name, data):
+            report.name(f"record {name} is damaged in the local state")
+            continue
         for store, there in found.records.items():
             try:
                 if name in there and is_record(name, await _read(core, store, name)):
@@ -220,11 +215,23 @@ async def _replace_damaged_heads(core: Core, found: Survey, report: RepairReport
         name = HeadName.decode(head)
         assert name is not None
         try:
-            if not _is_head(core, await _read(core, store, head), name):
+            if _is_head(core, await _read(core, store, head), name):
+                continue
+            if await _another_has(core, name, found.stores_of(head) - {store}):
                 await core.pool.delete(store, ObjectName(head))
                 report.removed += 1
         except RopewalkError as error:
             report.name(f"store {store}: {error}")
+
+
+async def _another_has(core: Core, name: HeadName, stores: Collection[str]) -> bool:
+    for store in stores:
+        try:
+            if _is_head(core, await _read(core, store, name.encode()), name):
+                return True
+        except RopewalkError:
+            continue
+    return False
 
 
 def _is_head(core: Core, data: bytes, name: HeadName) -> bool:

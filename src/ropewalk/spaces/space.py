@@ -105,8 +105,8 @@ class Space:
             if not self._payer.cancelled() and (broken := self._payer.exception()) is not None:
                 self.core.warnings.append(f"what is owed was not paid: {broken}")
             self._payer = None
+        await self.core.pool.aclose()  # what a slow store did after all goes to the ledger
         await self.core.ledger.aclose()
-        await self.core.pool.aclose()
         self._cpu.shutdown(wait=False)
 
     @property
@@ -207,18 +207,20 @@ class Space:
             if self.core.told < self.core.fresh_read:  # too few to know that this device was not restored, or copied
                 await self.core.pool.revive()
                 await look(self.core)
-            for line in await settle_journal(self.core):
-                self.core.warnings.append(line)
+            await self.core.pool.want(self.core.head_floor)
+            settled = await settle_journal(self.core)
+            self.core.warnings.extend(settled.notes)
             self.outcome: Outcome | None = None
             self._current = None
             spool = Spool(self._folder)
             try:
                 async with self._writer() as writer:
-                    now, base, vector, sequence = await self._base()
+                    now = settled.standing
+                    base = await self._base(now)
                     change = Change(
                         base,
                         writer,
-                        (self.core.writer_id, sequence),
+                        (self.core.writer_id, settled.last + 1),
                         self.core.maps,
                         self.core.keys,
                         spool,
@@ -236,20 +238,19 @@ class Space:
                     if small is None:
                         await writer.flush()
                     self.outcome = await publish(
-                        self.core, tree.root, await tree.count(), vector, small, change.note[:200]
+                        self.core, tree.root, await tree.count(), now.vector, small, change.note[:200]
                     )
-                    if base.settled is SETTLED and len(vector) > 1:
+                    if base.settled is SETTLED and len(now.vector) > 1:
                         await self.core.ledger.do(State.remember_settled, tree.root or b"")
             finally:
                 spool.close()
                 self._current = None
 
-    async def _base(self) -> tuple[Standing, Version, Vector, int]:
-        """What a change starts from, the newest head or the join of those that have not seen each other; its dot."""
-        now, last = await self.core.ledger.do(_where, self.core.writer_id)
+    async def _base(self, now: Standing) -> Version:
+        """What a change starts from: the newest head, or the join of those that have not seen each other."""
         if len(now.heads) <= 1:
-            return now, await self._version(now), now.vector, last + 1
-        return now, await self._settle(await _joined(now, self.core.tree)), now.vector, last + 1
+            return await self._version(now)
+        return await self._settle(await _joined(now, self.core.tree))
 
     @asynccontextmanager
     async def _writer(self) -> AsyncIterator[Writer]:
@@ -322,10 +323,6 @@ class Space:
 
 def _owes(state: State) -> bool:
     return bool(state.owed_heads() or state.owed_shares())
-
-
-def _where(state: State, writer: bytes) -> tuple[Standing, int]:
-    return standing(state), state.last_sequence(writer)
 
 
 async def _joined(now: Standing, trees: Tree) -> Tree:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from ropewalk.spaces.core import Core
 from ropewalk.spaces.pack.erasure import backend
 from ropewalk.spaces.promise import Computed, KeyHolder, PackGroup, as_dict, compute, explain
-from ropewalk.spaces.state import KnownHead, KnownPack, State
+from ropewalk.spaces.state import KnownHead, State
 from ropewalk.spaces.survey import Survey, survey
 from ropewalk.spaces.watch import standing
 
@@ -121,11 +121,11 @@ def _facts(state: State, found: Survey) -> _Facts:
     sizes: Counter[tuple[frozenset[str], int]] = Counter()
     packs = damaged = 0
     for pack in state.packs():
-        damaged += sum(share.damaged for share in pack.shares)
         if not pack.promised:
             continue
         packs += 1
-        key = _holders(pack), pack.k
+        damaged += sum(share.damaged for share in pack.shares)
+        key = frozenset(share.store for share in pack.good.values()), pack.k
         groups[key] += 1
         sizes[key] += sum(pack.lengths)
     heads = state.heads()
@@ -135,7 +135,10 @@ def _facts(state: State, found: Survey) -> _Facts:
     owing: dict[str, set[str]] = {}
     for name, store in owed:
         owing.setdefault(name, set()).add(store)
-    held = {found.stores_of(head.name) | (away - owing.get(head.name, set())) for head in heads}
+    seen = [head.name for head in heads if head.name in found.known]
+    held = {found.stores_of(name) | (away - owing.get(name, set())) for name in seen}
+    # Without the membership records nobody opens what the stores hold.
+    held |= {found.stores_of_record(name) | away for name, _ in state.records()}
     return _Facts(
         heads,
         now.heads[0].entries if now.heads else 0,
@@ -146,12 +149,3 @@ def _facts(state: State, found: Survey) -> _Facts:
         len(owed),
         damaged,
     )
-
-
-def _holders(pack: KnownPack) -> frozenset[str]:
-    """Stores that hold a good share that no other store of the group holds too."""
-    seen: dict[int, str] = {}
-    for share in pack.shares:
-        if not share.damaged:
-            seen.setdefault(share.number, share.store)
-    return frozenset(seen.values())

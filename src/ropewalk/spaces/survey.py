@@ -34,6 +34,7 @@ class Survey:
     heads: dict[str, set[str]] = field(default_factory=dict)  # by store: names of objects
     records: dict[str, set[str]] = field(default_factory=dict)
     away: dict[str, str] = field(default_factory=dict)  # stores that did not answer, and why
+    known: frozenset[str] = frozenset()  # names of the heads that were known before
     missing: int = 0  # shares that the ledger knew and no longer are
     short: list[tuple[KnownPack, SharePlace]] = field(default_factory=list)  # shares too small to be whole
     unknown: int = 0  # shares of packs that the ledger does not know
@@ -42,10 +43,15 @@ class Survey:
         """Where a head is listed."""
         return frozenset(store for store, names in self.heads.items() if head in names)
 
+    def stores_of_record(self, record: str) -> frozenset[str]:
+        """Where a membership record is listed."""
+        return frozenset(store for store, names in self.records.items() if record in names)
+
 
 async def survey(core: Core) -> Survey:
     """List every store that answers, and set the ledger right by it."""
-    found = Survey()
+    newest, known = await core.ledger.do(_known)
+    found = Survey(known=known)
     for store in core.pool.names:
         try:
             shares = await list_shares(core, store)
@@ -57,23 +63,28 @@ async def survey(core: Core) -> Survey:
         found.shares[store] = shares
         found.heads[store] = {name for name in heads if HeadName.decode(name) is not None}
         found.records[store] = set(records)
-    await core.ledger.do(_set_right, found, set(core.pool.names))
+    await core.ledger.do(_set_right, found, newest, set(core.pool.names))
     return found
 
 
-def _set_right(state: State, found: Survey, names: set[str]) -> None:
+def _known(state: State) -> tuple[int, frozenset[str]]:
+    """What a listing that begins now must show; a put that goes on meanwhile adds what it may not."""
+    return state.newest_pack(), frozenset(state.head_names())
+
+
+def _set_right(state: State, found: Survey, newest: int, names: set[str]) -> None:
     listed: dict[bytes, dict[tuple[int, str, str], int]] = {}
     for store, shares in found.shares.items():
         for name, size in shares.items():
             listed.setdefault(name.pack, {})[name.number, store, name.check.hex()] = size
     with state.transaction():
         for pack in list(state.packs()):
-            if pack.head is None:
+            if pack.head is None and pack.id <= newest:
                 _set_pack_right(state, pack, listed.pop(pack.name, {}), found, names)
-        for head in state.heads():
-            for store, there in found.heads.items():
-                if head.name not in there:
-                    state.owe_head(head.name, [store])
+            else:
+                listed.pop(pack.name, None)
+        for head in found.known:
+            state.owe_head(head, [store for store, there in found.heads.items() if head not in there])
     found.unknown += sum(len(shares) for shares in listed.values())
 
 
@@ -94,7 +105,6 @@ def _set_pack_right(
         state.add_shares(pack.id, new)
     for place, size in listed.items():
         number = place[0]
-        column = pack.lengths[number] if number < pack.k else max(pack.lengths)
-        if size < column + FOOTER_SIZE:
+        if size < pack.column_length(number) + FOOTER_SIZE:
             found.short.append((pack, SharePlace(*place)))
             state.mark_damaged(pack.id, number, place[1])

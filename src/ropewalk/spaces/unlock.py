@@ -7,12 +7,11 @@ Never: asks anybody, or takes a passphrase from a command's arguments, which eve
 from __future__ import annotations
 
 import os
-import secrets
 from types import ModuleType
 
 from ropewalk.errors import Misuse, Unavailable
 from ropewalk.spaces.home import Home, write_file
-from ropewalk.spaces.identity import DeviceKeys, WrongPassphrase
+from ropewalk.spaces.identity import DeviceKeys, KeysAhead, WrongPassphrase
 
 __all__ = [
     "VARIABLE",
@@ -73,13 +72,16 @@ def known_passphrase(home: Home) -> tuple[str, str] | None:
     return _from_keyring(account), "the system's keyring"
 
 
-def unlock(home: Home, passphrase: str | None = None, source: str = "the caller") -> DeviceKeys:
+def unlock(
+    home: Home, passphrase: str | None = None, source: str = "the caller", ahead: KeysAhead | None = None
+) -> DeviceKeys:
     """The device keys.
 
     Args:
         home: Where they are.
         passphrase: Opens them; one that is known, by default.
         source: Where the passphrase comes from, for people.
+        ahead: Has perhaps begun to open them.
 
     Raises:
         NotSetUp, NoPassphrase, WrongPassphrase, KeysDamaged, KeyringSilent.
@@ -90,7 +92,7 @@ def unlock(home: Home, passphrase: str | None = None, source: str = "the caller"
             raise NoPassphrase("no passphrase is known", hint=f"give it, or set {VARIABLE}")
         passphrase, source = known
     try:
-        return home.open_keys(passphrase)
+        return home.open_keys(passphrase, ahead)
     except WrongPassphrase as error:
         raise WrongPassphrase(str(error), hint=f"the passphrase came from {source}") from None
 
@@ -101,6 +103,8 @@ def lock_with_keyring(home: Home) -> str:
     Raises:
         KeyringSilent: There is no keyring, or it does not take it.
     """
+    import secrets
+
     passphrase, account = secrets.token_urlsafe(32), f"device-{secrets.token_hex(8)}"
     ring = _keyring()
     try:

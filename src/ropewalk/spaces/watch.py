@@ -19,7 +19,16 @@ from ropewalk.spaces.pack.roots import column_root, leaf_hashes, pack_name
 from ropewalk.spaces.pack.share import Manifest
 from ropewalk.spaces.state import ACKED, KnownHead, State
 
-__all__ = ["Learned", "Standing", "keep", "known_head", "learn", "look", "remember_head", "standing"]
+__all__ = [
+    "Learned",
+    "Standing",
+    "keep",
+    "known_head",
+    "learn",
+    "look",
+    "remember_embedded",
+    "standing",
+]
 
 PATIENCE = 0.5  # seconds that stores beyond the needed number are waited for
 DEADLINE = 30.0
@@ -77,9 +86,8 @@ def known_head(head: Head, state: int) -> KnownHead:
     )
 
 
-def remember_head(state: State, head: KnownHead, embedded: bytes, core: Core) -> None:
-    """Keep a checked head, and where the chunks of its embedded pack lie."""
-    state.add_head(head)
+def remember_embedded(state: State, head: KnownHead, embedded: bytes, core: Core) -> None:
+    """Keep where the chunks of a head's embedded pack lie, if it has one."""
     if not embedded:
         return
     box, column = split_embedded(embedded)
@@ -212,7 +220,9 @@ def keep(state: State, head: Head, core: Core) -> tuple[bool, str]:
             return False, f"{what} was set aside: it has seen {writer.hex()[:8]}-{sequence}, which no store shows"
     try:
         with state.transaction():
-            remember_head(state, known_head(head, ACKED), head.embedded, core)
+            found = known_head(head, ACKED)
+            state.add_head(found)
+            remember_embedded(state, found, head.embedded, core)
             state.set_behind(True)  # until the packs are learnt too, whatever stops this process before that
     except Damaged as error:
         return False, f"{what} was left out: {error}"
@@ -251,13 +261,20 @@ async def _fetch(core: Core, name: HeadName, stores: Sequence[str]) -> Head | No
     for _ in range(MOST_SQUATTED):
         if await core.ledger.do(State.is_unacknowledged, name.encode()):
             return None  # our own, and its fate is for the journal to settle
+        unread: dict[str, str] = {}
         for store in stores:
             try:
                 return open_head(await core.pool.get(store, name.encode()), name, core.membership, core.keys)
-            except (Missing, Unavailable):
-                continue
+            except (Missing, Unavailable) as error:
+                unread[store] = str(error)
             except Damaged as error:
                 core.warnings.append(f"store {store}: {error}")
+        if unread:
+            why = "; ".join(f"{store}: {reason}" for store, reason in sorted(unread.items()))
+            core.warnings.append(
+                f"head {name.writer.hex()[:8]}-{name.sequence} is listed and cannot be read, so this may be an older"
+                f" version ({why})"
+            )
         older = [found for store in stores if (found := await _older(core, store, name)) is not None]
         if not older:
             return None

@@ -7,8 +7,9 @@ Never: holds more than three packs in memory, or lets a version point at a pack 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
+from functools import partial
 from types import TracebackType
 from typing import Self
 
@@ -44,7 +45,7 @@ class Writer:
         self._under_way: list[Packing] = []
         self._room = asyncio.Semaphore(AT_ONCE)
         self._group = asyncio.TaskGroup()
-        self._error: RopewalkError | None = None
+        self._error: BaseException | None = None
         self.stored_packs = 0
         self.new_bytes = 0  # sealed bytes that were not there before
 
@@ -132,6 +133,9 @@ class Writer:
             self.stored_packs += 1
         except RopewalkError as error:
             self._error = self._error or error
+        except BaseException as error:
+            self._error = error  # the group cancels the body for it, but not before that has gone on to its next wait
+            raise
         finally:
             self._under_way.remove(packing)
             self._room.release()
@@ -151,7 +155,9 @@ async def keep_pack(pack: Pack, policy: Policy, pool: Pool, ledger: Ledger) -> N
     Raises:
         BelowFloor: Fewer shares than the write floor are durable; those that are will be used if it is tried again.
     """
-    kept, failed = await pool.put_shares(pack, policy.survive)
+    names = {share.number: share.name for share in pack.shares}
+    later = partial(_deliver, pack.name, names, ledger)  # not the pack: a store that hangs would keep all of it here
+    kept, failed = await pool.put_shares(pack, policy.survive, enough=min(policy.floor, pack.manifest.n), later=later)
     if len(kept) < min(policy.floor, pack.manifest.n):
         reasons = "; ".join(f"{store}: {error}" for store, error in sorted(failed.items()))
         raise BelowFloor(
@@ -159,13 +165,24 @@ async def keep_pack(pack: Pack, policy: Policy, pool: Pool, ledger: Ledger) -> N
             + (f" ({reasons})" if reasons else ""),
             hint="bring stores back, or add some to the space, and write again",
         )
-    shares = [share for share in pack.shares if share.number in kept]
-    places = []
-    for share in shares:
-        name = ShareName.decode(share.name)
-        assert name is not None
-        places.append(SharePlace(share.number, kept[share.number], name.check.hex()))
-    await ledger.do(_remember, pack, places)
+    await ledger.do(_remember, pack, [_place(names[number], store) for number, store in kept.items()])
+
+
+def _place(share: str, store: str) -> SharePlace:
+    name = ShareName.decode(share)
+    assert name is not None
+    return SharePlace(name.number, store, name.check.hex())
+
+
+async def _deliver(pack: bytes, names: Mapping[int, str], ledger: Ledger, number: int, store: str) -> None:
+    await ledger.do(_delivered, pack, _place(names[number], store))
+
+
+def _delivered(state: State, name: bytes, place: SharePlace) -> None:
+    """A share that was owed is there after all."""
+    if (pack := state.pack_named(name)) is not None:
+        with state.transaction():
+            state.add_shares(pack.id, [place])
 
 
 def _remember(state: State, pack: Pack, places: list[SharePlace]) -> None:

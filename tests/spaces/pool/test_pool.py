@@ -9,6 +9,7 @@ import pytest
 
 from ropewalk.errors import Damaged, Missing
 from ropewalk.spaces.pack.packing import Pack, Packing
+from ropewalk.spaces.pool import health
 from ropewalk.spaces.pool import pool as pool_module
 from ropewalk.spaces.pool.placement import StoreDomains
 from ropewalk.spaces.pool.pool import REST, Pool, PoolStore
@@ -122,14 +123,14 @@ async def test_a_store_that_hangs_is_not_waited_for_where_another_has_the_object
     for _ in range(4):
         assert await made.pool.get_any(NAME, lambda _: True) == b"data"
     assert asyncio.get_running_loop().time() - started < 1
-    assert len(made.stores["d0"].gets) == pool_module.LATE  # after so many it is asked last
+    assert len(made.stores["d0"].gets) == health.LATE  # after so many it is asked last
     made.clock.seconds += REST
     assert not made.pool.is_late("d0")
 
 
 async def test_an_answer_ends_lateness(made: Made) -> None:
     await made.stores["d0"].put(NAME, (b"data",))
-    for _ in range(pool_module.LATE):
+    for _ in range(health.LATE):
         made.pool.was_late("d0")
     assert made.pool.is_late("d0")
     await made.pool.get("d0", NAME)
@@ -138,7 +139,7 @@ async def test_an_answer_ends_lateness(made: Made) -> None:
 
 async def test_all_stores_hanging_ends_too(made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pool_module, "DEADLINE", 0.0)
-    monkeypatch.setattr(pool_module, "QUICKEST_HEDGE", 0.001)
+    monkeypatch.setattr(health, "QUICKEST_HEDGE", 0.001)
     monkeypatch.setattr(pool_module, "SLOWEST_RATE", 1 << 20)
     for store in made.stores.values():
         store.hang("get")
@@ -148,12 +149,12 @@ async def test_all_stores_hanging_ends_too(made: Made, monkeypatch: pytest.Monke
 
 async def test_a_hedge_follows_how_quick_a_store_is_within_bounds(made: Made) -> None:
     await made.stores["d0"].put(NAME, (b"data",))
-    assert made.pool.hedge("d0") == pool_module.QUICKEST_HEDGE
-    times = made.pool._health["d0"].times
+    assert made.pool.hedge("d0") == health.QUICKEST_HEDGE
+    times = made.pool._health["d0"]._times
     times.extend([0.05] * 32)
     assert made.pool.hedge("d0") == pytest.approx(0.2)
     times.extend([9.0] * 32)
-    assert made.pool.hedge("d0") == pool_module.SLOWEST_HEDGE
+    assert made.pool.hedge("d0") == health.SLOWEST_HEDGE
 
 
 async def test_copies_say_who_kept_them_and_why_others_did_not(made: Made) -> None:
@@ -241,3 +242,135 @@ async def test_damage_does_not_make_a_store_go_away(made: Made) -> None:
     with pytest.raises(StoreDamaged):
         await made.pool.get("d0", NAME)
     assert made.pool.up("d0")
+
+
+# ---- a store that hangs ----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pool_module, "LINGER", 0.01)
+    monkeypatch.setattr(pool_module, "SLOWEST_RATE", 1 << 40)
+
+
+async def _settled() -> None:
+    """Let everything run that can."""
+    for _ in range(20):
+        await asyncio.sleep(0)
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_copies_are_kept_once_enough_stores_have_them_and_a_late_one_counts_when_it_comes(made: Made) -> None:
+    made.stores["d3"].hang("put")
+    told: list[str] = []
+
+    async def later(name: str) -> None:
+        told.append(name)
+
+    copies = await made.pool.put_copies(NAME, b"data", made.stores, enough=4, later=later)
+    assert copies.kept == {"d0", "d1", "d2", "d4"}
+    assert str(copies.failed["d3"]) == "store d3 did not answer for 0 s"
+    assert made.pool.why_down("d3") == "store d3 did not answer for 0 s"
+    again = await made.pool.put_copies(ObjectName("other"), b"data", made.stores, enough=4)
+    assert again.kept == copies.kept
+    assert len(made.stores["d3"].puts) == 1  # it was not asked for more
+    made.stores["d3"].release()
+    await _settled()
+    assert told == ["d3"]
+    assert await made.stores["d3"].get(NAME) == b"data"
+    assert made.pool.up("d3")
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_a_late_copy_that_fails_is_told_to_nobody(made: Made) -> None:
+    made.stores["d3"].hang("put")
+    made.stores["d3"].rules.append(Rule(Fault.GONE_AFTER))
+
+    async def later(name: str) -> None:
+        raise AssertionError(name)
+
+    await made.pool.put_copies(NAME, b"data", made.stores, enough=4, later=later)
+    made.stores["d3"].release()
+    await _settled()
+    assert made.pool.why_down("d3") == "store went after it was done: a test said so"
+
+
+async def test_without_a_number_that_is_enough_all_are_waited_for(made: Made) -> None:
+    made.stores["d3"].hang("put")
+    put = asyncio.create_task(made.pool.put_copies(NAME, b"data", made.stores))
+    await _settled()
+    assert not put.done()
+    made.stores["d3"].release()
+    assert len((await put).kept) == 5
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_shares_are_kept_once_enough_are_durable_and_a_late_one_counts_when_it_comes(made: Made) -> None:
+    made.stores["d1"].hang("put")
+    told: list[tuple[int, str]] = []
+
+    async def later(number: int, store: str) -> None:
+        told.append((number, store))
+
+    kept, failed = await made.pool.put_shares(_pack(), SURVIVE, enough=4, later=later)
+    assert len(kept) == 4
+    assert set(failed) == {"d1"}
+    made.stores["d1"].release()
+    await _settled()
+    ((number, store),) = told
+    assert store == "d1"
+    assert {*kept, number} == set(range(5))
+
+
+async def test_a_store_that_was_silent_is_used_again_once_it_answers(
+    made: Made, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pool_module, "DEADLINE", 0.01)
+    monkeypatch.setattr(pool_module, "SLOWEST_RATE", 1 << 40)
+    made.stores["d0"].hang("get", "room")
+    with pytest.raises(StoreGone, match="did not answer"):
+        await made.pool.get("d0", NAME)
+    made.clock.seconds += REST
+    await _settled()
+    assert not made.pool.up("d0")  # nothing was heard of it
+    made.stores["d0"].release()
+    await _settled()
+    assert made.pool.up("d0")
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_weighing_hardly_waits_for_a_store_that_hangs_where_others_are_enough(made: Made) -> None:
+    made.stores["d0"].hang("room")
+    await made.pool.weigh(4)
+    assert [name for name in made.stores if not made.pool.up(name)] == ["d0"]
+    made.stores["d0"].release()
+    await _settled()
+    assert made.pool.up("d0")
+
+
+async def test_stores_that_did_something_just_now_are_not_weighed_again(made: Made) -> None:
+    await made.pool.weigh(4, 1.0)
+    for name in made.stores:
+        made.stores[name].rules.append(Rule(Fault.GONE_BEFORE, on={"room"}))
+    await made.pool.weigh(4, 1.0)
+    assert all(made.pool.up(name) for name in made.stores)
+    made.clock.seconds += 2
+    made.stores["d1"].rules.clear()
+    await made.pool.put("d4", NAME, (b"data",))
+    await made.pool.weigh(4, 1.0)
+    assert [name for name in made.stores if made.pool.up(name)] == ["d1", "d4"]
+    made.clock.seconds += pool_module.ROOM_HOLDS
+    made.stores["d0"].rules.clear()
+    await made.pool.put("d4", ObjectName("other"), (b"data",))
+    await made.pool.weigh(4, 1.0)  # what was heard of its room is too old
+    assert [name for name in made.stores if made.pool.up(name)] == ["d0", "d1"]
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_what_hangs_does_not_keep_a_pool_from_closing(made: Made) -> None:
+    made.stores["d0"].hang("put")
+    await made.pool.put_copies(NAME, b"data", made.stores, enough=4)
+    await made.pool.aclose()
+    made.stores["d0"].release()
+    await _settled()
+    assert await made.stores["d0"].names() == []

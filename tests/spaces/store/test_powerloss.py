@@ -93,7 +93,7 @@ async def stop_everywhere(make: Model, *, then_again: bool) -> int:
             await all_of_it(await DiskStore.open(ROOT, files=model, threads=1), told)
         for seed in SEEDS:
             await left_whole(model, told, seed)
-        store._pool.shutdown()  # the dead process's threads; it touches nothing any more
+        store._pool.stop()  # the dead process's threads; it touches nothing any more
         if not stopped:
             return call
         call += 1
@@ -124,7 +124,7 @@ async def test_a_delete_makes_durable_what_a_dead_process_deleted() -> None:
             stopped = False
         except PowerCut:
             call += 1
-        store._pool.shutdown()
+        store._pool.stop()
         disk.kill()
         successor = await DiskStore.open(ROOT, files=disk)
         await successor.delete(ONE)

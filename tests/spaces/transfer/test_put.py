@@ -210,14 +210,14 @@ async def test_a_link_at_the_top_is_kept_as_a_link(world: World, tree: Path) -> 
         assert [(info.kind, info.target) async for info in space.list("etc")] == [("link", "/etc")]
 
 
-def _swap_when_opened(monkeypatch: pytest.MonkeyPatch, name: str, swap: Callable[[Path], None]) -> None:
+def _swap_when_opened(monkeypatch: pytest.MonkeyPatch, file: Path, swap: Callable[[Path], None]) -> None:
     """Do something to a file just before it is opened."""
     real = os.open
 
-    def swapped(path: str | bytes, flags: int, mode: int = 0o777, **rest: int) -> int:
-        if os.fsencode(path).endswith(b"/" + os.fsencode(name)):
-            swap(Path(os.fsdecode(path)))
-        return real(path, flags, mode, **rest)
+    def swapped(path: str | bytes, flags: int, mode: int = 0o777, *, dir_fd: int | None = None) -> int:
+        if os.fsencode(path) == os.fsencode(file.name):
+            swap(file)
+        return real(path, flags, mode, dir_fd=dir_fd)
 
     monkeypatch.setattr(os, "open", swapped)
 
@@ -247,12 +247,32 @@ async def test_a_file_that_is_something_else_when_it_is_opened_is_named(
     (tree / "a").write_bytes(b"a")
     (tree / "swapped").write_bytes(bytes(size))
     (tree / "z").write_bytes(b"z")
-    _swap_when_opened(monkeypatch, "swapped", swap)
+    _swap_when_opened(monkeypatch, tree / "swapped", swap)
     async with world.open() as space:
         report = await put(space, tree)
         assert [info.path async for info in space.list()] == ["a", "z"]
     assert skipped(report) == {"swapped": why}
     assert (report.files, report.left_out) == (2, 1)
+
+
+@pytest.mark.parametrize("size", [10, 5 * MIB])
+async def test_a_folder_swapped_for_a_link_while_its_files_are_read_is_not_followed(
+    world: World, tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    for folder, byte in ((tmp_path / "elsewhere", b"s"), (tree / "folder", b"o")):
+        folder.mkdir()
+        for name in ("a", "b"):
+            (folder / name).write_bytes(byte * size)
+
+    def swap(_: Path) -> None:
+        if not (tree / "folder").is_symlink():
+            (tree / "folder").rename(tmp_path / "moved")
+            (tree / "folder").symlink_to(tmp_path / "elsewhere")
+
+    _swap_when_opened(monkeypatch, tree / "folder" / "a", swap)
+    async with world.open() as space:
+        assert (await put(space, tree)).files == 2
+        assert [await space.read(f"folder/{name}") for name in ("a", "b")] == [b"o" * size] * 2
 
 
 @pytest.mark.parametrize("size", [10, 5 * MIB])
@@ -265,7 +285,7 @@ async def test_a_file_that_may_not_be_read_is_named(
     def refuse(path: Path) -> None:
         raise PermissionError(13, "Permission denied")
 
-    _swap_when_opened(monkeypatch, "closed", refuse)
+    _swap_when_opened(monkeypatch, tree / "closed", refuse)
     async with world.open() as space:
         report = await put(space, tree)
         assert [info.path async for info in space.list()] == ["open"]
@@ -557,7 +577,11 @@ async def test_a_link_may_point_at_4096_bytes_and_no_more(
     (tree / "long").symlink_to("t" * 4095)
     (tree / "too long").symlink_to("x")
     real = os.readlink
-    monkeypatch.setattr(os, "readlink", lambda path: b"x" * 4097 if path.endswith(b"too long") else real(path))
+
+    def longer(path: bytes, *, dir_fd: int) -> bytes:
+        return b"x" * 4097 if path == b"too long" else real(path, dir_fd=dir_fd)
+
+    monkeypatch.setattr(os, "readlink", longer)
     async with world.open() as space:
         report = await put(space, tree)
         found = (await (await space.current()).find("long")).entry

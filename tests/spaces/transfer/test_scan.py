@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from ropewalk.spaces.transfer.scan import Found, absolute, measure, scan, why_not
+from ropewalk.spaces.transfer import scan as scan_module
+from ropewalk.spaces.transfer.scan import MOST_OPEN, Found, absolute, measure, scan, why_not
 
 
 def _names(top: Path) -> list[tuple[bytes, ...]]:
@@ -51,6 +52,71 @@ def test_a_link_to_a_folder_is_a_link_and_nothing_beyond_it_is_seen(tmp_path: Pa
     ]
 
 
+@pytest.mark.parametrize("at", ["folder", "folder/inner"])
+def test_a_folder_that_is_swapped_for_a_link_once_it_was_found_is_not_gone_into(tmp_path: Path, at: str) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "secret").write_bytes(b"")
+    (tmp_path / "tree" / "folder" / "inner").mkdir(parents=True)
+    (tmp_path / "tree" / "last").write_bytes(b"")
+    swapped = tmp_path / "tree" / at
+    seen = []
+    for found in scan(absolute(tmp_path / "tree")):
+        seen.append((b"/".join(found.names), found.why))
+        if found.path == os.fsencode(swapped) and not swapped.is_symlink():
+            swapped.rename(tmp_path / "moved")
+            swapped.symlink_to(tmp_path / "elsewhere")
+    name = os.fsencode(at)
+    above = [(b"folder", "")] if at != "folder" else []
+    assert seen == [(b"", ""), *above, (name, ""), (name + b"/", "not a directory"), (b"last", "")]
+
+
+def test_folders_deeper_than_a_space_goes_are_not_gone_into(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scan_module, "DEEPEST", 3)
+    _deep(tmp_path, 6)
+    found = [(len(one.names), one.why) for one in scan(absolute(tmp_path)) if one.names[-1:] != (b"e",)]
+    assert found == [(0, ""), (1, ""), (2, ""), (3, ""), (4, ""), (5, "it lies too deep")]
+
+
+def _deep(top: Path, levels: int) -> Path:
+    inner = top / "/".join(["d"] * levels)
+    inner.mkdir(parents=True)
+    for folder in (inner, *inner.parents):
+        if folder.is_relative_to(top):
+            (folder / "e").write_bytes(b"")
+    return inner
+
+
+def test_folders_in_each_other_are_gone_through_with_few_of_them_open(tmp_path: Path) -> None:
+    levels = MOST_OPEN + 9
+    _deep(tmp_path, levels)
+    before, most = len(os.listdir("/dev/fd")), 0
+    depths = []
+    for found in scan(absolute(tmp_path)):
+        most = max(most, len(os.listdir("/dev/fd")))
+        depths.append((len(found.names), found.why))
+    assert depths == [(depth, "") for depth in (*range(levels + 1), *range(levels + 1, 0, -1))]
+    assert most - before <= MOST_OPEN + 2
+    del found
+    assert len(os.listdir("/dev/fd")) == before
+
+
+def test_a_folder_that_is_replaced_while_it_is_closed_is_given_with_the_reason(tmp_path: Path) -> None:
+    inner = _deep(tmp_path / "tree", MOST_OPEN + 2)
+    replaced = inner.parent.parent  # the first that is closed while those in it are gone through
+    seen = []
+    for found in scan(absolute(tmp_path / "tree")):
+        seen.append((len(found.names), found.why))
+        if found.path == os.fsencode(inner):
+            replaced.rename(tmp_path / "moved")
+            replaced.mkdir()
+            (replaced / "d").mkdir()
+            (replaced / "e").write_bytes(b"")
+    assert [one for one in seen if one[1]] == [
+        (MOST_OPEN + 2, "it was replaced while it was put"),
+        (MOST_OPEN + 1, "it was replaced while it was put"),
+    ]
+
+
 def test_a_link_at_the_top_is_a_link(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(tmp_path)
     assert [found.kind for found in scan(absolute(tmp_path / "link"))] == [stat.S_IFLNK]
@@ -82,14 +148,14 @@ def test_a_folder_that_cannot_be_listed_is_given_with_the_reason(
 ) -> None:
     (tmp_path / "closed").mkdir()
     (tmp_path / "open").mkdir()
-    real = os.listdir
+    real = os.open
 
-    def refuse(path: bytes) -> list[bytes]:
+    def refuse(path: bytes, flags: int, *, dir_fd: int | None = None) -> int:
         if path.endswith(b"closed"):
             raise PermissionError(13, "Permission denied")
-        return real(path)
+        return real(path, flags, dir_fd=dir_fd)
 
-    monkeypatch.setattr(os, "listdir", refuse)
+    monkeypatch.setattr(os, "open", refuse)
     found = list(scan(absolute(tmp_path)))
     assert [(one.names[:1], one.why) for one in found] == [
         ((), ""),
@@ -99,17 +165,13 @@ def test_a_folder_that_cannot_be_listed_is_given_with_the_reason(
     ]
 
 
-def test_paths_longer_than_the_system_takes_are_given_with_the_reason(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_paths_longer_than_the_system_takes_are_gone_through(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     for _ in range(20):
         os.mkdir("n" * 250)
         os.chdir("n" * 250)
     found = list(scan(absolute(tmp_path)))
-    assert found[-1].why == "file name too long"
-    assert all(not one.why for one in found[:-1])
-    assert 14 <= len(found) <= 18
+    assert [(len(one.names), one.why) for one in found] == [(depth, "") for depth in range(21)]
 
 
 def test_measure_counts_files_and_their_bytes(tmp_path: Path) -> None:

@@ -31,6 +31,9 @@ class NodesInMemory:
         self.loaded += 1
         return self.nodes[ref]
 
+    async def load_many(self, refs: Sequence[bytes]) -> Sequence[bytes]:
+        return [await self.load(ref) for ref in refs]
+
     async def save(self, node: bytes, refs: Sequence[bytes]) -> bytes:
         ref = hashlib.blake2b(node).digest() + bytes(REF_SIZE - 64)
         self.nodes[ref] = node

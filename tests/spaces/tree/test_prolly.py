@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 
 import pytest
 from hypothesis import given, settings
@@ -226,3 +226,52 @@ async def test_the_cache_forgets_the_least_lately_used_and_keeps_to_its_bound() 
     cache.add(b"2", nodes[2])
     assert cache.size == 2 * nodes[0].size <= 100
     assert (cache.get(b"0"), cache.get(b"1"), cache.get(b"2")) == (nodes[0], None, nodes[2])
+
+
+class _Counting(NodesInMemory):
+    """Counts how often many nodes are loaded at once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ahead: list[int] = []
+
+    async def load_many(self, refs: Sequence[bytes]) -> Sequence[bytes]:
+        self.ahead.append(len(refs))
+        return await super().load_many(refs)
+
+
+async def _wide(nodes: _Counting) -> Tree:
+    """A map of some hundred leaves, of which nothing is cached."""
+    tree = await small_tree(nodes).apply((b"%06d" % number, bytes(20)) for number in range(2000))
+    nodes.loaded = 0
+    return small_tree(nodes).at(tree.root)
+
+
+async def test_a_scan_loads_leaves_many_at_once_and_none_that_it_does_not_need() -> None:
+    nodes = _Counting()
+    tree = await _wide(nodes)
+    assert [key async for batch in tree.scan() for key, _ in batch] == [b"%06d" % number for number in range(2000)]
+    assert nodes.loaded <= len(nodes.nodes)
+    assert max(nodes.ahead) > 1
+    nodes.loaded, nodes.ahead = 0, []
+    assert [batch async for batch in small_tree(nodes).at(tree.root).scan(b"000100", b"000101")]
+    assert nodes.loaded < 12
+
+
+async def test_a_bad_leaf_ahead_keeps_no_earlier_one_from_being_seen() -> None:
+    nodes = _Counting()
+    tree = await _wide(nodes)
+    last = next(ref for ref, data in nodes.nodes.items() if b"001999" in data and decode_node(data).level == 0)
+    nodes.nodes[last] = b"no node"
+    seen: list[bytes] = []
+
+    async def look() -> None:
+        async for batch in tree.scan():
+            seen.extend(key for key, _ in batch)
+
+    with pytest.raises(NodeDamaged):
+        await look()
+    assert seen == [b"%06d" % number for number in range(len(seen))]
+    assert len(seen) > 1900
+    assert nodes.ahead[-1] > 1
+    assert nodes.loaded <= len(nodes.nodes) + nodes.ahead[-1]

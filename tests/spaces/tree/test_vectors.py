@@ -42,6 +42,9 @@ class Plain:
     async def load(self, ref: bytes) -> bytes:
         return self.nodes[ref]
 
+    async def load_many(self, refs: Sequence[bytes]) -> Sequence[bytes]:
+        return [self.nodes[ref] for ref in refs]
+
     async def save(self, node: bytes, refs: Sequence[bytes]) -> bytes:
         self.nodes[node_ref(node)] = node
         return node_ref(node)

@@ -7,55 +7,38 @@ Never: looks into an object, or calls a write durable that fewer stores than the
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
+from functools import partial
 
 from ropewalk.errors import Damaged, Missing, RopewalkError, Unavailable
 from ropewalk.spaces.pack.packing import Pack
-from ropewalk.spaces.pool.placement import StoreDomains, place
+from ropewalk.spaces.pool.health import REST
+from ropewalk.spaces.pool.patience import LINGER
+from ropewalk.spaces.pool.placement import place
+from ropewalk.spaces.pool.roster import Later, PoolStore, Roster
 from ropewalk.spaces.store import (
     LARGEST_OBJECT,
     Listed,
     NameTaken,
     ObjectName,
-    Store,
+    Parts,
     StoreFull,
-    StoreGone,
     StoreReadOnly,
     size_of,
 )
 
-__all__ = ["BelowFloor", "Copies", "Pool", "PoolStore"]
+__all__ = ["REST", "BelowFloor", "Copies", "Pool", "PoolStore"]
 
-REST = 5.0  # seconds that a store which did not answer is left alone; a disk that comes back is used within this time
-LATE = 2  # late reads in a row after which a store is left alone for as long, where others can do
 DEADLINE = 60.0  # seconds for a call of a few bytes: what has not answered then does not answer
+ROOM_HOLDS = 30.0  # seconds for which what a store said of its room is not asked anew
 SLOWEST_RATE = 1024 * 1024  # bytes a second; a put of many bytes has so much more time
-SLOWEST_HEDGE = 0.5  # seconds; a hung store adds no more than this to a read
-QUICKEST_HEDGE = 0.15  # seconds; below this a busy machine would make us read twice what is merely queued
-_SAMPLES = 32
 
 
 class BelowFloor(Unavailable):
     """Fewer stores than the write floor kept it: it is refused, and nothing of it will be seen."""
 
     code = "pool.below-floor"
-
-
-@dataclass(frozen=True, slots=True)
-class PoolStore:
-    """One store of a pool, as the settings name it; ``store`` is None where it could not be opened."""
-
-    domains: StoreDomains
-    store: Store | None
-    why: str = ""
-    reopen: Callable[[], Awaitable[Store]] | None = None
-
-    @property
-    def name(self) -> str:
-        """The user's name for it."""
-        return self.domains.name
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,58 +49,13 @@ class Copies:
     failed: Mapping[str, RopewalkError]
 
 
-@dataclass(slots=True)
-class _Health:
-    down_until: float = 0.0
-    why: str = ""
-    writable: bool = True
-    times: deque[float] = field(default_factory=lambda: deque(maxlen=_SAMPLES))
-    late: int = 0  # times in a row that others were asked instead
-    late_until: float = 0.0
-
-
-class Pool:
-    """The stores of one space.
-
-    Args:
-        stores: All that the settings name, those that are gone too.
-        clock: Seconds, monotonic.
-    """
+class Pool(Roster):
+    """The stores of one space, to read from and to write to."""
 
     def __init__(self, stores: Sequence[PoolStore], clock: Callable[[], float]) -> None:
-        self._stores = {store.name: store for store in stores}
-        self._clock = clock
-        self._health = {store.name: _Health() for store in stores}
+        super().__init__(stores, clock)
         self._room: dict[str, float] = {}
-
-    @property
-    def names(self) -> list[str]:
-        """All stores, in the order of the settings."""
-        return list(self._stores)
-
-    @property
-    def domains(self) -> list[StoreDomains]:
-        """What each can fail together with."""
-        return [store.domains for store in self._stores.values()]
-
-    def up(self, name: str) -> bool:
-        """Whether a store is worth asking now."""
-        return self.why_down(name) is None
-
-    def why_down(self, name: str) -> str | None:
-        """Why a store is not asked now, or None where it is."""
-        if (member := self._stores.get(name)) is None:
-            return "it is not among the stores of this space"
-        if member.store is None:
-            return member.why
-        health = self._health[name]
-        return health.why if self._clock() < health.down_until else None
-
-    async def aclose(self) -> None:
-        """Close every store."""
-        for member in self._stores.values():
-            if member.store is not None:
-                await member.store.aclose()
+        self._weighed: dict[str, float] = {}  # when
 
     # -- reading -------------------------------------------------------------------------------------------------
 
@@ -138,27 +76,21 @@ class Pool:
         except Unavailable as error:
             self._rest(name, error)
             raise
-        health = self._health[name]
-        health.times.append(self._clock() - started)
-        health.late, health.late_until = 0, 0.0
+        now = self._clock()
+        self._health[name].read(now, now - started)
         return data
 
     def hedge(self, name: str) -> float:
         """Seconds after which a read from this store is also tried elsewhere."""
-        times = sorted(self._health[name].times)
-        usual = times[int(len(times) * 0.95)] if times else 0.0
-        return min(max(4 * usual, QUICKEST_HEDGE), SLOWEST_HEDGE)
+        return self._health[name].hedge()
 
     def was_late(self, name: str) -> None:
         """A read from this store takes so long that others are asked instead."""
-        health = self._health[name]
-        health.late += 1
-        if health.late >= LATE:
-            health.late_until = self._clock() + REST
+        self._health[name].was_late(self._clock())
 
     def is_late(self, name: str) -> bool:
         """Whether reads had better go to other stores, where these can do."""
-        return self._clock() < self._health[name].late_until
+        return self._health[name].is_late(self._clock())
 
     async def get_any(self, object_name: ObjectName, check: Callable[[bytes], bool]) -> bytes:
         """An object that every store should have, from the first that gives bytes which pass the check.
@@ -236,7 +168,7 @@ class Pool:
 
     # -- writing -------------------------------------------------------------------------------------------------
 
-    async def put(self, name: str, object_name: ObjectName, parts: Sequence[bytes | bytearray | memoryview]) -> None:
+    async def put(self, name: str, object_name: ObjectName, parts: Parts) -> None:
         """Put into one store.
 
         Raises:
@@ -247,6 +179,7 @@ class Pool:
         try:
             async with asyncio.timeout(patience):
                 await store.put(object_name, parts)
+            self._health[name].hear(self._clock())
         except TimeoutError:
             raise self._silent(name, patience) from None
         except (StoreFull, StoreReadOnly):
@@ -264,27 +197,50 @@ class Pool:
         """
         store = self._ask(name)
         try:
-            async with asyncio.timeout(DEADLINE):
+            async with asyncio.timeout(LINGER):
                 await store.delete(object_name)
         except TimeoutError:
-            raise self._silent(name, DEADLINE) from None
+            raise self._silent(name, LINGER) from None
 
-    async def put_copies(self, object_name: ObjectName, data: bytes, among: Collection[str] | None = None) -> Copies:
-        """Put an object into every store, or into some; returns when each has answered."""
+    async def put_copies(
+        self,
+        object_name: ObjectName,
+        data: bytes,
+        among: Collection[str] | None = None,
+        enough: int | None = None,
+        later: Later | None = None,
+    ) -> Copies:
+        """Put an object into every store, or into some.
+
+        Args:
+            object_name: Its name.
+            data: Its bytes.
+            among: The stores; all by default.
+            enough: Once so many have it durably, the rest is hardly waited for; all are, by default.
+            later: Told of a store that failed here for want of an answer, and that has it after all.
+        """
         names = [name for name in self._stores if among is None or name in among]
-        outcomes = await asyncio.gather(*(self._put_one(name, object_name, (data,)) for name in names))
-        failed = {name: error for name, error in zip(names, outcomes, strict=True) if error is not None}
+        puts = {name: self._put_one(name, object_name, (data,)) for name in names}
+        outcomes = await self._each(puts, len(names) if enough is None else enough, LINGER, later)
+        failed = {name: error for name, error in outcomes.items() if error is not None}
         return Copies(frozenset(name for name in names if name not in failed), failed)
 
     async def put_shares(
-        self, pack: Pack, policy_survive: Mapping[str, int], have: Mapping[int, str] | None = None
+        self,
+        pack: Pack,
+        policy_survive: Mapping[str, int],
+        have: Mapping[int, str] | None = None,
+        enough: int | None = None,
+        later: Callable[[int, str], Awaitable[None]] | None = None,
     ) -> tuple[dict[int, str], dict[str, RopewalkError]]:
         """Put the shares of a pack where they should lie, and elsewhere where a store does not take one.
 
         Args:
-            pack: With all its shares, or with those that are still to be placed.
+            pack: With all its shares, or with those that are still to be placed, the most needed first.
             policy_survive: Domain kind to how many may be lost.
             have: Shares that lie in some store already.
+            enough: Once so many shares are durable, the rest is hardly waited for; all are, by default.
+            later: Told of a share that is in a store after all, though it was not waited for.
 
         Returns:
             The store of each share that is durable now (without ``have``), and why stores failed.
@@ -297,83 +253,77 @@ class Pool:
             placed = {**(have or {}), **kept}
             room = {domains.name: self._room.get(domains.name, 1.0) for domains in usable}
             plan = place(pack.name, usable, room, pack.manifest.n, pack.manifest.k, policy_survive, placed)
-            wanted = {
-                number: store for number, store in plan.where.items() if number in todo and store not in placed.values()
-            }
+            # One share is as good as another, and those that lack everywhere come first in the pack.
+            wanted = dict(zip(todo, [s for s in plan.where.values() if s not in placed.values()], strict=False))
             if not wanted:
                 break
-            outcomes = await asyncio.gather(
-                *(self._put_one(store, todo[number].name, todo[number].parts) for number, store in wanted.items())
-            )
-            for (number, store), error in zip(wanted.items(), outcomes, strict=True):
+            puts = {store: self._put_one(store, todo[at].name, todo[at].parts) for at, store in wanted.items()}
+            numbers = {store: number for number, store in wanted.items()}
+            some = len(wanted) if enough is None else min(max(enough - len(placed), 0), len(wanted))
+            linger = LINGER + max(todo[number].size for number in wanted) / SLOWEST_RATE
+            tell = partial(_tell, numbers, later) if later is not None else None
+            for store, error in (await self._each(puts, some, linger, tell)).items():
                 if error is None:
-                    kept[number] = store
-                    del todo[number]
+                    kept[numbers[store]] = store
+                    del todo[numbers[store]]
                 else:
                     failed[store] = error
         return kept, failed
 
-    async def _put_one(
-        self, name: str, object_name: ObjectName, parts: Sequence[bytes | bytearray | memoryview]
-    ) -> RopewalkError | None:
+    async def _put_one(self, name: str, object_name: ObjectName, parts: Parts) -> RopewalkError | None:
         try:
             await self.put(name, object_name, parts)
         except (NameTaken, StoreFull, StoreReadOnly, Unavailable, Damaged) as error:
             return error
         return None
 
-    async def revive(self) -> None:
-        """Try again to open the stores that were gone when the pool was made."""
-        for name, member in list(self._stores.items()):
-            if member.store is None and member.reopen is not None:
-                try:
-                    self._stores[name] = replace(member, store=await member.reopen(), why="")
-                except RopewalkError as error:
-                    self._stores[name] = replace(member, why=str(error))
+    def _writable(self, name: str) -> bool:
+        return self.up(name) and self._health[name].writable
 
-    async def weigh(self) -> None:
-        """Ask every store how much room it has, so that placement fills them evenly."""
-        await asyncio.gather(*(self._weigh(name) for name in self._stores if self.up(name)))
+    async def weigh(self, enough: int | None = None, within: float = 0.0) -> None:
+        """Ask every store how much room it has, so that placement fills them evenly; so it is known who answers.
+
+        Args:
+            enough: Once so many answer, the rest is hardly waited for; all are, by default.
+            within: Seconds; those that did something so shortly before are not asked.
+        """
+        up = [name for name in self._stores if self.up(name)]
+        now = self._clock()
+        names = [
+            name
+            for name in up
+            if now >= self._weighed.get(name, float("-inf")) + ROOM_HOLDS or not self._health[name].heard(now, within)
+        ]
+        if names:
+            some = len(names) if enough is None else max(enough - len(up) + len(names), 0)
+            await self._each({name: self._weigh(name) for name in names}, some, LINGER)
 
     async def try_again(self) -> None:
         """Ask those stores that took nothing when they were last asked; one that was full may have room by now."""
         names = [name for name, health in self._health.items() if not health.writable and self.up(name)]
-        await asyncio.gather(*(self._weigh(name) for name in names))
+        if names:
+            await self._each({name: self._weigh(name) for name in names}, 0, LINGER)
 
-    async def _weigh(self, name: str) -> None:
+    async def _weigh(self, name: str) -> RopewalkError | None:
         try:
             async with asyncio.timeout(DEADLINE):
                 room = await self._ask(name).room()
         except TimeoutError:
-            self._silent(name, DEADLINE)
+            return self._silent(name, DEADLINE)
         except Unavailable as error:
             self._rest(name, error)
+            return error
         except RopewalkError:
-            return  # it answers, and what it cannot do a put will tell
-        else:
-            self._room[name] = float(max(room.free, 1)) if room else 1.0
-            self._health[name].writable = True
+            return None  # it answers, and what it cannot do a put will tell
+        self._room[name] = float(max(room.free, 1)) if room else 1.0
+        self._weighed[name] = self._clock()
+        self._health[name].writable = True
+        self._health[name].hear(self._weighed[name])
+        return None
 
-    # -- health --------------------------------------------------------------------------------------------------
 
-    def _ask(self, name: str) -> Store:
-        if (why := self.why_down(name)) is not None:
-            raise StoreGone(f"store {name} is not there: {why}")
-        store = self._stores[name].store
-        assert store is not None
-        return store
-
-    def _writable(self, name: str) -> bool:
-        return self.up(name) and self._health[name].writable
-
-    def _rest(self, name: str, error: Unavailable) -> None:
-        health = self._health[name]
-        health.down_until, health.why = self._clock() + REST, str(error)
-
-    def _silent(self, name: str, seconds: float) -> StoreGone:
-        error = StoreGone(f"store {name} did not answer for {seconds:.0f} s")
-        self._rest(name, error)
-        return error
+async def _tell(numbers: Mapping[str, int], later: Callable[[int, str], Awaitable[None]], store: str) -> None:
+    await later(numbers[store], store)
 
 
 def _patience(size: int) -> float:

@@ -6,12 +6,13 @@ In the order to read them: ``known`` (values), ``faults``, ``journal`` (heads), 
 from __future__ import annotations
 
 from ropewalk.spaces.state.faults import StateDamaged, StateTooNew, StateUnavailable, explained
-from ropewalk.spaces.state.file import State
-from ropewalk.spaces.state.known import ACKED, PENDING, WITHDRAWN, KnownHead, KnownPack, Located, SharePlace
+from ropewalk.spaces.state.file import SUSPECT, State
+from ropewalk.spaces.state.known import ACKED, PENDING, WITHDRAWN, KnownHead, KnownPack, Located, SharePlace, spread
 
 __all__ = [
     "ACKED",
     "PENDING",
+    "SUSPECT",
     "WITHDRAWN",
     "KnownHead",
     "KnownPack",
@@ -22,4 +23,5 @@ __all__ = [
     "StateTooNew",
     "StateUnavailable",
     "explained",
+    "spread",
 ]

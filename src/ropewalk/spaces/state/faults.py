@@ -50,4 +50,4 @@ def explained(error: sqlite3.Error | OSError, what: str) -> RopewalkError:
     primary = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
     if isinstance(error, OSError) or primary in _PASSING:
         return StateUnavailable(f"{what} cannot be used: {error}", hint="see that its disk has room and can be written")
-    return StateDamaged(f"{what} is damaged: {error}")
+    return StateDamaged(f"{what} is damaged: {error}", hint="it is built anew from the stores at the next opening")

@@ -21,13 +21,15 @@ from ropewalk.spaces.state.faults import StateDamaged, StateTooNew, explained
 from ropewalk.spaces.state.index import INDEX_SCHEMA, Index
 from ropewalk.spaces.state.journal import JOURNAL_SCHEMA, Journal
 
-__all__ = ["State"]
+__all__ = ["SUSPECT", "State"]
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS records (name TEXT PRIMARY KEY, data BLOB NOT NULL) WITHOUT ROWID;
 """
 _VERSION = 1
+SUSPECT = ".suspect"  # beside the file, once it was found damaged while it was used
+_WATCHED = ("meta", "records", "heads", "owed_heads", "packs", "shares")
 _CHUNK_ID = 32  # bytes at the start of a reference; all of it that may rest here unsealed
 
 
@@ -46,13 +48,17 @@ class State(Journal, Index):
         self.path = path
         self.fresh = not path.exists()
         self._keys: SpaceKeys | None = None
+        if path.with_name(path.name + SUSPECT).exists():
+            raise StateDamaged(f"local state {path.name} was found damaged when it was used before")
         try:
             os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+            log = path.with_name(path.name + "-wal")  # goes when the last to use the file closes it
+            left_open = log.exists() and log.stat().st_size > 0
             self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=patience)
         except (sqlite3.Error, OSError) as error:
             raise explained(error, f"local state {path.name}") from None
         try:
-            self._begin()
+            self._begin(left_open=left_open)
         except (sqlite3.Error, OSError) as error:
             self._db.close()
             raise explained(error, f"local state {path.name}") from None
@@ -60,7 +66,7 @@ class State(Journal, Index):
             self._db.close()
             raise
 
-    def _begin(self) -> None:
+    def _begin(self, *, left_open: bool) -> None:
         self._db.execute("PRAGMA journal_mode = WAL")
         self._db.execute("PRAGMA synchronous = NORMAL")
         self._db.execute("PRAGMA cache_size = -16384")
@@ -72,8 +78,15 @@ class State(Journal, Index):
                 for statement in (_SCHEMA + JOURNAL_SCHEMA + INDEX_SCHEMA).split(";\n"):
                     self._db.execute(statement)
                 self._db.execute(f"PRAGMA user_version = {_VERSION}")
-        if not self.fresh and (problem := self._db.execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
-            raise StateDamaged(f"local state {self.path.name} is damaged: {problem}")
+        if not self.fresh:
+            self._inspect(everything=left_open)
+
+    def _inspect(self, *, everything: bool) -> None:
+        # Where chunks lie fills nearly all of the file, and to read that takes too long for each start.  A fault in it
+        # shows when it is used, and can mislead nobody: chunks are known by their ids.
+        for what in ("1",) if everything else _WATCHED:
+            if (problem := self._db.execute(f"PRAGMA quick_check({what})").fetchone()[0]) != "ok":
+                raise StateDamaged(f"local state {self.path.name} is damaged: {problem}")
 
     def close(self) -> None:
         """Let go of the file."""
@@ -89,7 +102,8 @@ class State(Journal, Index):
             try:
                 yield
             except BaseException:
-                self._db.execute("ROLLBACK")
+                if self._db.in_transaction:  # a disk that is full may have ended it
+                    self._db.execute("ROLLBACK")
                 raise
             self._db.execute("COMMIT")
         finally:
@@ -140,6 +154,8 @@ class State(Journal, Index):
         """The membership records seen."""
         return [(name, bytes(data)) for name, data in self._db.execute("SELECT name, data FROM records")]
 
-    def add_records(self, records: Iterable[tuple[str, bytes]]) -> None:
-        """Remember membership records."""
-        self._db.executemany("INSERT OR REPLACE INTO records VALUES (?, ?)", records)
+    def set_records(self, records: Iterable[tuple[str, bytes]]) -> None:
+        """Remember these membership records, and no others."""
+        with self._at_once():
+            self._db.execute("DELETE FROM records")
+            self._db.executemany("INSERT INTO records VALUES (?, ?)", records)

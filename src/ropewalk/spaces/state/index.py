@@ -9,12 +9,13 @@ from __future__ import annotations
 # ruff: noqa: S608 - all that is put into a query here is a list of columns or of question marks
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TypeVar
 
 import msgspec
 
 from ropewalk.spaces.pack.directory import Place
-from ropewalk.spaces.state.known import KnownPack, Located, SharePlace
+from ropewalk.spaces.state.known import KnownPack, Located, SharePlace, spread
 
 __all__ = ["INDEX_SCHEMA", "Index"]
 
@@ -41,6 +42,19 @@ class Index:
     """The part of the state that knows places."""
 
     _db: sqlite3.Connection
+
+    @contextmanager
+    def _at_once(self) -> Iterator[None]:
+        """All or nothing, alone or as a part of a transaction."""
+        self._db.execute("SAVEPOINT at_once")
+        try:
+            yield
+        except BaseException:
+            if self._db.in_transaction:  # a disk that is full may have ended it
+                self._db.execute("ROLLBACK TO at_once")
+                self._db.execute("RELEASE at_once")
+            raise
+        self._db.execute("RELEASE at_once")
 
     def add_pack(
         self,
@@ -76,43 +90,54 @@ class Index:
         return cursor.lastrowid
 
     def add_chunks(self, pack: int, places: Iterable[Place]) -> None:
-        """Remember where chunks lie; a chunk that is known keeps its place."""
+        """Remember where chunks lie.  A chunk that is known keeps its place, unless this pack keeps it better.
+
+        That is so where the pack it lies in lacks more shares, or is a leftover that nobody mends.
+        """
         self._db.executemany(
-            "INSERT OR IGNORE INTO chunks VALUES (?, ?, ?, ?, ?)",
+            "INSERT INTO chunks VALUES (?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET"
+            " pack = excluded.pack, column = excluded.column, offset = excluded.offset, length = excluded.length"
+            " WHERE EXISTS (SELECT * FROM packs AS old, packs AS new WHERE old.id = chunks.pack"
+            " AND new.id = excluded.pack AND (new.announced OR new.reusable)"
+            " AND (old.lacking > new.lacking OR NOT (old.announced OR old.reusable)))",
             [(place.id, pack, place.column, place.offset, place.length) for place in places],
         )
 
     def add_shares(self, pack: int, shares: Iterable[SharePlace]) -> None:
         """Remember where shares lie."""
-        self._db.executemany(
-            "INSERT OR REPLACE INTO shares VALUES (?, ?, ?, ?, ?)",
-            [(pack, share.number, share.store, share.object, share.damaged) for share in shares],
-        )
-        self._recount(pack)
+        with self._at_once():
+            self._db.executemany(
+                "INSERT OR REPLACE INTO shares VALUES (?, ?, ?, ?, ?)",
+                [(pack, share.number, share.store, share.object, share.damaged) for share in shares],
+            )
+            self._recount(pack)
 
     def _recount(self, pack: int) -> None:
         # Kept beside what it is derived from: counting the shares of all packs anew would make every commit slower.
-        self._db.execute(
-            "UPDATE packs SET lacking = n -"
-            " (SELECT count(DISTINCT number) FROM shares WHERE pack = packs.id AND NOT damaged AND number < n)"
-            " WHERE id = ? AND head IS NULL",
+        shares = self._db.execute(
+            "SELECT number, store, object FROM shares JOIN packs ON packs.id = pack"
+            " WHERE pack = ? AND NOT damaged AND number < n ORDER BY number",
             (pack,),
         )
+        good = spread(SharePlace(*row) for row in shares)
+        self._db.execute("UPDATE packs SET lacking = n - ? WHERE id = ? AND head IS NULL", (len(good), pack))
 
     def forget_share(self, pack: int, share: SharePlace) -> None:
         """A share is not there any more."""
-        self._db.execute(
-            "DELETE FROM shares WHERE pack = ? AND number = ? AND store = ? AND object = ?",
-            (pack, share.number, share.store, share.object),
-        )
-        self._recount(pack)
+        with self._at_once():
+            self._db.execute(
+                "DELETE FROM shares WHERE pack = ? AND number = ? AND store = ? AND object = ?",
+                (pack, share.number, share.store, share.object),
+            )
+            self._recount(pack)
 
     def mark_damaged(self, pack: int, number: int, store: str) -> None:
         """The bytes of a share were found to be wrong."""
-        self._db.execute(
-            "UPDATE shares SET damaged = 1 WHERE pack = ? AND number = ? AND store = ?", (pack, number, store)
-        )
-        self._recount(pack)
+        with self._at_once():
+            self._db.execute(
+                "UPDATE shares SET damaged = 1 WHERE pack = ? AND number = ? AND store = ?", (pack, number, store)
+            )
+            self._recount(pack)
 
     def announce(self, packs: Iterable[int]) -> None:
         """A head that names these packs was acknowledged."""
@@ -121,6 +146,10 @@ class Index:
     def unannounced(self) -> list[KnownPack]:
         """Durable packs that no acknowledged head has named yet."""
         return self._packs("WHERE announced = 0 AND head IS NULL")
+
+    def newest_pack(self) -> int:
+        """The number of the pack that was learnt last."""
+        return int(self._db.execute("SELECT coalesce(max(id), 0) FROM packs").fetchone()[0])
 
     def packs(self) -> Iterator[KnownPack]:
         """Every pack, in batches, so that a large space does not fill memory."""
@@ -150,7 +179,7 @@ class Index:
         rows = self._db.execute("SELECT id FROM packs WHERE lacking > 0 AND (announced OR ?)", (all_packs,)).fetchall()
         owed = []
         for pack in self.packs_by_id([row[0] for row in rows]).values():
-            good = {share.number for share in pack.shares if not share.damaged}
+            good = pack.good
             owed.append((pack.name, [number for number in range(pack.n) if number not in good]))
         return owed
 
@@ -196,6 +225,19 @@ class Index:
                 f"SELECT id, pack, column, offset, length FROM chunks WHERE id IN ({','.join('?' * len(batch))})", batch
             ):
                 found[row[0]] = Located(*row)
+        return found
+
+    def packs_of(self, ids: Sequence[bytes]) -> dict[bytes, bytes]:
+        """The names of the packs that chunks lie in, for those that are known."""
+        found: dict[bytes, bytes] = {}
+        for batch in _batches(ids):
+            found.update(
+                self._db.execute(
+                    "SELECT chunks.id, packs.name FROM chunks JOIN packs ON packs.id = chunks.pack"
+                    f" WHERE chunks.id IN ({','.join('?' * len(batch))})",
+                    batch,
+                )
+            )
         return found
 
     def reusable(self, ids: Sequence[bytes]) -> set[bytes]:

@@ -1,16 +1,17 @@
 """Known: the values that the local state holds.
 
 Flow: Journal, Index -> these -> whoever asked
-Never: does anything.
+Never: does anything but count.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import msgspec
 
-__all__ = ["ACKED", "PENDING", "WITHDRAWN", "KnownHead", "KnownPack", "Located", "SharePlace"]
+__all__ = ["ACKED", "PENDING", "WITHDRAWN", "KnownHead", "KnownPack", "Located", "SharePlace", "spread"]
 
 PENDING, ACKED, WITHDRAWN = 0, 1, 2  # what became of a head
 
@@ -23,6 +24,31 @@ class SharePlace:
     store: str
     object: str
     damaged: bool = False
+
+
+def spread(shares: Iterable[SharePlace]) -> dict[int, SharePlace]:
+    """As many shares of a pack as there are with different numbers on different stores, by number.
+
+    Only these count as redundancy: two copies of one share, or two shares in one store, are no more than one.
+    """
+    copies: dict[int, list[SharePlace]] = {}
+    for share in shares:
+        copies.setdefault(share.number, []).append(share)
+    taken: dict[str, SharePlace] = {}  # by store
+
+    def settle(number: int, tried: set[str]) -> bool:
+        for share in copies[number]:
+            if share.store not in tried:
+                tried.add(share.store)
+                other = taken.get(share.store)
+                if other is None or settle(other.number, tried):
+                    taken[share.store] = share
+                    return True
+        return False
+
+    for number in copies:
+        settle(number, set())
+    return {share.number: share for share in sorted(taken.values(), key=lambda share: share.number)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +71,15 @@ class KnownPack:
     def promised(self) -> bool:
         """Whether its shares are part of the promise: leftovers of changes that never came to be are not."""
         return self.announced and self.head is None
+
+    def column_length(self, number: int) -> int:
+        """Bytes in a column as it is stored."""
+        return self.lengths[number] if number < self.k else max(self.lengths)
+
+    @property
+    def good(self) -> dict[int, SharePlace]:
+        """The shares that count, by number: not known to be damaged, and no two on one store."""
+        return spread(share for share in self.shares if not share.damaged and share.number < self.n)
 
 
 class Located(msgspec.Struct, frozen=True):

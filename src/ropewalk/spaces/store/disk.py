@@ -11,7 +11,7 @@ import os
 import threading
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from contextlib import suppress
 from functools import partial
 from typing import TypeVar
@@ -22,6 +22,7 @@ from ropewalk.spaces.store.folder import Folder
 from ropewalk.spaces.store.interface import Listed, ObjectName, Parts, Room
 from ropewalk.spaces.store.opening import create_folder, open_folder
 from ropewalk.spaces.store.parts import checked_range
+from ropewalk.spaces.store.threads import Threads, ThreadsClosed
 
 __all__ = ["DiskStore"]
 
@@ -38,7 +39,7 @@ class DiskStore:
         identity: 16 random bytes, the same for the life of the store.
     """
 
-    def __init__(self, folder: Folder, pool: ThreadPoolExecutor, threads: int) -> None:
+    def __init__(self, folder: Folder, pool: Threads, threads: int) -> None:
         self.identity = folder.identity
         self._folder = folder
         self._pool = pool
@@ -76,13 +77,12 @@ class DiskStore:
 
     @classmethod
     async def _made(cls, make: Callable[[], Folder], threads: int) -> DiskStore:
-        pool = ThreadPoolExecutor(threads, thread_name_prefix="ropewalk-disk")
+        pool = Threads(threads, "ropewalk-disk")
         try:
-            folder = await asyncio.get_running_loop().run_in_executor(pool, make)
+            return cls(await pool.run(make), pool, threads)
         except BaseException:
-            pool.shutdown(wait=False)
+            pool.stop()
             raise
-        return cls(folder, pool, threads)
 
     async def put(self, name: ObjectName, parts: Parts) -> None:
         await self.put_many([(name, parts)])
@@ -112,18 +112,13 @@ class DiskStore:
         return await self._run(self._folder.room)
 
     async def aclose(self) -> None:
-        await asyncio.to_thread(self._close)
-
-    def _close(self) -> None:
-        self._pool.shutdown(wait=True)
-        self._folder.close()
+        await self._pool.close(self._folder.close)
 
     async def _run(self, work: Callable[..., _T], *args: object) -> _T:
         try:
-            running = asyncio.get_running_loop().run_in_executor(self._pool, partial(work, *args))
-        except RuntimeError:
+            return await self._pool.run(partial(work, *args))
+        except ThreadsClosed:
             raise Misuse(f"store at {self._folder.root} is closed") from None
-        return await running
 
     def _spread(self, work: Callable[[int], None], count: int) -> None:
         """``Spread`` over the idle threads; this one takes part, so it never waits for a thread to be free."""
@@ -142,7 +137,7 @@ class DiskStore:
                 raise
 
         others: list[Future[None]] = []
-        with suppress(RuntimeError):  # closing: what is under way ends, in this thread alone
+        with suppress(ThreadsClosed):  # closing: what is under way ends, in this thread alone
             others += [self._pool.submit(take) for _ in range(min(self._threads, count) - 1)]
         try:
             take()

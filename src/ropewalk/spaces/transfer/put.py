@@ -23,7 +23,7 @@ from ropewalk.spaces.chunk import CHUNK_SIZE, Sealed
 from ropewalk.spaces.content import Stored, seal_cuts, seal_small, store_cuts
 from ropewalk.spaces.core import Core
 from ropewalk.spaces.transfer.report import NoProgress, Progress, Report
-from ropewalk.spaces.transfer.scan import Found, absolute, measure, scan, why_not
+from ropewalk.spaces.transfer.scan import Found, absolute, measure, open_found, scan, why_not
 from ropewalk.spaces.tree.entry import LARGEST_TARGET, MOST_CHUNKS, Entry, Kind, check_name
 
 __all__ = ["put_tree"]
@@ -117,7 +117,7 @@ class _Put:
                     await self._large(batch[0])
                     continue
                 jobs.append(self._submit(batch))
-                ahead = 0 if sum(found.size for found in batch) < TINY * len(batch) else JOBS_AHEAD
+                ahead = 0 if sum([found.size for found in batch]) < TINY * len(batch) else JOBS_AHEAD
                 while len(jobs) > ahead:
                     await self._take(await jobs.popleft())
             while jobs:
@@ -177,7 +177,7 @@ class _Put:
     async def _large(self, found: Found) -> None:
         core = self._core
         try:
-            descriptor, before = _open(found.path)
+            descriptor, before = _open(found)
         except OSError as error:
             self._refuse(found, why_not(error))
             return
@@ -253,8 +253,8 @@ def _batches(first: list[Found], rest: Iterator[Found]) -> Iterator[list[Found]]
         yield batch
 
 
-def _open(path: bytes) -> tuple[int, os.stat_result]:
-    descriptor = os.open(path, _OPEN)
+def _open(found: Found) -> tuple[int, os.stat_result]:
+    descriptor = open_found(found, _OPEN)
     facts = os.fstat(descriptor)
     if not stat.S_ISREG(facts.st_mode):
         os.close(descriptor)
@@ -288,7 +288,10 @@ def _read_one(found: Found, core: Core) -> _Read:
 
 
 def _read_link(found: Found, core: Core) -> _Read:
-    target = os.readlink(found.path)
+    if found.folder is None:
+        target = os.readlink(found.path)
+    else:
+        target = os.readlink(found.names[-1], dir_fd=found.folder.descriptor)
     if len(target) > LARGEST_TARGET:
         return _Read(found, why=f"a link to {len(target)} bytes, expected at most {LARGEST_TARGET}")
     stored, _ = seal_small(target, core.keys, padded=core.padded, inline=LARGEST_TARGET)
@@ -296,7 +299,7 @@ def _read_link(found: Found, core: Core) -> _Read:
 
 
 def _read_small(found: Found, core: Core) -> _Read:
-    descriptor, before = _open(found.path)
+    descriptor, before = _open(found)
     try:
         size, after = _read_whole(descriptor)
         changed = not (_same(before, after) and size == after.st_size)

@@ -21,6 +21,8 @@ from ropewalk.spaces.tree.walk import Difference, Walk, differences
 
 __all__ = ["Batch", "Change", "Tree"]
 
+AHEAD = 32  # leaves loaded at once by a scan: 300 KiB, where each alone is a way to the store and back
+
 Batch = Sequence[tuple[bytes, bytes]]  # keys with their values, in order
 Change = tuple[bytes, bytes | None]  # a key and its new value, or None to forget it
 
@@ -85,12 +87,16 @@ class Tree:
     async def scan(self, start: bytes = b"", stop: bytes | None = None) -> AsyncIterator[Batch]:
         """The items with ``start <= key < stop``, in order, as many at a time as one node holds."""
         walk = await self.walk()
+        ahead = True  # until that fails: then it would be tried, and might be waited for, at each leaf anew
         while (node := walk.node) is not None:
             at = max(walk.at, bisect_left(node.keys, start))
             walk.skip(at - walk.at)
             if at == len(node.keys):
                 continue
             if node.level:
+                end = len(node.keys) if stop is None else bisect_left(node.keys, stop) + 1
+                if ahead and node.level == 1 and at + 1 < end:
+                    ahead = await self._source.load_ahead(node.values[at : min(end, at + AHEAD)])
                 await walk.descend()
                 continue
             end = len(node.keys) if stop is None else bisect_left(node.keys, stop)

@@ -10,7 +10,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from ropewalk.errors import Misuse
+from ropewalk.errors import Misuse, RopewalkError
 from ropewalk.spaces.tree.node import TOP_LEVEL, Node, NodeDamaged, decode_node, encode_node
 
 __all__ = ["LeafRefs", "NodeCache", "NodeSource", "NodeStore", "above"]
@@ -25,6 +25,9 @@ class NodeStore(Protocol):
 
     async def load(self, ref: bytes) -> bytes:
         """The node that ``save`` gave this ref for, already checked against the hash in the ref."""
+
+    async def load_many(self, refs: Sequence[bytes]) -> Sequence[bytes]:
+        """The nodes of these refs, in order."""
 
     async def save(self, node: bytes, refs: Sequence[bytes]) -> bytes:
         """Keep a node and give its ref of 73 bytes; the same node gives the same ref within an epoch.
@@ -91,6 +94,18 @@ class NodeSource:
             node = decode_node(await self._store.load(ref))
             self._cache.add(ref, node)
         return node
+
+    async def load_ahead(self, refs: Sequence[bytes]) -> bool:
+        """Load many nodes at once into the cache, unless the first is there; whether nothing was wrong with them."""
+        if self._cache.get(refs[0]) is not None:
+            return True
+        wanted = [ref for ref in refs if self._cache.get(ref) is None]
+        try:
+            for ref, data in zip(wanted, await self._store.load_many(wanted), strict=True):
+                self._cache.add(ref, decode_node(data))
+        except RopewalkError:
+            return False  # whoever comes to the bad one is told
+        return True
 
     async def child(self, parent: Node, at: int) -> Node:
         """The child ``at`` of a node above level 0.
