@@ -6,14 +6,15 @@ Never: loads more than the errors before a space is opened: a command's start is
 
 from __future__ import annotations
 
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING
 
 from ropewalk._version import __version__
 from ropewalk.errors import Damaged, Missing, Misuse, PeerFault, Refused, RopewalkError, Unavailable
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Iterator
+    from typing import Any
 
     from ropewalk.spaces.home import Home
     from ropewalk.spaces.space import Space
@@ -28,6 +29,7 @@ __all__ = [
     "Unavailable",
     "__version__",
     "open",
+    "open_sync",
 ]
 
 
@@ -56,3 +58,16 @@ async def open(name: str, *, passphrase: str | None = None, home: Home | None = 
     place.space(name)  # a wrong name is told before any passphrase
     async with await open_space(place, name, unlock(place, passphrase)) as space:
         yield space
+
+
+@contextmanager
+def open_sync(name: str, *, passphrase: str | None = None, home: Home | None = None) -> Iterator[Any]:
+    """`open` for programs without an event loop: the space's methods block, its iterators and contexts are plain ones.
+
+    Raises:
+        What `open` does.
+    """
+    from ropewalk.threads import portal, sync
+
+    with portal() as door, door.enter(open(name, passphrase=passphrase, home=home)) as space:
+        yield sync(space, door)

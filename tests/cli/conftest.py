@@ -47,8 +47,8 @@ Run = Callable[..., Result]
 @pytest.fixture
 def user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A user in a folder of their own, who has set up nothing; keys open fast."""
-    monkeypatch.setattr(identity, "_MEMORY", 64)
-    monkeypatch.setattr(identity, "_PASSES", 1)
+    monkeypatch.setattr(identity, "MEMORY", 64)
+    monkeypatch.setattr(identity, "PASSES", 1)
     monkeypatch.setenv("ROPEWALK_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("ROPEWALK_PASSPHRASE", "one two three")
     work = tmp_path / "work"

@@ -12,6 +12,7 @@ import pytest
 
 from ropewalk.spaces import members
 from ropewalk.spaces.transfer import put as put_module
+from ropewalk.spaces.transfer.scan import Found
 from tests.cli.conftest import Run
 
 WRONG: list[tuple[tuple[str, ...], int, str]] = [
@@ -344,10 +345,10 @@ def test_a_file_that_cannot_be_read_is_left_out(run: Run, photos: Path, monkeypa
         (photos / "tree" / name).write_text(name)
     really = put_module._open
 
-    def guarded(path: bytes) -> tuple[int, os.stat_result]:
-        if path.endswith(b"closed"):  # a mode would not stop the user who may read all
+    def guarded(found: Found) -> tuple[int, os.stat_result]:
+        if found.path.endswith(b"closed"):  # a mode would not stop the user who may read all
             raise PermissionError(13, "Permission denied")
-        return really(path)
+        return really(found)
 
     monkeypatch.setattr(put_module, "_open", guarded)
     result = run("put", "tree", "photos:/", status=11)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import subprocess
 import sys
@@ -12,7 +13,7 @@ import pytest
 
 from ropewalk import __version__
 from ropewalk.cli import memory
-from ropewalk.cli.app import COMMANDS
+from ropewalk.cli.commands import COMMANDS
 from ropewalk.cli.reference import reference
 from tests.cli.conftest import Run
 
@@ -117,3 +118,18 @@ def test_interrupted_is_status_130(run: Run, monkeypatch: pytest.MonkeyPatch) ->
 
     monkeypatch.setattr("ropewalk.spaces.home.Home.load", stopped)
     assert run("space", "list", status=130).err.startswith("error: stopped\n")
+
+
+def test_garbage_is_collected_as_before_in_a_process_that_is_not_ours(run: Run) -> None:
+    frozen = gc.get_freeze_count()
+    run("store", "list")
+    assert gc.isenabled()
+    assert gc.get_freeze_count() == frozen
+
+
+def test_a_command_collects_its_garbage(photos: Path) -> None:
+    script = (
+        "import gc, sys; from ropewalk.cli.main import main;"
+        " main(); print(gc.isenabled(), gc.get_freeze_count() > 10_000)"
+    )
+    assert python("-c", script, "ls", "photos").stdout == "True True\n"

@@ -11,45 +11,19 @@ from collections.abc import Sequence
 from cyclopts import App, Group, Parameter
 
 from ropewalk._version import __version__
+from ropewalk.cli.commands import COMMANDS, GROUPS, named
 from ropewalk.cli.help import HelpPage
 
-__all__ = ["COMMANDS", "make_app"]
+__all__ = ["make_app"]
 
 _HERE = "ropewalk.cli."
-_GROUPS = {
-    title: Group(title, sort_key=place) for place, title in enumerate(("Setting up", "Files", "History", "Health"))
-}
+_GROUPS = {title: Group(title, sort_key=place) for place, title in enumerate(GROUPS)}
 _OTHERS = Group("Others", sort_key=len(_GROUPS))
-# words, where, group, usage; in the order of the help
-COMMANDS: tuple[tuple[str, str, str, str], ...] = (
-    ("init", "init:init", "Setting up", "[OPTIONS]"),
-    ("store add", "store:add", "", "NAME FOLDER [OPTIONS]"),
-    ("store list", "store:list_stores", "", "[OPTIONS]"),
-    ("store remove", "store:remove", "", "NAME [OPTIONS]"),
-    ("space create", "space:create", "", "NAME --stores A,B,... --survive N --across KIND [OPTIONS]"),
-    ("space list", "space:list_spaces", "", "[OPTIONS]"),
-    ("space attach", "space:attach", "", "NAME [OPTIONS]"),
-    ("space add-store", "space:add_store", "", "SPACE STORE [OPTIONS]"),
-    ("space remove-store", "space:remove_store", "", "SPACE STORE [OPTIONS]"),
-    ("put", "put:put", "Files", "SOURCE... SPACE:/PATH [OPTIONS]"),
-    ("get", "get:get", "Files", "SPACE:/PATH TARGET [OPTIONS]"),
-    ("ls", "look:ls", "Files", "SPACE:/PATH [OPTIONS]"),
-    ("cat", "look:cat", "Files", "SPACE:/PATH... [OPTIONS]"),
-    ("find", "look:find", "Files", "SPACE:/PATH [OPTIONS]"),
-    ("du", "look:du", "Files", "SPACE:/PATH [OPTIONS]"),
-    ("mkdir", "edit:mkdir", "Files", "SPACE:/PATH... [OPTIONS]"),
-    ("mv", "edit:mv", "Files", "SPACE:/OLD SPACE:/NEW [OPTIONS]"),
-    ("rm", "edit:rm", "Files", "SPACE:/PATH... [OPTIONS]"),
-    ("log", "history:log", "History", "SPACE [OPTIONS]"),
-    ("diff", "history:diff", "History", "SPACE@VERSION [SPACE@VERSION] [OPTIONS]"),
-    ("restore", "get:restore", "History", "SPACE:/PATH@VERSION TARGET [OPTIONS]"),
-    ("status", "health:status", "Health", "SPACE [OPTIONS]"),
-    ("check", "health:check", "Health", "SPACE [OPTIONS]"),
-    ("repair", "health:repair", "Health", "SPACE [OPTIONS]"),
-)
 _PARTS = {
-    "store": "The places that keep things: add, list, remove.",
-    "space": "Spaces over stores: create, list, attach, add-store, remove-store.",
+    "store": ("Setting up", "The places that keep things: add, list, remove."),
+    "space": ("Setting up", "Spaces over stores: create, list, attach, add-store, remove-store."),
+    "new": ("Servers", "Write a small protocol or service to begin with: protocol, service."),
+    "account": ("Servers", "Who may log in to a server: add, list, remove, password, key, token."),
 }
 _ENDING = (
     "A place in a space is written SPACE:/PATH. As with cp, a target that ends in a slash, or is a folder, takes things"
@@ -61,14 +35,15 @@ _ENDING = (
 
 
 def make_app(words: Sequence[str] = ()) -> App:
-    """The whole command line.
+    """The command line: all of it, or one command where it is plain which one is meant.
 
     Args:
         words: What was typed; where that names no command, a list of them is due, and each one's first line with it.
     """
+    only = named(words)
     app = App(
         name="ropewalk",
-        help="Files that survive: encrypted, redundant spaces over many independent stores.",
+        help="Files that survive: encrypted, redundant spaces over many independent stores; servers of any protocol.",
         help_epilogue=_ENDING,
         version=__version__,
         help_format="plaintext",
@@ -81,16 +56,19 @@ def make_app(words: Sequence[str] = ()) -> App:
         name: App(
             name=name,
             help=text,
-            group=_GROUPS["Setting up"],
+            group=_GROUPS[group],
             group_commands=Group("Commands"),
             help_epilogue="",
             sort_key=place,
         )
-        for place, (name, text) in enumerate(_PARTS.items(), 1)
+        for place, (name, (group, text)) in enumerate(_PARTS.items(), 1)
+        if only is None or only.startswith(f"{name} ")
     }
     for part in parts.values():
         app.command(part)
     for place, (name, where, group, usage) in enumerate(COMMANDS):
+        if only not in (None, name):
+            continue
         first, _, second = name.partition(" ")
         home = parts[first] if second else app
         home.command(
@@ -101,6 +79,8 @@ def make_app(words: Sequence[str] = ()) -> App:
             sort_key=place,
             group=_GROUPS[group] if group else None,
         )
+    if only is not None:
+        return app
     app.register_install_completion_command(help="Set up completion in your shell.", group=_OTHERS, help_epilogue="")
     if not words or words[0].startswith("-"):
         _import(app)

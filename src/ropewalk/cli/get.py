@@ -40,8 +40,9 @@ async def get(
 ) -> int:
     """Bring files and folders back.
 
-    `get photos:/2026/holiday ./old` makes ./old, or ./old/holiday if ./old is a folder or ends in a slash. Files that
-    are there already are replaced, each once its successor is whole. What cannot be read is left out and named.
+    `get photos:/2026/holiday ./old` makes ./old, or ./old/holiday if ./old is a folder or ends in a slash. A file takes
+    its name, and the place of what had it, once it is whole; until then it is a file .ropewalk-... in the same folder.
+    Where a get was killed, the next one into the folder removes those. What cannot be read is left out and named.
     """
     return await _bring(parse_place(source), target, at, common)
 

@@ -1,6 +1,7 @@
 """Main: from arguments to an exit status.
 
-Flow: argv -> (--version, at once) | cyclopts -> a command, run to its end -> 0 or what went wrong, in one line
+Flow: argv -> (--version, at once) | (keys opened ahead) -> cyclopts -> a command, run to its end -> 0 or what went
+    wrong, in one line
 Never: shows a stack of calls to someone who did not ask for it, or loads a library to print the version.
 """
 
@@ -11,6 +12,7 @@ import sys
 from collections.abc import Sequence
 
 from ropewalk._version import __version__
+from ropewalk.cli.commands import needs_keys
 
 __all__ = ["main"]
 
@@ -21,19 +23,38 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; its exit status.
 
     Args:
-        argv: Without the program's name; the process's own by default.
+        argv: Without the program's name; by default the process's own, and then the process ends with the command.
     """
     words = list(sys.argv[1:] if argv is None else argv)
     if words == ["--version"]:
         print(__version__)
         return 0
+    if argv is not None:
+        return _told(words)
+    from ropewalk.cli.memory import collect_later, collect_no_more
+
+    collect_later()
+    try:
+        return _told(words)
+    finally:
+        collect_no_more()
+
+
+def _told(words: list[str]) -> int:
+    """Run a command and say what went wrong."""
     from ropewalk.cli.memory import keep_memory
     from ropewalk.cli.output import Voice
 
     keep_memory()
     voice = Voice(json="--json" in words[: words.index("--")] if "--" in words else "--json" in words)
     try:
-        status = _run(words)
+        if needs_keys(words):
+            from ropewalk.cli.ahead import keys_ahead
+
+            with keys_ahead(words):
+                status = _run(words)
+        else:
+            status = _run(words)
         sys.stdout.flush()
     except KeyboardInterrupt:
         voice.error("stopped", code="stopped", hint="nothing is lost; the same command can be given again")
@@ -57,6 +78,7 @@ def _run(words: list[str]) -> int:
     from cyclopts.exceptions import CycloptsError
 
     from ropewalk.cli.app import make_app
+    from ropewalk.cli.memory import collect_again
 
     try:
         command, bound, _ = make_app(words).parse_args(words, print_error=False, exit_on_error=False)
@@ -64,6 +86,7 @@ def _run(words: list[str]) -> int:
         from ropewalk.cli.failure import bad_arguments
 
         raise bad_arguments(error) from None
+    collect_again()
     result = command(*bound.args, **bound.kwargs)
     if hasattr(result, "__await__"):
         import asyncio

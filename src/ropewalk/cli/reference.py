@@ -12,7 +12,8 @@ import sys
 from cyclopts import App
 from rich.console import Console
 
-from ropewalk.cli.app import COMMANDS, make_app
+from ropewalk.cli.app import make_app
+from ropewalk.cli.commands import COMMANDS
 
 __all__ = ["reference"]
 

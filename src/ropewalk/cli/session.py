@@ -6,13 +6,13 @@ Never: takes a passphrase from the arguments, or asks one where no terminal is.
 
 from __future__ import annotations
 
-import getpass
 import os
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from ropewalk.cli.ahead import BEGUN, first_line
 from ropewalk.cli.options import Keyed
 from ropewalk.errors import Missing, Misuse
 from ropewalk.spaces.home import Home, NotSetUp
@@ -60,9 +60,9 @@ def device_keys(home: Home, common: Keyed) -> DeviceKeys:
     if not home.has_keys:
         raise NotSetUp("this device has no keys yet", hint="run `ropewalk init`")
     if common.passphrase_file is not None:
-        return unlock(home, _read(common.passphrase_file), str(common.passphrase_file))
+        return unlock(home, _read(common.passphrase_file), str(common.passphrase_file), BEGUN.get())
     if (known := known_passphrase(home)) is not None:
-        return unlock(home, *known)
+        return unlock(home, *known, BEGUN.get())
     if not sys.stdin.isatty():
         raise NoPassphrase("no passphrase was given", hint=_NO_WAY)
     return unlock(home, checked_passphrase(_ask("passphrase: "), "the terminal"), "the terminal")
@@ -87,6 +87,8 @@ def new_passphrase(common: Keyed) -> str:
 
 
 def _ask(prompt: str) -> str:
+    import getpass
+
     try:
         return getpass.getpass(prompt)
     except EOFError:
@@ -95,10 +97,9 @@ def _ask(prompt: str) -> str:
 
 def _read(path: Path) -> str:
     try:
-        text = path.read_bytes()
+        line = first_line(path)
     except FileNotFoundError:
         raise Missing(f"no passphrase file {path}") from None
     except OSError as error:
         raise Misuse(f"passphrase file {path} cannot be read: {(error.strerror or str(error)).lower()}") from None
-    line = text.split(b"\n", 1)[0].removesuffix(b"\r")
-    return checked_passphrase(line.decode(errors="surrogateescape"), str(path))
+    return checked_passphrase(line, str(path))
