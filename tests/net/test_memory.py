@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from ropewalk import net
+from ropewalk.loops import explore
 from ropewalk.net.memory import memory_pair
 from ropewalk.testing.recorder import Recorder
 from tests.net.peers import Echo, echoed
@@ -89,3 +90,15 @@ async def test_end_is_told_after_a_pause() -> None:
     second.resume_reading()
     await two.until_lost()
     assert two.calls == ["connection_made", "data_received", "eof_received", "connection_lost"]
+
+
+def test_both_ends_are_told_before_connect_returns_in_whatever_order_tasks_go_on() -> None:
+    async def main() -> None:
+        reader = asyncio.StreamReader()
+        async with await net.listen("memory://order", Echo):
+            transport, _ = await net.connect("memory://order", lambda: asyncio.StreamReaderProtocol(reader))
+            transport.write(b"hello")
+            assert await reader.readexactly(5) == b"hello"
+            transport.close()
+
+    explore(main, range(50))

@@ -32,6 +32,7 @@ from ropewalk.net.listen import listen
 from ropewalk.net.listener import Listener
 from ropewalk.net.pins import pin_of, pin_of_file
 from ropewalk.net.proxy import Proxied
+from ropewalk.net.serve import serve
 
 __all__ = [
     "AddressInUse",
@@ -61,5 +62,6 @@ __all__ = [
     "listen",
     "pin_of",
     "pin_of_file",
+    "serve",
     "start_tls",
 ]

@@ -299,5 +299,7 @@ class MemoryCarrier:
         client = factory()  # first, since what the listener's factory made must be connected
         server = listening.factory()
         transport, _ = memory_pair(client, server, endpoint.host)
-        await asyncio.sleep(0)  # both have been told
+        told = asyncio.Event()
+        asyncio.get_running_loop().call_soon(told.set)  # after both were, in whatever order tasks go on
+        await told.wait()
         return transport, client
