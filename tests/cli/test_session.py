@@ -106,6 +106,20 @@ def test_the_same_from_python(run: Run, photos: Path) -> None:
     assert run("cat", "photos:notes/today.txt").out == "0123456789"
 
 
+def test_the_same_from_python_without_an_event_loop(run: Run, photos: Path) -> None:
+    with ropewalk.open_sync("photos") as space:
+        space.write("notes/today.txt", b"0123456789")
+        with space.file("notes/today.txt") as file:
+            assert file.pread(3, 4) == b"3456"
+        assert [entry.path for entry in space.list("notes")] == ["today.txt"]
+        with space.change("two at once") as change:
+            change.write("notes/a", b"1")
+            change.write("notes/b", b"2")
+    assert run("cat", "photos:notes/a", "photos:notes/b").out == "12"
+    with pytest.raises(ropewalk.Missing, match="no space is called 'films'"), ropewalk.open_sync("films"):
+        pass
+
+
 def test_python_is_told_what_is_wrong(run: Run, photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async def work(name: str, passphrase: str | None = None) -> None:
         async with ropewalk.open(name, passphrase=passphrase):
