@@ -9,6 +9,7 @@ import signal
 import sqlite3
 import sys
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -283,27 +284,32 @@ def test_levels_say_what_the_raw_numbers_say(pushes: list[tuple[int, float, bool
 
 
 @pytest.mark.slow
-async def test_a_day_of_one_series_among_a_thousand_is_read_at_once(tmp_path: Path) -> None:
-    async with asyncio.timeout(120), History(tmp_path / "h", clock=Clock(BEGIN + 86_400)) as history:
+async def test_a_day_of_one_series_is_read_as_fast_among_a_thousand_as_alone(tmp_path: Path) -> None:
+    """How long it takes is bench/metrics.py's to say; that the others hardly matter holds on any machine."""
 
-        def fill(tables: Tables) -> None:
-            tables.add(
-                "web", RUN, sample(1, BEGIN + 86_400, **{f"m{number}": 1.0 for number in range(1_000)}), BEGIN + 86_400
-            )
-            # A tenth of the others' points, so that the test ends today; where each lies is the same.
-            tables._db.executemany(
-                "INSERT INTO raw VALUES (?, ?, ?)",
-                (
-                    (number, AT + slot * RAW, float(slot))
-                    for number in range(1, 1_001)
-                    for slot in range(0, 8_640, 1 if number == 500 else 10)
-                ),
-            )
+    async def fastest(path: Path, numbers: Iterable[int]) -> float:
+        async with History(path, clock=Clock(BEGIN + 86_400)) as history:
 
-        await history._do(fill)
-        took = []
-        for _ in range(5):
-            begin = time.perf_counter()
-            assert len(await read(history, "m499", "raw", AT, AT + 86_400)) in (8_640, 864)
-            took.append(time.perf_counter() - begin)
-        assert min(took) < 0.02
+            def fill(tables: Tables) -> None:
+                values = {f"m{number}": 1.0 for number in range(1_000)}
+                tables.add("web", RUN, sample(1, BEGIN + 86_400, **values), BEGIN + 86_400)
+                # A tenth of the others' points, so that the test ends today; where each lies is the same.
+                tables._db.executemany(
+                    "INSERT INTO raw VALUES (?, ?, ?)",
+                    (
+                        (number, AT + slot * RAW, float(slot))
+                        for number in numbers
+                        for slot in range(0, 8_640, 1 if number == 500 else 10)
+                    ),
+                )
+
+            await history._do(fill)
+            took = []
+            for _ in range(7):
+                begin = time.perf_counter()
+                assert len(await read(history, "m499", "raw", AT, AT + 86_400)) == 8_640
+                took.append(time.perf_counter() - begin)
+            return min(took)
+
+    async with asyncio.timeout(120):
+        assert await fastest(tmp_path / "many", range(1, 1_001)) < 3 * await fastest(tmp_path / "alone", (500,))
