@@ -173,7 +173,7 @@ async def test_an_opening_that_fails_lets_go_of_everything(tmp_path: Path) -> No
                 world.home, world.home.space("photos"), device(), cpu, world.clock, world.now, world.open_store
             )
             assert not fresh
-            assert await core.ledger.do(State.pack_count) == 0
+            assert await core.ledger.do(lambda state: list(state.packs())) == []
             await core.ledger.aclose()
             await core.pool.aclose()
 

@@ -158,10 +158,6 @@ class Index:
             yield from batch
             last = batch[-1].id
 
-    def pack_count(self) -> int:
-        """How many packs are known."""
-        return int(self._db.execute("SELECT count(*) FROM packs").fetchone()[0])
-
     def packs_by_id(self, ids: Sequence[int]) -> dict[int, KnownPack]:
         """Some packs."""
         found: dict[int, KnownPack] = {}

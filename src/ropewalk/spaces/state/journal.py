@@ -27,7 +27,6 @@ CREATE TABLE IF NOT EXISTS heads (
     previous BLOB NOT NULL, time INTEGER NOT NULL, about BLOB NOT NULL, embedded INTEGER NOT NULL,
     state INTEGER NOT NULL, data BLOB) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS heads_by_writer ON heads (writer, sequence);
-CREATE INDEX IF NOT EXISTS heads_by_hash ON heads (hash);
 CREATE INDEX IF NOT EXISTS heads_pending ON heads (sequence) WHERE state = 0;
 CREATE TABLE IF NOT EXISTS owed_heads (name TEXT, store TEXT, PRIMARY KEY (name, store)) WITHOUT ROWID;
 """
@@ -127,11 +126,6 @@ class Journal:
         row = self._db.execute(
             f"SELECT {_HEAD} FROM heads WHERE writer = ? AND state = ? ORDER BY sequence DESC LIMIT 1", (writer, ACKED)
         ).fetchone()
-        return self._head(row) if row else None
-
-    def head_by_hash(self, digest: bytes) -> KnownHead | None:
-        """A head by its hash."""
-        row = self._db.execute(f"SELECT {_HEAD} FROM heads WHERE hash = ?", (digest,)).fetchone()
         return self._head(row) if row else None
 
     def head_at(self, writer: bytes, sequence: int) -> KnownHead | None:
