@@ -51,7 +51,7 @@ def test_a_new_state_is_private_and_empty(state: State) -> None:
     assert state.fresh
     assert stat.S_IMODE(state.path.stat().st_mode) == 0o600
     assert state.incarnation() is None
-    assert not (state.heads() or state.pending() or state.records() or state.owed_heads())
+    assert (state.heads(), state.pending(), state.records(), state.owed_heads()) == ([], [], [], [])
     assert list(state.packs()) == []
 
 
