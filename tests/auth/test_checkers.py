@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import base64
-import os
 import sqlite3
 from contextlib import suppress
 from pathlib import Path
@@ -15,6 +12,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ropewalk import argon2
 from ropewalk.auth import (
     Account,
     Accounts,
@@ -23,6 +21,7 @@ from ropewalk.auth import (
     Anonymous,
     AnonymousChecker,
     BadAccount,
+    Channel,
     Denied,
     HeldKey,
     Identity,
@@ -30,19 +29,17 @@ from ropewalk.auth import (
     NoAccount,
     Password,
     PasswordsChecker,
+    Perspectives,
+    Portal,
     Stretcher,
     Token,
-    TooBusy,
     UnknownChecker,
     checker_of,
-    ed25519_blob,
     is_hash,
     public_key,
     stretch,
-    verify_ed25519,
 )
-from ropewalk.auth.limits import FailureLimits, Rate
-from ropewalk.errors import Misuse, Unavailable
+from ropewalk.errors import Misuse, RopewalkError, Unavailable
 
 HASH = stretch("right")  # once: it takes a tenth of a second
 
@@ -50,6 +47,9 @@ HASH = stretch("right")  # once: it takes a tenth of a second
 def key_line(comment: str = "anna@desk") -> str:
     key = Ed25519PrivateKey.generate().public_key()
     return f"{key.public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).decode()} {comment}"
+
+
+DESK = public_key(key_line())
 
 
 def accounts(tmp_path: Path, now: list[float] | None = None) -> Accounts:
@@ -61,7 +61,14 @@ def accounts(tmp_path: Path, now: list[float] | None = None) -> Accounts:
 async def test_passwords_of_accounts(tmp_path: Path) -> None:
     checker = AccountsChecker(accounts(tmp_path))
     assert await checker.check(Password("anna", "right")) == Identity("anna", frozenset({"staff", "chess"}), "password")
-    for wrong in (Password("anna", "wrong"), Password("bob", "right"), Password("anna", "\udc80"), Anonymous()):
+    for wrong in (
+        Password("anna", "wrong"),
+        Password("bob", "right"),
+        Password("anna", "\udc80"),
+        Password("anna", "\ud800"),
+        Password("a\udc80", "right"),
+        Anonymous(),
+    ):
         with pytest.raises(Denied):
             await checker.check(wrong)
 
@@ -70,11 +77,11 @@ async def test_a_name_that_is_not_known_takes_a_stretch_like_any_other(tmp_path:
     """So that time does not tell which names there are."""
 
     class Counting(Stretcher):
-        stretched = 0
+        tried = 0
 
-        def _agree(self, password: str, kept: str | None) -> bool:
-            self.stretched += 1
-            return super()._agree(password, kept)
+        def _agree(self, password: str, kept: str | None, like: str | None) -> bool:
+            self.tried += 1
+            return super()._agree(password, kept, like)
 
     path = tmp_path / "users"
     path.write_text(f"anna:{HASH}\n")
@@ -84,7 +91,38 @@ async def test_a_name_that_is_not_known_takes_a_stretch_like_any_other(tmp_path:
         for name in ("anna", "nobody"):
             with pytest.raises(Denied):
                 await checker.check(Password(name, "wrong"))
-        assert stretcher.stretched == 2
+        assert stretcher.tried == 2
+
+
+async def test_failures_are_alike_across_the_checkers_of_a_portal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever is known to the first, to the second, to none, or has no password: two stretches and the same words."""
+    compared: list[str] = []
+    agrees = argon2.agrees
+
+    def counting(password: bytes, phc: str) -> bool:
+        compared.append(phc)
+        return agrees(password, phc)
+
+    monkeypatch.setattr(argon2, "agrees", counting)
+    held = accounts(tmp_path)
+    held.add("robot")
+    (tmp_path / "users").write_text(f"bob:{HASH}\n")
+    (tmp_path / "keys").mkdir()
+    (tmp_path / "keys" / "carl").write_text("damaged")
+    checkers = [checker_of(one, tmp_path) for one in ("keys:keys", "accounts:users.db", "passwords:users")]
+    portal = Portal(Perspectives(), checkers, step=0.001)
+    told = set()
+    for name in ("anna", "bob", "robot", "nobody", "carl"):
+        compared.clear()
+        with pytest.raises(RopewalkError) as caught:
+            await portal.login(Password(name, "wrong"), Identity, Channel(verified=True, address="192.0.2.1"))
+        told.add((type(caught.value), str(caught.value), caught.value.hint, len(compared)))
+        with pytest.raises(RopewalkError) as caught:
+            await portal.login(HeldKey(name, DESK), Identity, Channel(verified=False, address="192.0.2.2"))
+        told.add((type(caught.value), str(caught.value), caught.value.hint, 2))
+    assert told == {(Denied, "login failed", "", 2)}
 
 
 async def test_tokens(tmp_path: Path) -> None:
@@ -98,7 +136,7 @@ async def test_tokens(tmp_path: Path) -> None:
         await checker.check(Token(short))
     assert (await checker.check(Token(forever))).how == "token"
     assert held.drop_tokens("anna", "laptop") == 1
-    for token in (forever, "made up", "\udc80"):
+    for token in (forever, "made up", "\udc80", "\ud800"):
         with pytest.raises(Denied):
             await checker.check(Token(token))
 
@@ -120,7 +158,7 @@ async def test_keys_of_accounts(tmp_path: Path) -> None:
 def test_accounts_are_kept_without_their_secrets(tmp_path: Path) -> None:
     held = accounts(tmp_path)
     token = held.add_token("anna", comment="laptop")
-    held.add_key("anna", b"key", "desk")
+    held.add_key("anna", DESK, "desk")
     assert held.all() == [Account("anna", frozenset({"staff", "chess"}), True, ("desk",), ("laptop",))]
     data = held.path.read_bytes()
     assert b"right" not in data
@@ -128,7 +166,7 @@ def test_accounts_are_kept_without_their_secrets(tmp_path: Path) -> None:
     assert held.path.stat().st_mode & 0o777 == 0o600
     held.remove("anna")
     assert held.all() == []
-    assert held.holder_of(b"key") is None
+    assert held.holder_of(DESK) is None
     assert held.bearer_of(token) is None
 
 
@@ -159,7 +197,7 @@ def test_accounts_that_are_not_there(tmp_path: Path) -> None:
     for call in (
         lambda: held.remove("bob"),
         lambda: held.set_password("bob", "x"),
-        lambda: held.add_key("bob", b"k"),
+        lambda: held.add_key("bob", DESK),
         lambda: held.add_token("bob"),
     ):
         with pytest.raises(NoAccount, match="no account 'bob'"):
@@ -236,9 +274,6 @@ async def test_keys_in_files_as_openssh_has_them(tmp_path: Path) -> None:
     ):
         with pytest.raises(Denied):
             await checker.check(wrong)
-    (tmp_path / "anna").write_text(f'restrict,from="10.0.0.1" {mine}\n')
-    with pytest.raises(AccountsDamaged, match=":1: expected one of ecdsa-sha2"):
-        await checker.check(HeldKey("anna", public_key(mine)))
 
 
 def test_keys_that_are_not_taken() -> None:
@@ -266,32 +301,6 @@ def test_any_text_is_a_hash_or_not(text: str) -> None:
     assert is_hash(HASH)
 
 
-def test_signatures_show_who_holds_a_key() -> None:
-    private, other = Ed25519PrivateKey.generate(), Ed25519PrivateKey.generate()
-    blob = ed25519_blob(private.public_key().public_bytes_raw())
-    assert blob == base64.b64decode(
-        private.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).split()[1]
-    )
-    verify_ed25519(blob, b"challenge", private.sign(b"challenge"))
-    for key, message, signature in (
-        (blob, b"another", private.sign(b"challenge")),
-        (blob, b"challenge", other.sign(b"challenge")),
-        (blob[:-1], b"challenge", private.sign(b"challenge")),
-        (b"", b"", b""),
-        (os.urandom(51), b"challenge", os.urandom(64)),
-    ):
-        with pytest.raises(Denied):
-            verify_ed25519(key, message, signature)
-
-
-async def test_more_at_once_than_there_is_room_for() -> None:
-    stretcher = Stretcher(waiting=1)
-    found = await asyncio.gather(*(stretcher.agree("right", HASH) for _ in range(4)), return_exceptions=True)
-    assert found[:2] == [True, True]
-    assert all(isinstance(one, TooBusy) for one in found[2:])
-    assert await stretcher.agree("right", HASH)  # the room is given back
-
-
 def test_checkers_by_their_descriptions(tmp_path: Path) -> None:
     assert isinstance(checker_of("accounts:users.db", tmp_path), AccountsChecker)
     assert isinstance(checker_of("passwords:users"), PasswordsChecker)
@@ -307,26 +316,62 @@ def test_checkers_by_their_descriptions(tmp_path: Path) -> None:
             checker_of(wrong)
 
 
-def test_limits_remember_no_more_than_they_are_told_to() -> None:
-    limits = FailureLimits(lambda: 0.0, most=100)
-    for number in range(1000):
-        limits.attempted(f"10.0.{number // 256}.{number % 256}", f"name{number}")
-    assert len(limits._buckets) == 100
+class Point:
+    """An entry point."""
+
+    def __init__(self, value: str, found: object) -> None:
+        self.name, self.value, self._found = "mine", value, found
+
+    def load(self) -> object:
+        if isinstance(self._found, Exception):
+            raise self._found
+        return self._found
 
 
-def test_a_bucket_fills_with_time() -> None:
-    now = [0.0]
-    limits = FailureLimits(lambda: now[0], pair=Rate(2, 10), address=Rate(100, 1), name=Rate(100, 1))
-    limits.attempted("a", "n")
-    assert limits.wait_for("a", "n") == 0
-    limits.attempted("a", "n")
-    assert limits.wait_for("a", "n") == 10
-    assert limits.wait_for("b", "n") == 0
-    now[0] = 5
-    assert limits.wait_for("a", "n") == 5
-    now[0] = 10
-    assert limits.wait_for("a", "n") == 0
-    limits.attempted("a", "n")
-    assert limits.wait_for("a", "n") == 10
-    limits.succeeded("a", "n")
-    assert limits.wait_for("a", "n") == 0
+class Points(list[Point]):
+    names = frozenset({"mine"})
+
+
+def _none(told: str, folder: Path) -> object:
+    return object()
+
+
+def _raises(told: str, folder: Path) -> object:
+    raise KeyError(told)
+
+
+@pytest.mark.parametrize(
+    ("points", "message"),
+    [
+        (
+            [Point("a:b", ImportError("no module named ldap"))],
+            "checker 'mine' of a:b cannot be made: no module named ldap",
+        ),
+        ([Point("a:b", SyntaxError("odd"))], "cannot be made: odd"),
+        ([Point("a:b", _raises)], "checker 'mine' of a:b cannot be made: 'told'"),
+        ([Point("a:b", _none)], "checker 'mine' of a:b has no check"),
+        ([Point("a:b", _none), Point("c:d", _none)], "checker 'mine' is given by a:b and by c:d"),
+    ],
+)
+def test_plug_ins_that_cannot_be_used(points: list[Point], message: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.metadata.entry_points", lambda *, group: Points(points))
+    with pytest.raises(UnknownChecker, match=message):
+        checker_of("mine:told")
+
+
+def test_a_plug_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[object] = []
+
+    def make(rest: str, folder: Path) -> AnonymousChecker:
+        told.extend((rest, folder))
+        if rest == "wrong":
+            raise BadAccount("got wrong")
+        return AnonymousChecker()
+
+    monkeypatch.setattr("importlib.metadata.entry_points", lambda *, group: Points([Point("a:b", make)]))
+    assert isinstance(checker_of("mine:a:b", tmp_path), AnonymousChecker)
+    assert told == ["a:b", tmp_path]
+    with pytest.raises(BadAccount):  # its own words, where it has some of our families
+        checker_of("mine:wrong")
+    with pytest.raises(UnknownChecker, match="known are: accounts, anonymous, keys, mine, passwords"):
+        checker_of("other:")

@@ -1,6 +1,6 @@
 """Realms: one that is put together from functions, for programs that need no class of their own.
 
-Flow: Perspectives.give(Console, make_console) -> Realm.perspective(identity, Console)
+Flow: Perspectives.give(Console, make_console) -> Realm.perspective(visit, Console)
 Never: gives a kind that was not named.
 """
 
@@ -10,7 +10,7 @@ import inspect
 from collections.abc import Awaitable, Callable
 from typing import TypeVar, cast
 
-from ropewalk.auth.interface import Identity, NoPerspective
+from ropewalk.auth.interface import NoPerspective, Visit
 
 __all__ = ["Perspectives"]
 
@@ -18,16 +18,16 @@ P = TypeVar("P")
 
 
 class Perspectives:
-    """A realm of functions: one for each kind of perspective, which gets the identity."""
+    """A realm of functions: one for each kind of perspective, which gets the visit."""
 
     def __init__(self) -> None:
-        self._makers: dict[type[object], Callable[[Identity], object | Awaitable[object]]] = {}
+        self._makers: dict[type[object], Callable[[Visit], object | Awaitable[object]]] = {}
 
-    def give(self, kind: type[P], make: Callable[[Identity], P | Awaitable[P]]) -> None:
+    def give(self, kind: type[P], make: Callable[[Visit], P | Awaitable[P]]) -> None:
         """Give perspectives of this kind by calling ``make``; it may raise Denied."""
         self._makers[kind] = make
 
-    async def perspective(self, identity: Identity, wanted: type[P]) -> P:
+    async def perspective(self, visit: Visit, wanted: type[P]) -> P:
         """What the function for this kind gives.
 
         Raises:
@@ -36,5 +36,5 @@ class Perspectives:
         if wanted not in self._makers:
             known = ", ".join(sorted(kind.__name__ for kind in self._makers)) or "none"
             raise NoPerspective(f"no perspective of kind {wanted.__name__}, known are: {known}")
-        made = self._makers[wanted](identity)
+        made = self._makers[wanted](visit)
         return cast(P, await made if inspect.isawaitable(made) else made)

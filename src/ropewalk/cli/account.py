@@ -17,10 +17,14 @@ from ropewalk.auth import Account, Accounts, BadAccount, public_key
 from ropewalk.cli.options import COMMON, Common
 from ropewalk.errors import Missing, Misuse
 
-__all__ = ["add", "key", "list_accounts", "password", "remove", "token"]
+__all__ = ["add", "groups", "key", "list_accounts", "password", "remove", "token"]
+
+_LONGEST_KEY_FILE = 64 * 1024  # bytes
+_LONGEST_LINE = 4096  # characters of a password that is piped, more than one may have
 
 File = Annotated[Path, Parameter(name="--in", metavar="FILE", help="The file of accounts; `add` makes it.")]
 Name = Annotated[str, Parameter(help="The account's name.")]
+Groups = Annotated[str, Parameter(help="What it belongs to, with commas between.")]
 
 
 def add(
@@ -28,13 +32,13 @@ def add(
     /,
     *,
     file: File,
-    groups: Annotated[str, Parameter(help="What it belongs to, with commas between.")] = "",
+    groups: Groups = "",
     no_password: Annotated[bool, Parameter(help="It comes in by a key or a token only.")] = False,
     common: Common = COMMON,
 ) -> int:
     """Make an account. The password is typed, or read from a pipe."""
     accounts = Accounts(file)
-    wanted = frozenset(group for group in groups.split(",") if group)
+    wanted = _named(groups)
     accounts.add(name, None if no_password else _password(), wanted)
     common.voice.done(f"account {name} is in {file}", {"name": name, "groups": sorted(wanted)})
     return 0
@@ -61,22 +65,39 @@ def password(
     return 0
 
 
-def key(
+def groups(
     name: Name,
-    public: Annotated[Path, Parameter(help="A public key as OpenSSH writes it: id_ed25519.pub.")],
+    groups: Annotated[str, Parameter(help="With commas between; '' for none.")],
     /,
     *,
     file: File,
     common: Common = COMMON,
 ) -> int:
-    """Let the holder of an SSH key in."""
-    try:
-        line = public.read_text(encoding="utf-8").strip()
-    except FileNotFoundError:
-        raise Missing(f"no file {public}") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise Misuse(f"{public} cannot be read as a public key: {error}") from None
-    comment = line.split(maxsplit=2)[2] if len(line.split()) > 2 else public.name
+    """Change what an account belongs to. Who is in stays as they came."""
+    wanted = _named(groups)
+    Accounts(file).set_groups(name, wanted)
+    said = ", ".join(sorted(wanted)) or "no group"
+    common.voice.done(f"account {name} belongs to {said}", {"name": name, "groups": sorted(wanted)})
+    return 0
+
+
+def key(
+    name: Name,
+    public: Annotated[Path | None, Parameter(help="A public key as OpenSSH writes it: id_ed25519.pub.")] = None,
+    /,
+    *,
+    file: File,
+    called: Annotated[str, Parameter(help="What it is called in the list; by default, as in the file.")] = "",
+    drop: Annotated[bool, Parameter(help="Take back the keys that are called so.")] = False,
+    common: Common = COMMON,
+) -> int:
+    """Let the holder of an SSH key in. Or take keys back."""
+    if drop == (public is not None):
+        raise Misuse("expected either a public key, or --drop and what it is --called")
+    if public is None:
+        return _dropped(Accounts(file).drop_keys(name, called), name, "key", called, common)
+    line = _key_line(public)
+    comment = called or (line.split(maxsplit=2)[2] if len(line.split()) > 2 else public.name)
     Accounts(file).add_key(name, public_key(line), comment)
     common.voice.done(f"the holder of {comment} comes in as {name}", {"name": name, "key": comment})
     return 0
@@ -89,20 +110,22 @@ def token(
     file: File,
     days: Annotated[float | None, Parameter(help="How long it is good; without this, until it is dropped.")] = None,
     called: Annotated[str, Parameter(help="What it is for: it is dropped by this word.")] = "",
+    groups: Annotated[str | None, Parameter(help="It is good for these of the account's alone; '' for none.")] = None,
     drop: Annotated[bool, Parameter(help="Take back the tokens that are called so.")] = False,
     common: Common = COMMON,
 ) -> int:
     """Make a token for a program; it is shown this once. Or take tokens back."""
     accounts = Accounts(file)
     if drop:
-        dropped = accounts.drop_tokens(name, called)
-        if not dropped:
-            raise Missing(f"{name} has no token that is called {called!r}", hint="`ropewalk account list` shows them")
-        common.voice.done(f"{dropped} taken back", {"name": name, "dropped": dropped})
-        return 0
+        if days is not None or groups is not None:
+            raise Misuse(
+                "got --drop with what a new token would have", hint="tokens are dropped by what they are --called"
+            )
+        return _dropped(accounts.drop_tokens(name, called), name, "token", called, common)
     if days is not None and not days > 0:
         raise BadAccount(f"got {days:g} days, expected more than 0")
-    made = accounts.add_token(name, days * 86_400 if days is not None else None, called)
+    limited = None if groups is None else _named(groups)
+    made = accounts.add_token(name, days * 86_400 if days is not None else None, called, limited)
     common.voice.answer([made], {"name": name, "token": made})
     return 0
 
@@ -132,13 +155,40 @@ def _fields(account: Account) -> dict[str, object]:
     }
 
 
-def _password() -> str:
-    if not sys.stdin.isatty():
-        return sys.stdin.readline().removesuffix("\n")
+def _named(groups: str) -> frozenset[str]:
+    return frozenset(group.strip() for group in groups.split(",") if group.strip())
+
+
+def _dropped(dropped: int, name: str, what: str, called: str, common: Common) -> int:
+    if not dropped:
+        raise Missing(f"{name} has no {what} that is called {called!r}", hint="`ropewalk account list` shows them")
+    common.voice.done(f"{dropped} taken back", {"name": name, "dropped": dropped})
+    return 0
+
+
+def _key_line(public: Path) -> str:
+    """The one line of a file; a file of many keys would give one of them in the name of all."""
     try:
+        with public.open(encoding="utf-8") as file:
+            lines = file.read(_LONGEST_KEY_FILE).strip().split("\n")
+    except FileNotFoundError:
+        raise Missing(f"no file {public}") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise Misuse(f"{public} cannot be read as a public key: {error}") from None
+    if len(lines) > 1:
+        raise Misuse(f"{public} has {len(lines)} lines, expected one public key")
+    return lines[0]
+
+
+def _password() -> str:
+    try:
+        if not sys.stdin.isatty():
+            return sys.stdin.readline(_LONGEST_LINE).removesuffix("\n")
         first = getpass.getpass("password: ")
         if getpass.getpass("the same again: ") != first:
             raise BadAccount("the two passwords differ", hint="nothing was changed; try again")
     except EOFError:
         raise BadAccount("no password was given") from None
+    except UnicodeDecodeError:
+        raise BadAccount("the password is not UTF-8") from None
     return first

@@ -23,7 +23,7 @@ _PARTS = {
     "store": ("Setting up", "The places that keep things: add, list, remove."),
     "space": ("Setting up", "Spaces over stores: create, list, attach, add-store, remove-store."),
     "new": ("Servers", "Write a small protocol or service to begin with: protocol, service."),
-    "account": ("Servers", "Who may log in to a server: add, list, remove, password, key, token."),
+    "account": ("Servers", "Who may log in to a server: add, list, remove, password, groups, key, token."),
 }
 _ENDING = (
     "A place in a space is written SPACE:/PATH. As with cp, a target that ends in a slash, or is a folder, takes things"

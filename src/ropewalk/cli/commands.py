@@ -45,7 +45,8 @@ COMMANDS: tuple[tuple[str, str, str, str], ...] = (
     ("account list", "account:list_accounts", "", "--in FILE [OPTIONS]"),
     ("account remove", "account:remove", "", "NAME --in FILE [OPTIONS]"),
     ("account password", "account:password", "", "NAME --in FILE [OPTIONS]"),
-    ("account key", "account:key", "", "NAME PUBLIC_KEY --in FILE [OPTIONS]"),
+    ("account groups", "account:groups", "", "NAME GROUPS --in FILE [OPTIONS]"),
+    ("account key", "account:key", "", "NAME [PUBLIC_KEY] --in FILE [OPTIONS]"),
     ("account token", "account:token", "", "NAME --in FILE [OPTIONS]"),
 )
 
