@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from ropewalk.loops import GuestLoop, LoopKind, LoopUnavailable, NoSuchLoop, Simulated, kind, kinds, run
+from ropewalk.loops import GuestLoop, LoopInLoop, LoopKind, LoopUnavailable, NoSuchLoop, Simulated, kind, kinds, run
 from tests.loops.hosts import ThreadKind
 
 not_a_kind = 7
@@ -91,6 +91,15 @@ def test_an_unknown_name_is_told_with_those_that_are_known(plugins: None) -> Non
     with pytest.raises(NoSuchLoop, match="called 'uv'; there are: asyncio, auto, failing, gone, qt, queue") as failure:
         run(_loop(), loop="uv")
     assert failure.value.code == "loops.unknown"
+
+
+@pytest.mark.parametrize("name", ["asyncio", "uvloop", "simulated"])
+def test_a_loop_inside_a_loop_is_refused_and_leaves_nothing_behind(name: str) -> None:
+    async def outer() -> None:
+        with pytest.raises(LoopInLoop, match="this thread runs a loop already"):
+            run(_loop(), loop=name)
+
+    run(outer(), loop=name)
 
 
 def test_debug_is_passed_on() -> None:

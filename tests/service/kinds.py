@@ -6,6 +6,7 @@ from typing import Annotated
 
 import msgspec
 
+from ropewalk.errors import Misuse
 from ropewalk.service import Context, Service
 
 
@@ -36,6 +37,22 @@ class Clashing(Service):
 
     class Config(msgspec.Struct):
         needs: int = 0
+
+
+class Lax(Service):
+    """Its keys do not forbid others by themselves, and one of them has a rule of its own."""
+
+    class Config(msgspec.Struct, frozen=True):
+        words: int = 0
+        odd: bool = False
+
+        def __post_init__(self) -> None:
+            if self.odd:
+                raise Misuse("odd: it is odd", hint="make it even")
+
+
+class NoStruct(Service):
+    Config = dict  # type: ignore[assignment]
 
 
 NOT_A_SERVICE = 3

@@ -287,7 +287,7 @@ def test_the_failure_of_a_critical_service_stops_all_in_order() -> None:
         raise ValueError("a fault of code")
 
     application = Application("a", [story.plan("one"), story.plan("two", "one", run=later, critical=True)])
-    with pytest.raises(ServiceFailed, match="service 'two': a fault of code"):
+    with pytest.raises(ServiceFailed, match="service 'two': ValueError: a fault of code"):
         simulated(application.run())
     assert story.told == ["start one", "start two", "stop two", "stop one"]
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ropewalk.errors import Missing
 from ropewalk.service import BadConfig, Restart, load, parse
@@ -74,11 +76,16 @@ def test_equal_texts_give_equal_plans() -> None:
         ('["back"]', "[3]", "app.toml:11: services.front.needs.0: expected `str`, got `int`", ""),
         ("always", "sometimes", "app.toml:12: services.front.restart: invalid enum value 'sometimes'", ""),
         ("[services.back]", "[services.'b k']", "app.toml:17: services.b k: a service's name has 1", ""),
-        ("kinds:Plain", "kinds:Palin", "app.toml:10: services.front.kind: service kind", "is its package installed"),
+        (
+            "kinds:Plain",
+            "kinds:Palin",
+            "app.toml:10: services.front.kind: tests.service.kinds:Palin cannot",
+            "is its pack",
+        ),
         ("kinds:Plain", "kinds:NOT_A_SERVICE", "kinds:NOT_A_SERVICE is not a class of Service", "derive it from"),
         ("tests.service.kinds:Plain", "unheard", "app.toml:10: services.front.kind: no service kind 'unheard'", "a cl"),
         ("kinds:Plain", "kinds:Clashing", "has keys of its own that every service has: needs", ""),
-        ("[log]", "[log", "app.toml: not TOML: expected ']' at the end of a table declaration (at line 6", ""),
+        ("[log]", "[log", "app.toml:6: not TOML: expected ']' at the end of a table declaration, in column 5", ""),
         ('kind = "tests.service.kinds:Plain"\nneeds', "needs", "app.toml:9: services.front: missing required", ""),
     ],
 )
@@ -88,6 +95,54 @@ def test_what_is_wrong_is_named_with_its_place(tmp_path: Path, old: str, new: st
         parse(GOOD.replace(old, new, 1), "app.toml")
     assert message in str(caught.value)
     assert hint in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("text", "message", "hint"),
+    [
+        ("a = " + "[" * 5000, "not TOML that can be read: it is nested too deeply", ""),
+        ("[application]\ndeadline = " + "9" * 5000, "a number in it has thousands of digits", ""),
+        ("[application]\ndeadline = nan", "app.toml:2: application.deadline: expected `float` > 0", ""),
+        ('[application]\nloop = "uvlop"', "app.toml:2: application.loop: no kind of loop is called 'uvlop'", ""),
+        ("[services.a]\n[services.a]", "app.toml:2: not TOML: cannot declare services.a twice, in column", ""),
+        ("services = 3", "app.toml:1: services: expected `table`, got `int`", ""),
+        ("[services]\na = 3", "app.toml:2: services.a: expected `table`, got `int`", "single brackets"),
+        ('[[services.a]]\nkind = "echo"', "app.toml:1: services.a: expected `table`, got `array`", "single brackets"),
+        ("[[services]]\n", "app.toml:1: services: expected `table`, got `array`", ""),
+        ('\nservices.a.kind = "echo"\nservices.a.listen = 3', "app.toml:3: services.a.listen: expected `str | arr", ""),
+        ('[services.a]\nkind = ":"', "app.toml:2: services.a.kind: got ':', expected package.module:name", ""),
+        ('[services.a]\nkind = "..a:b"', "app.toml:2: services.a.kind: got '..a:b', expected package", ""),
+        (
+            '[services.a]\nkind = "tests.service.broken:A"',
+            "services.a.kind: tests.service.broken:A cannot be i",
+            "the fault",
+        ),
+        ('[services.a]\nkind = "tests.service.kinds:NoStruct"', "NoStruct.Config is not a class of msgspec.Struct", ""),
+        (
+            '[services.a]\nkind = "tests.service.kinds:Lax"\nwrods = 1',
+            "app.toml:3: services.a.wrods: unknown",
+            "words?",
+        ),
+        ('[services.a]\nkind = "tests.service.kinds:Lax"\nodd = true', "app.toml:3: services.a.odd: it is odd", "even"),
+        ('[services.a]\nkind = "echo"\nlisten = "tpc://*:1"', "app.toml:3: services.a.listen: scheme of endpoint", ""),
+        (
+            '[services.a]\nkind = "protocol"\nlisten = "tcp://*:1"\nfactory = "os:nothing"',
+            "app.toml:4: services.a.factory: os:nothing cannot be imported",
+            "PYTHONPATH",
+        ),
+    ],
+)
+def test_bad_input(text: str, message: str, hint: str) -> None:
+    with pytest.raises(BadConfig) as caught:
+        parse(text, "app.toml")
+    assert message in str(caught.value)
+    assert hint in caught.value.hint
+
+
+def test_a_byte_order_mark_is_passed_over(tmp_path: Path) -> None:
+    path = tmp_path / "app.toml"
+    path.write_bytes(b"\xef\xbb\xbf" + GOOD.encode())
+    assert load(path).application.name == "demo"
 
 
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
@@ -113,3 +168,19 @@ def test_a_folder_is_no_file(tmp_path: Path) -> None:
 
 def test_an_empty_file_is_an_application_without_services() -> None:
     assert parse("").plans == ()
+
+
+HEADERS = ["[application]", "[log]", "[services.a]", "[[services]]", "[services.a.limits]"]
+STARTS = ["kind = ", "listen = ", "limits = ", "needs = ", "deadline = ", "loop = ", "a.b = ", "services.a.", "="]
+VALUES = ['"echo"', '"tcp://*:0"', '["a"]', "{ rate = 1 }", "-1", "nan", "1e400", "2020-01-01", "true", "{ rate =", "~"]
+OTHERS = ["\n", "\n", "\n", "[", "]", ",", "}", "'", '"""', "#", "\u2028", "\x00"]
+
+
+@given(st.lists(st.sampled_from(HEADERS + STARTS + VALUES + OTHERS), max_size=30).map("".join))
+def test_any_text_is_an_application_or_a_bad_configuration(text: str) -> None:
+    said = ""
+    try:
+        parse(text, "app.toml")
+    except BadConfig as error:
+        said = str(error)
+    assert said == "" or said.startswith("app.toml:")

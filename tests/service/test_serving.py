@@ -51,6 +51,25 @@ class SlowStop(Service):
         await asyncio.sleep(1000)
 
 
+class StuckStop(Service):
+    async def stop(self, seconds):
+        time.sleep(1000)
+
+
+class Stubborn(Service):
+    async def run(self):
+        while True:
+            try:
+                await asyncio.sleep(1000)
+            except asyncio.CancelledError:
+                pass
+
+
+class SlowStart(Service):
+    async def start(self):
+        await asyncio.sleep(1000)
+
+
 class Blocking(Service):
     async def run(self):
         time.sleep(0.4)
@@ -172,12 +191,12 @@ def test_a_service_that_fails_harms_no_other(tmp_path: Path, kind: str, phase: s
     with serving(tmp_path, config) as served:
         port = _port(served)
         if phase != "stop":
-            failed = served.until(f"service bad failed at {phase}: broken")
+            failed = served.until(f"service bad failed at {phase}: RuntimeError: broken")
             assert "RuntimeError" in str(failed["stack"])
         assert _echoed(port) == b"hello"
         served.signal(signal.SIGTERM)
         if phase == "stop":
-            served.until("service bad failed at stop: broken at stop")
+            served.until("service bad failed at stop: RuntimeError: broken at stop")
         assert served.end() == 0
 
 
@@ -200,11 +219,86 @@ def test_sighup_reads_the_file_again(tmp_path: Path) -> None:
         assert _echoed(port) == b"hello"
 
 
+@pytest.mark.parametrize(("kind", "loop"), [("StuckStop", "asyncio"), ("Stubborn", "uvloop")])
+def test_a_process_that_cannot_go_down_is_ended_and_says_where_it_was(tmp_path: Path, kind: str, loop: str) -> None:
+    """A service may block the loop, or not heed that it is cancelled."""
+    config = f'[application]\nloop = "{loop}"\ndeadline = 0.1\n[services.bad]\nkind = "kinds:{kind}"\n'
+    with serving(tmp_path, config) as served:
+        served.until("ropewalk is up")
+        served.signal(signal.SIGTERM)
+        overdue = served.until("the process is not down after 3.1 s, and is ended")
+        assert overdue["code"] == "service.overdue"
+        assert ("time.sleep(1000)" if kind == "StuckStop" else "loops/kinds.py") in str(overdue["message"])
+        assert served.end() == 5
+
+
+def test_a_stop_during_the_start_is_heeded_at_once(tmp_path: Path) -> None:
+    config = f'[application]\ndeadline = 600\n[services.slow]\nkind = "kinds:SlowStart"\n{ECHO}'
+    with serving(tmp_path, config) as served:
+        _port(served)
+        served.signal(signal.SIGTERM)
+        assert served.told() == "STOPPING=1"
+        assert served.end() == 0
+        assert not [line for line in served.log if line["level"] == "error"]
+
+
+def test_a_reload_before_it_is_up_does_not_say_that_it_is(tmp_path: Path) -> None:
+    config = f'[services.slow]\nkind = "kinds:SlowStart"\n{ECHO}'
+    with serving(tmp_path, config) as served:
+        _port(served)
+        (tmp_path / "app.toml").write_text(config + '[services.more]\nkind = "kinds:Idle"\n')
+        served.signal(signal.SIGHUP)
+        served.until("service more is up")
+        (tmp_path / "app.toml").write_text(ECHO)
+        served.signal(signal.SIGHUP)
+        assert served.told() == "READY=1\nSTATUS=up: echo"
+
+
+def test_signals_that_come_thick_and_fast(tmp_path: Path) -> None:
+    """Reloads that overlap, and a stop in the middle of them."""
+    with serving(
+        tmp_path, f'{ECHO}[services.slow]\nkind = "kinds:SlowStop"\n[application]\ndeadline = 0.5\n'
+    ) as served:
+        served.until("ropewalk is up")
+        served.told()
+        (tmp_path / "app.toml").write_text(f'{ECHO}[services.more]\nkind = "kinds:Idle"\n')
+        for _ in range(20):
+            served.signal(signal.SIGHUP)
+        assert served.told().startswith("RELOADING=1")
+        served.until("[application] has changed, which takes effect only when the process is started again")
+        served.signal(signal.SIGTERM)
+        told = [served.told()]
+        while told[-1] != "STOPPING=1":
+            told.append(served.told())
+        assert served.end() == 0
+        assert not any(line["level"] == "error" and "slow" not in str(line["message"]) for line in served.log)
+
+
+def test_a_reload_that_names_a_broken_module_changes_nothing(tmp_path: Path) -> None:
+    with serving(tmp_path, ECHO) as served:
+        port = _port(served)
+        served.until("ropewalk is up")
+        (tmp_path / "wrong.py").write_text("def (\n")
+        (tmp_path / "app.toml").write_text(f'{ECHO}[services.more]\nkind = "wrong:Service"\n')
+        served.signal(signal.SIGHUP)
+        refused = served.until("not reloaded: app.toml:5: services.more.kind: wrong:Service cannot be imported: Syntax")
+        assert refused["code"] == "service.bad-config"
+        assert _echoed(port) == b"hello"
+
+
+def test_the_watchdog_of_systemd_is_fed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WATCHDOG_USEC", "200000")
+    with serving(tmp_path, '[services.idle]\nkind = "kinds:Idle"\n') as served:
+        said = {served.told() for _ in range(4)}
+        assert said == {"WATCHDOG=1", "READY=1\nSTATUS=up: idle"}
+
+
 def test_a_critical_service_that_fails_ends_the_process(tmp_path: Path) -> None:
     config = f'[services.bad]\nkind = "kinds:BadMiddle"\ncritical = true\n{ECHO}'
     with serving(tmp_path, config) as served:
+        assert any(served.told() == "STOPPING=1" for _ in range(2))
         assert served.end() == 5
-        assert any("service 'bad': broken in the middle" in str(line["message"]) for line in served.log)
+        assert any("service 'bad': RuntimeError: broken in the middle" in str(line["message"]) for line in served.log)
 
 
 def test_a_port_that_is_taken_is_said(tmp_path: Path) -> None:

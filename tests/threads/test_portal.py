@@ -273,3 +273,16 @@ def test_a_task_group_that_fails_behind_a_context_is_told_at_its_end(door: Porta
     with pytest.raises(ExceptionGroup) as failure, door.enter(group()):
         assert failed.wait(PATIENCE)
     assert failure.group_contains(LookupError, match="in the background")
+
+
+@pytest.mark.parametrize("leaves", [SystemExit, KeyboardInterrupt])
+def test_a_coroutine_that_ends_its_caller_does_not_end_the_loop(door: Portal, leaves: type[BaseException]) -> None:
+    """Other threads have calls in it."""
+
+    async def leave() -> None:
+        await asyncio.sleep(0)
+        raise leaves("bye")
+
+    with pytest.raises(leaves, match="bye"):
+        door.call(leave, deadline=PATIENCE)
+    assert door.call(_double, 21, deadline=PATIENCE) == 42

@@ -7,7 +7,7 @@ Never: sets an event loop policy, or imports uvloop or Qt before one of their lo
 from __future__ import annotations
 
 from ropewalk.loops.guest import GuestLoop, NotAGuest, call_in_host
-from ropewalk.loops.interface import FEATURES, Host, LoopKind, LoopUnavailable, NoSuchLoop
+from ropewalk.loops.interface import FEATURES, Host, LoopInLoop, LoopKind, LoopUnavailable, NoSuchLoop
 from ropewalk.loops.kinds import kind, kinds, run
 from ropewalk.loops.simulated import Deadlock, NotSimulated, Simulated, SimulatedLoop, explore
 
@@ -16,6 +16,7 @@ __all__ = [
     "Deadlock",
     "GuestLoop",
     "Host",
+    "LoopInLoop",
     "LoopKind",
     "LoopUnavailable",
     "NoSuchLoop",

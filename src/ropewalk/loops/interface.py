@@ -12,7 +12,7 @@ from typing import Protocol, runtime_checkable
 
 from ropewalk.errors import Misuse, Unavailable
 
-__all__ = ["FEATURES", "Host", "LoopKind", "LoopUnavailable", "NoSuchLoop"]
+__all__ = ["FEATURES", "Host", "LoopInLoop", "LoopKind", "LoopUnavailable", "NoSuchLoop"]
 
 # What a loop can do, in the words of `check_loop`.  A kind claims those it has; the others it refuses clearly.
 FEATURES = frozenset(
@@ -43,6 +43,12 @@ class LoopUnavailable(Unavailable):
     """The kind is known, and cannot run here."""
 
     code = "loops.unavailable"
+
+
+class LoopInLoop(Misuse):
+    """This thread runs a loop already, and a thread runs one at a time."""
+
+    code = "loops.in-loop"
 
 
 class Host(Protocol):

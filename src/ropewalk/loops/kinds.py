@@ -13,7 +13,7 @@ from collections.abc import Coroutine
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, NoReturn, TypeVar
 
-from ropewalk.loops.interface import FEATURES, LoopKind, LoopUnavailable, NoSuchLoop
+from ropewalk.loops.interface import FEATURES, LoopInLoop, LoopKind, LoopUnavailable, NoSuchLoop
 from ropewalk.loops.qt import QtKind
 from ropewalk.loops.simulated import Simulated
 
@@ -120,8 +120,10 @@ def run(main: Coroutine[Any, Any, T], *, loop: str | LoopKind = "auto", debug: b
     Raises:
         NoSuchLoop: No kind is called so.
         LoopUnavailable: It cannot run here.
+        LoopInLoop: A loop runs in this thread already.
     """
     try:
+        _none_runs()
         chosen = _that_runs(kind(loop) if isinstance(loop, str) else loop)
         runner = asyncio.Runner(debug=debug, loop_factory=chosen.new_loop)
         runner.get_loop()
@@ -130,6 +132,14 @@ def run(main: Coroutine[Any, Any, T], *, loop: str | LoopKind = "auto", debug: b
         raise
     with runner:
         return runner.run(main)
+
+
+def _none_runs() -> None:
+    try:
+        running = asyncio.get_running_loop()
+    except RuntimeError:
+        return
+    raise LoopInLoop(f"this thread runs a loop already: {running!r}", hint="await it, or run it in another thread")
 
 
 def _that_runs(chosen: LoopKind) -> LoopKind:

@@ -10,14 +10,15 @@ import asyncio
 import logging
 import random
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 
-from ropewalk.errors import RopewalkError
+from ropewalk.errors import Misuse, RopewalkError, Unavailable
 from ropewalk.metrics import Registry, using
 from ropewalk.service.board import Board
 from ropewalk.service.interface import Context, Service
 from ropewalk.service.plan import Plan, checked_order
-from ropewalk.service.unit import Standing, State, Unit
+from ropewalk.service.unit import Standing, Unit
 
 __all__ = ["Application"]
 
@@ -61,6 +62,10 @@ class Application:
         self._tasks: asyncio.TaskGroup | None = None
         self._board = Board()
         self._error: RopewalkError | None = None
+        self._turn = asyncio.Lock()  # of reloads
+        self._loop: asyncio.AbstractEventLoop | None = None  # while it runs
+        self._told: Callable[[], None] = lambda: None
+        self._ran = self._stop_asked = False
         self._down_by: float | None = None  # loop time; set once it is stopping
         self._reloads = self.registry.counter("ropewalk_service_reloads_total", "reloads", ("outcome",))
 
@@ -73,74 +78,130 @@ class Application:
         """A service that is up."""
         return self._units[name].service if name in self._units else None
 
-    async def run(self, up: Callable[[], None] = lambda: None) -> None:
-        """Run until `stop` is called, or a critical service fails.
+    @property
+    def stopping(self) -> bool:
+        """Whether it is to go down, or is down."""
+        return self._stop_asked
+
+    async def run(self, up: Callable[[], None] = lambda: None, stopping: Callable[[], None] = lambda: None) -> None:
+        """Run until `stop` is called, a critical service fails, or this is cancelled; once.
 
         Args:
-            up: Called once, when all services are up for the first time.
+            up: Called once, when all services are up for the first time, but for those that are not started again.
+            stopping: Called once, when it begins to stop, before any service does.
 
         Raises:
             ServiceFailed, or the error of a critical service.
+            Misuse: It has run before.
         """
-        with using(self.registry):
-            try:
-                async with asyncio.TaskGroup() as self._tasks:
-                    for plan in self._plans.values():
-                        self._add(plan)
-                    await self._board.until(lambda: self._stopping or self._all_up())
-                    if not self._stopping:
-                        up()
-                    await self._board.until(lambda: self._stopping)
-            finally:
-                self._tasks = None
+        if self._ran:
+            raise Misuse(f"application {self.name!r} has run", hint="make another one of the same plans")
+        self._ran, self._loop, self._told = True, asyncio.get_running_loop(), stopping
+        try:
+            with using(self.registry):
+                await self._run(up)
+        finally:
+            self._stop_asked, self._loop, self._tasks = True, None, None
+            self._board.changed()
         if self._error is not None:
             raise self._error
 
+    async def _run(self, up: Callable[[], None]) -> None:
+        if self._stop_asked:
+            return
+        async with asyncio.TaskGroup() as self._tasks:
+            for plan in self._plans.values():
+                self._add(plan)
+            self._board.changed()
+            try:
+                await self._board.until(lambda: self._stop_asked or self._settled())
+                if not self._stop_asked:
+                    up()
+                await self._board.until(lambda: self._stop_asked)
+            except BaseException:
+                # Units that were simply cancelled would all stop at once; those that others need are to go last.
+                self.stop()
+                await self._board.until(lambda: all(unit.over for unit in self._units.values()))
+                raise
+
     async def wait_up(self) -> None:
-        """Until all services are up."""
-        await self._board.until(lambda: bool(self._units) and self._all_up())
+        """Until all services are up, but for those that are not started again.
+
+        Raises:
+            Unavailable: It stops before.
+        """
+        await self._board.until(lambda: self._stop_asked or (self._tasks is not None and self._settled()))
+        if self._stop_asked:
+            raise Unavailable(f"application {self.name!r} stops before it is up")
 
     def stop(self) -> None:
-        """Begin to stop: services go down in reverse, within the deadline."""
-        if self._tasks is not None and not self._stopping:
-            self._down_by = asyncio.get_running_loop().time() + self.deadline
+        """Begin to stop: services go down in reverse, within the deadline.  From any thread."""
+        loop = self._loop
+        if loop is not None and loop is not _running_loop():
+            with suppress(RuntimeError):  # closed, and so stopped
+                loop.call_soon_threadsafe(self.stop)
+            return
+        if not self._stop_asked:
+            self._stop_asked = True
+            if loop is not None:
+                self._down_by = loop.time() + self.deadline
             for unit in self._units.values():
                 unit.leave()
+            self._told()
         self._board.changed()
 
     async def reload(self) -> bool:
         """Make the plans anew: what changed is restarted, with what needs it; what is new starts, what is gone stops.
 
+        What goes and what changes is down before anything of the new starts, so that ports can change hands.
+
         Returns:
-            Whether the new plans are sound; if they are not, all goes on as it was.
+            Whether the new plans are in force; if they are wrong, all goes on as it was.
         """
-        if self._tasks is None or self._stopping:
+        async with self._turn:
+            if self._tasks is None or self._stop_asked:
+                return False
+            try:
+                plans = checked_order(self._replan()) if self._replan is not None else self._plans
+            except Exception as error:  # noqa: BLE001 - what makes the plans is the user's; what runs is not to suffer
+                self._reloads.of("refused").inc()
+                ours = isinstance(error, RopewalkError)
+                code = error.code if isinstance(error, RopewalkError) else type(error).__name__
+                _log.error("not reloaded: %s", error, extra={"code": code}, exc_info=None if ours else error)
+                return False
+            if not await self._change_to(plans):
+                return False
+            self._reloads.of("done").inc()
+            return True
+
+    async def _change_to(self, plans: Mapping[str, Plan]) -> bool:
+        units = self._units
+        gone = [unit for name, unit in units.items() if name not in plans]
+        changed = [units[name] for name, plan in plans.items() if name in units and plan != self._plans[name]]
+        kept = [units[name] for name, plan in plans.items() if name in units and plan == self._plans[name]]
+        for unit in gone:
+            unit.leave()
+        for unit in changed:
+            unit.renew(plans[unit.plan.name])
+        await self._board.until(lambda: all(unit.over for unit in gone) and not any(unit.running for unit in changed))
+        if self._stop_asked:
             return False
-        try:
-            plans = checked_order(self._replan()) if self._replan is not None else self._plans
-        except RopewalkError as error:
-            self._reloads.of("refused").inc()
-            _log.error("not reloaded: %s", error, extra={"code": error.code})
-            return False
-        old, self._plans = self._plans, plans
-        for name in [name for name in self._units if name not in plans]:
-            await self._remove(name)
+        self._plans = plans
+        for unit in gone:
+            del units[unit.plan.name]
         for name, plan in plans.items():
-            if name not in self._units:
-                self._add(plan)
-            elif plan != old[name]:
-                self._units[name].restart(plan)
-            else:
-                await self._units[name].reload()
-        self._reloads.of("done").inc()
+            if name not in units:
+                self._add(plan, late=True)
+            units[name] = units.pop(name)  # each after those it needs
+        for unit in changed:
+            unit.held = False
+        self._board.changed()
+        for unit in kept:
+            await unit.reload()
         return True
 
-    @property
-    def _stopping(self) -> bool:
-        return self._down_by is not None
-
-    def _all_up(self) -> bool:
-        return all(unit.stays_up or unit.state == State.ENDED for unit in self._units.values())
+    def _settled(self) -> bool:
+        return all(unit.settled for unit in self._units.values())
 
     def _seconds_left(self) -> float:
         if self._down_by is None:
@@ -154,7 +215,7 @@ class Application:
     def _context(self, plan: Plan, needed: Mapping[str, Service]) -> Context:
         return Context(plan.name, self.name, self.registry, needed, self._folder)
 
-    def _add(self, plan: Plan) -> None:
+    def _add(self, plan: Plan, *, late: bool = False) -> None:
         assert self._tasks is not None
         unit = Unit(
             plan,
@@ -165,12 +226,14 @@ class Application:
             fail=self._fail,
             seconds_left=self._seconds_left,
             jitter=self._jitter,
+            late=late,
         )
         self._units[plan.name] = unit
         self._tasks.create_task(unit.keep(), name=f"keep {plan.name}")
 
-    async def _remove(self, name: str) -> None:
-        unit = self._units[name]
-        unit.leave()
-        await self._board.until(lambda: unit.state in (State.STOPPED, State.FAILED))
-        del self._units[name]
+
+def _running_loop() -> asyncio.AbstractEventLoop | None:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None

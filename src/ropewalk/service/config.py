@@ -9,7 +9,6 @@ from __future__ import annotations
 import difflib
 import re
 import tomllib
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
@@ -17,6 +16,7 @@ from typing import Annotated, Literal, TypeVar
 import msgspec
 import msgspec.structs
 
+from ropewalk import loops
 from ropewalk.errors import Missing, Misuse
 from ropewalk.service.kinds import UnknownKind, kind_of
 from ropewalk.service.lines import line_of
@@ -30,6 +30,8 @@ _MOST = 1024 * 1024  # bytes of a file
 _NAME = re.compile(r"[\w.-]{1,64}")
 _UNKNOWN = re.compile(r"Object contains unknown field `(.+?)`")
 _PLACE = re.compile(r" - at (?:`key` in )?`\$(.*?)`$")
+_AT_LINE = re.compile(r" \(at line (\d+), column (\d+)\)$")
+_DOTTED = re.compile(r"\(((?:'[^']*',? ?)+)\)")  # keys, as tomllib puts them
 _STEP = re.compile(r"\.([^.\[\]]+)|\[(\d+|\.\.\.)\]")
 
 Seconds = Annotated[float, msgspec.Meta(gt=0, le=3600)]
@@ -75,7 +77,7 @@ class _Supervision(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     application: Settings = Settings()
     log: LogSettings = LogSettings()
-    services: dict[str, dict[str, object]] = {}
+    services: dict[str, object] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +107,7 @@ def load(path: Path) -> Configuration:
     if len(data) > _MOST:
         raise BadConfig(f"{path} has more than {_MOST:,} bytes")
     try:
-        text = data.decode()
+        text = data.decode("utf-8-sig")  # some editors put a mark before it
     except UnicodeDecodeError as error:
         raise BadConfig(f"{path} is not UTF-8 at byte {error.start}") from None
     return parse(text, str(path), path.parent)
@@ -124,10 +126,18 @@ def parse(text: str, name: str = "configuration", folder: Path | None = None) ->
     """
     try:
         tree = tomllib.loads(text)
+    except RecursionError:
+        raise BadConfig(f"{name}: not TOML that can be read: it is nested too deeply") from None
     except tomllib.TOMLDecodeError as error:
-        raise BadConfig(f"{name}: not TOML: {_lowered(str(error))}") from None
+        raise BadConfig(_not_toml(name, str(error))) from None
+    except ValueError:  # of int()
+        raise BadConfig(f"{name}: a number in it has thousands of digits") from None
     source = _Source(text, name)
     file = source.convert(tree, _File, ())
+    try:
+        loops.kind(file.application.loop)
+    except Misuse as error:
+        raise BadConfig(source.at(("application", "loop"), str(error)), hint=error.hint) from None
     plans = [_plan(source, key, table) for key, table in file.services.items()]
     try:
         ordered = checked_order(plans)
@@ -137,8 +147,19 @@ def parse(text: str, name: str = "configuration", folder: Path | None = None) ->
     return Configuration(file.application, file.log, tuple(ordered.values()), folder or Path())
 
 
-def _plan(source: _Source, name: str, table: Mapping[str, object]) -> Plan:
+def _not_toml(name: str, said: str) -> str:
+    place = _AT_LINE.search(said)
+    what = _lowered(said[: place.start()] if place else said)
+    what = _DOTTED.sub(lambda keys: ".".join(key.strip(" ',") for key in keys[1].split("',")), what)
+    return f"{name}:{place[1]}: not TOML: {what}, in column {place[2]}" if place else f"{name}: not TOML: {what}"
+
+
+def _plan(source: _Source, name: str, table: object) -> Plan:
     path = ("services", name)
+    if not isinstance(table, dict):
+        got = "array" if isinstance(table, list) else type(table).__name__
+        hint = f"a service begins with [services.{name}], in single brackets"
+        raise BadConfig(source.at(path, f"expected `table`, got `{got}`"), hint=hint)
     if not _NAME.fullmatch(name):
         raise BadConfig(source.at(path, "a service's name has 1 to 64 letters, digits, or any of _ . -"))
     common = set(_Supervision.__struct_fields__)
@@ -147,10 +168,14 @@ def _plan(source: _Source, name: str, table: Mapping[str, object]) -> Plan:
         kind = kind_of(ours.kind)
     except UnknownKind as error:
         raise BadConfig(source.at((*path, "kind"), str(error)), hint=error.hint) from error
-    if clash := common.intersection(kind.Config.__struct_fields__):
-        raise BadConfig(f"kind {ours.kind!r} has keys of its own that every service has: {', '.join(sorted(clash))}")
+    known = set(_fields(kind.Config, []))
+    if clash := common & known:
+        keys = ", ".join(sorted(clash))
+        raise BadConfig(source.at((*path, "kind"), f"{ours.kind!r} has keys of its own that every service has: {keys}"))
     theirs = {key: value for key, value in table.items() if key not in common}
-    config = source.convert(theirs, kind.Config, path, more=common)
+    if unknown := [key for key in theirs if key not in known]:  # which its class may have forgotten to forbid
+        raise source.unknown((*path, unknown[0]), known | common)
+    config = source.convert(theirs, kind.Config, path)
     return Plan(name, kind, config, ours.needs, ours.restart, ours.critical, ours.start_within)
 
 
@@ -164,9 +189,13 @@ class _Source:
         key = f"{'.'.join(path)}: " if path else ""
         return f"{self.name}:{line_of(self.text, path)}: {key}{what}"
 
-    def convert(
-        self, value: object, into: type[T], path: tuple[str, ...], more: set[str] | frozenset[str] = frozenset()
-    ) -> T:
+    def unknown(self, path: tuple[str, ...], known: set[str]) -> BadConfig:
+        """What to raise of a key that nobody knows."""
+        near = difflib.get_close_matches(path[-1], known, 1)
+        hint = f"did you mean {near[0]}?" if near else f"known are: {', '.join(sorted(known))}" if known else ""
+        return BadConfig(self.at(path, "unknown key"), hint=hint)
+
+    def convert(self, value: object, into: type[T], path: tuple[str, ...]) -> T:
         """``value`` as a struct.
 
         Raises:
@@ -175,18 +204,22 @@ class _Source:
         try:
             return msgspec.convert(value, into)
         except msgspec.ValidationError as error:
-            said = str(error)
+            said, hint = str(error), ""
+        except Misuse as error:  # of a `__post_init__`
+            said, hint = str(error), error.hint
         place = _PLACE.search(said)
         # Of a table that may have any keys, msgspec does not say which one it was.
         below = [step[1] or step[2] for step in _STEP.finditer(place[1]) if step[2] != "..."] if place else []
         message = said[: place.start()] if place else said
-        whole = (*path, *below)
+        known = _fields(into, below)
         if unknown := _UNKNOWN.match(message):
-            fields = [*_fields(into, below), *(more if not below else ())]
-            near = difflib.get_close_matches(unknown[1], fields, 1)
-            hint = f"did you mean {near[0]}?" if near else f"known are: {', '.join(sorted(fields))}" if fields else ""
-            raise BadConfig(self.at((*whole, unknown[1]), "unknown key"), hint=hint)
-        raise BadConfig(self.at(whole, _lowered(message.removeprefix("Object "))))
+            raise self.unknown((*path, *below, unknown[1]), set(known))
+        key, colon, rest = message.partition(": ")
+        if colon and key in known:
+            below, message = [*below, key], rest
+        for old, new in (("Object ", ""), ("`object", "`table"), (" | null`", "`")):
+            message = message.replace(old, new)
+        raise BadConfig(self.at((*path, *below), _lowered(message)), hint=hint)
 
 
 def _fields(struct: object, steps: list[str]) -> list[str]:

@@ -53,7 +53,7 @@ class Service:
 
     Attributes:
         tasks: Its tasks: one that fails is the failure of the service, and all are cancelled when it has stopped.
-        owned: Closed after it has stopped, and after a start that failed; for listeners, files, connections.
+        owned: Closed after that, and after a start that failed; for listeners, files, connections.
     """
 
     Config: type[msgspec.Struct] = NoConfig

@@ -9,10 +9,12 @@ from __future__ import annotations
 import importlib
 import importlib.metadata
 
+import msgspec
+
 from ropewalk.errors import Misuse
 from ropewalk.service.interface import Service
 
-__all__ = ["GROUP", "UnknownKind", "kind_of", "known_kinds"]
+__all__ = ["GROUP", "UnknownKind", "imported", "kind_of", "known_kinds"]
 
 GROUP = "ropewalk.services"
 
@@ -42,19 +44,34 @@ def kind_of(name: str) -> type[Service]:
         who = " and ".join(point.value for point in found)
         raise UnknownKind(f"{who} are both called {name!r}", hint="name the one you mean as module:Class")
     where = found[0].value if found else name
-    module, colon, attribute = where.partition(":")
-    if not colon:
+    if ":" not in where:
         raise UnknownKind(
             f"no service kind {name!r}, known are: {', '.join(known_kinds())}",
             hint="a class of your own is named as package.module:Class",
         )
-    try:
-        loaded = getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError) as error:
-        raise UnknownKind(
-            f"service kind {name!r} cannot be imported: {error}",
-            hint="is its package installed, or its folder in PYTHONPATH?",
-        ) from error
+    loaded = imported(where, UnknownKind)
     if not (isinstance(loaded, type) and issubclass(loaded, Service)):
         raise UnknownKind(f"{where} is not a class of Service", hint="derive it from ropewalk.service.Service")
+    config: object = loaded.Config
+    if not (isinstance(config, type) and issubclass(config, msgspec.Struct)):
+        raise UnknownKind(f"{where}.Config is not a class of msgspec.Struct", hint="its fields are the kind's keys")
     return loaded
+
+
+def imported(where: str, wrong: type[Misuse]) -> object:
+    """What ``package.module:name`` names.
+
+    Raises:
+        wrong: It is not written so, or cannot be imported, whatever its module does when it is.
+    """
+    module, colon, name = where.partition(":")
+    if not (colon and name.isidentifier() and all(part.isidentifier() for part in module.split("."))):
+        raise wrong(f"got {where!r}, expected package.module:name")
+    try:
+        return getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError) as error:
+        hint = "is its package installed, or its folder in PYTHONPATH?"
+        raise wrong(f"{where} cannot be imported: {error}", hint=hint) from error
+    except (Exception, SystemExit) as error:
+        hint = f"the fault is in {module}, or in what it imports"
+        raise wrong(f"{where} cannot be imported: {type(error).__name__}: {error}", hint=hint) from error

@@ -1,6 +1,6 @@
 """Lines: where in a TOML text a key stands, which tomllib does not tell.
 
-Flow: text -> the headers and keys of its lines, in order -> the line of a path of keys
+Flow: text -> its headers and keys, in order, past the values -> the line of a path of keys
 Never: decides whether the text is TOML: tomllib has read it before.
 """
 
@@ -12,12 +12,14 @@ from collections.abc import Iterator, Sequence
 
 __all__ = ["line_of"]
 
-_BARE, _BASIC, _LITERAL = r"[A-Za-z0-9_-]+", r'"(?:[^"\\]|\\.)*"', r"'[^']*'"
+_BARE, _BASIC, _LITERAL = r"[A-Za-z0-9_-]+", r'"(?:[^"\\\n]|\\.)*"', r"'[^'\n]*'"
 _PART = f"(?:{_BARE}|{_BASIC}|{_LITERAL})"
 _KEY = rf"{_PART}(?:[ \t]*\.[ \t]*{_PART})*"
-_HEADER = re.compile(rf"[ \t]*(\[\[?)[ \t]*({_KEY})[ \t]*\]")
-_ASSIGNED = re.compile(rf"[ \t]*({_KEY})[ \t]*=")
-_FENCE = re.compile(r'"""|\'\'\'')
+_STATEMENT = re.compile(rf"[ \t\r\n]*(?:#[^\n]*|(\[\[?)[ \t]*({_KEY})[ \t]*\]\]?|({_KEY})[ \t]*=)")
+# What a value is made of, as far as its end is concerned; strings first, since they may hold all the others.
+_BASICS, _LITERALS = r'"""(?:[^\\]|\\.)*?"{3,5}', r"'''.*?'{3,5}"
+_STRING = f"{_BASICS}|{_LITERALS}|{_BASIC}|{_LITERAL}"
+_TOKEN = re.compile(rf"{_STRING}|#[^\n]*|[\[\]{{}}\n]|[^\"'#\[\]{{}}\n]+", re.DOTALL)
 
 
 def line_of(text: str, path: Sequence[str]) -> int:
@@ -27,40 +29,39 @@ def line_of(text: str, path: Sequence[str]) -> int:
         text: TOML.
         path: Keys from the top; a place in an array of tables counts as a key, as in ``("servers", "0", "port")``.
     """
-    best, at = 0, 1
-    for line, key in _keys(text):
-        same = 0
-        for one, other in zip(key, path, strict=False):
-            if one != other:
-                break
-            same += 1
-        if same == len(key) and same > best:
-            best, at = same, line
-    return at
+    best, at = 0, 0
+    for offset, key in _keys(text):
+        if len(key) > best and key == tuple(path[: len(key)]):
+            best, at = len(key), offset
+    return text.count("\n", 0, at) + 1
 
 
 def _keys(text: str) -> Iterator[tuple[int, tuple[str, ...]]]:
-    """Each header and key with its line; keys below their header's. Keys inside inline tables are not told."""
+    """Each header and key with its offset; keys below their header's. Keys inside inline tables are not told."""
     table: tuple[str, ...] = ()
     seen: dict[tuple[str, ...], int] = {}
-    fence = ""  # what ends the string of several lines that we are in
-    for number, line in enumerate(text.splitlines(), 1):
-        if fence:
-            if fence in line:
-                fence = ""
-            continue
-        if found := _HEADER.match(line):
+    at = 0
+    while found := _STATEMENT.match(text, at):
+        at = found.end()
+        if found[2]:
             table = _split(found[2])
             if found[1] == "[[":
                 seen[table] = seen.get(table, -1) + 1
             table = _placed(table, seen)
-            yield number, table
-        elif found := _ASSIGNED.match(line):
-            yield number, table + _split(found[1])
-            rest = line[found.end() :].split("#", 1)[0]
-            opened = _FENCE.search(rest)
-            if opened and opened[0] not in rest[opened.end() :]:
-                fence = opened[0]
+            yield found.start(2), table
+        elif found[3]:
+            yield found.start(3), table + _split(found[3])
+            at = _past_value(text, at)
+
+
+def _past_value(text: str, at: int) -> int:
+    depth = 0
+    while token := _TOKEN.match(text, at):
+        if token[0] == "\n" and depth == 0:
+            break
+        depth += (token[0] in "[{") - (token[0] in "]}")
+        at = token.end()
+    return at
 
 
 def _split(key: str) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TextIO
 
 import msgspec
@@ -23,6 +23,7 @@ from ropewalk.service.config import LogSettings
 __all__ = ["JsonLines", "TextLines", "logging_to"]
 
 _WAITING = 10_000  # lines
+_PATIENCE = 2.0  # seconds, with a reader, once all is to be written
 _PLAIN = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
 
 
@@ -31,18 +32,28 @@ def _fields(record: logging.LogRecord) -> dict[str, object]:
 
 
 def _one_line(text: str) -> str:
-    """What peers sent may stand in it: control characters must not reach a terminal, or look like a second line."""
+    """What peers sent may stand in it: control characters must not reach a terminal."""
     return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in text)
 
 
+def _encodable(value: object) -> str:
+    return str(value).encode(errors="backslashreplace").decode()
+
+
 class TextLines(logging.Formatter):
-    """``12:04:55 warning ropewalk.net: connection refused ... listener=web``; stacks follow on lines of their own."""
+    """``12:04:55 warning ropewalk.net: connection refused ... listener=web``.
+
+    What has several lines, such as a stack, follows below it, set off so that nothing in it looks like another event.
+    """
 
     def format(self, record: logging.LogRecord) -> str:
         when = time.strftime("%H:%M:%S", time.localtime(record.created))
         fields = "".join(f" {name}={_one_line(str(value))}" for name, value in _fields(record).items())
-        line = f"{when} {record.levelname.lower()} {record.name}: {_one_line(record.getMessage())}{fields}"
-        return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
+        first, *rest = record.getMessage().split("\n")
+        if record.exc_info:
+            rest += self.formatException(record.exc_info).split("\n")
+        line = f"{when} {record.levelname.lower()} {record.name}: {_one_line(first)}{fields}"
+        return "\n".join([line, *(f"  | {_one_line(more)}" for more in rest)])
 
 
 class JsonLines(logging.Formatter):
@@ -60,13 +71,17 @@ class JsonLines(logging.Formatter):
         }
         if record.exc_info:
             entry["stack"] = self.formatException(record.exc_info)
-        return msgspec.json.encode(entry, enc_hook=str).decode()
+        try:
+            return msgspec.json.encode(entry, enc_hook=str).decode()
+        except (TypeError, ValueError):  # half a character, a key that is no string: a line that is less exact
+            plain = {_encodable(name): _encodable(value) for name, value in entry.items()}
+            return msgspec.json.encode(plain).decode()
 
 
 class _Queued(logging.Handler):
     """Formats in the thread that logs, since what a record refers to may change, and leaves writing to another."""
 
-    def __init__(self, lines: queue.Queue[str | None]) -> None:
+    def __init__(self, lines: queue.Queue[str | threading.Event]) -> None:
         super().__init__()
         self._lines = lines
         self._dropped = current_registry().counter(
@@ -81,6 +96,13 @@ class _Queued(logging.Handler):
         except Exception:  # noqa: BLE001 - as logging has it: a line that cannot be formatted stops nobody
             self.handleError(record)
 
+    def flush(self) -> None:
+        """Until all is written, but no longer than a reader may take."""
+        written = threading.Event()
+        with suppress(queue.Full):
+            self._lines.put(written, timeout=_PATIENCE)
+            written.wait(_PATIENCE)
+
 
 @contextmanager
 def logging_to(stream: TextIO | None = None, settings: LogSettings | None = None) -> Iterator[None]:
@@ -88,12 +110,13 @@ def logging_to(stream: TextIO | None = None, settings: LogSettings | None = None
     stream = stream or sys.stderr
     settings = settings or LogSettings()
     text = settings.format == "text" or (settings.format == "auto" and stream.isatty())
-    lines: queue.Queue[str | None] = queue.Queue(_WAITING)
+    lines: queue.Queue[str | threading.Event] = queue.Queue(_WAITING)
+    ended = threading.Event()
     handler = _Queued(lines)
     handler.setFormatter(TextLines() if text else JsonLines())
     root = logging.getLogger()
     level = root.level
-    writer = threading.Thread(target=_write, args=(lines, stream), name="ropewalk log", daemon=True)
+    writer = threading.Thread(target=_write, args=(lines, stream, ended), name="ropewalk log", daemon=True)
     writer.start()
     root.addHandler(handler)
     root.setLevel(settings.level.upper())
@@ -102,15 +125,21 @@ def logging_to(stream: TextIO | None = None, settings: LogSettings | None = None
     finally:
         root.removeHandler(handler)
         root.setLevel(level)
-        lines.put(None)
-        writer.join(timeout=2)  # a reader that hangs must not keep the process
+        with suppress(queue.Full):  # a reader that hangs must not keep the process
+            lines.put(ended, timeout=_PATIENCE)
+            writer.join(timeout=_PATIENCE)
 
 
-def _write(lines: queue.Queue[str | None], stream: TextIO) -> None:
-    while (line := lines.get()) is not None:
+def _write(lines: queue.Queue[str | threading.Event], stream: TextIO, ended: threading.Event) -> None:
+    reading = True
+    while not ended.is_set():
+        line = lines.get()
         try:
-            stream.write(line + "\n")
-            if lines.empty():
+            if reading and isinstance(line, str):
+                stream.write(line + "\n")
+            if reading and lines.empty():
                 stream.flush()
         except (OSError, ValueError):
-            return  # nobody reads any more
+            reading = False  # nobody reads any more: what comes is thrown away, and whoever waits for it is told
+        if isinstance(line, threading.Event):
+            line.set()

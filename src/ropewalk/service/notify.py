@@ -14,6 +14,8 @@ from collections.abc import Mapping
 
 __all__ = ["Notifier"]
 
+_MOST = 4096  # bytes of a message: systemd passes over longer ones as a whole
+
 
 class Notifier:
     """Says how the process is, to the service manager that started it.
@@ -59,6 +61,8 @@ class Notifier:
             return
         address = "\0" + self._address[1:] if self._address.startswith("@") else self._address
         message = "\n".join(line.replace("\n", " ") for line in lines).encode()
+        # The status comes last, and may be cut: what else there is counts more.
+        message = message[:_MOST].decode(errors="ignore").encode()
         try:
             with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as notifier:
                 notifier.setblocking(False)

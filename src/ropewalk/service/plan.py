@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from graphlib import CycleError, TopologicalSorter
+from typing import Any
 
 import msgspec
 
@@ -48,7 +49,7 @@ class Plan:
     """
 
     name: str
-    make: Callable[[msgspec.Struct, Context], Service]
+    make: Callable[[Any, Context], Service]  # a service takes the class of its own configuration, which `config` is
     config: msgspec.Struct
     needs: tuple[str, ...] = ()
     restart: Restart = Restart.ON_FAILURE

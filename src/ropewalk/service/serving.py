@@ -8,24 +8,32 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import signal
+import sys
+import threading
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
+from typing import Self
 
 from ropewalk import loops
-from ropewalk.errors import RopewalkError
+from ropewalk.errors import RopewalkError, Unavailable
 from ropewalk.metrics import using
 from ropewalk.service.application import Application
 from ropewalk.service.config import Configuration, load
 from ropewalk.service.logs import logging_to
 from ropewalk.service.notify import Notifier
+from ropewalk.service.plan import Plan
+from ropewalk.service.unit import State
 from ropewalk.threads import Watchdog
 
 __all__ = ["application_of", "serve", "serve_file"]
 
 _log = logging.getLogger("ropewalk.service")
+_SPARE = 3.0  # seconds beyond the deadline, in which services that do not heed it are cancelled and left behind
 
 
 def application_of(configuration: Configuration, path: Path | None = None) -> Application:
@@ -35,11 +43,22 @@ def application_of(configuration: Configuration, path: Path | None = None) -> Ap
         configuration: What was read.
         path: Where it was read, for reloading it.
     """
+
+    def again() -> tuple[Plan, ...]:
+        read = load(path) if path is not None else configuration
+        for table, now, then in (
+            ("application", read.application, configuration.application),
+            ("log", read.log, configuration.log),
+        ):
+            if now != then:
+                _log.warning("[%s] has changed, which takes effect only when the process is started again", table)
+        return read.plans
+
     return Application(
         configuration.application.name,
         configuration.plans,
         deadline=configuration.application.deadline,
-        again=(lambda: load(path).plans) if path is not None else None,
+        again=again if path is not None else None,
         folder=configuration.folder,
     )
 
@@ -47,57 +66,112 @@ def application_of(configuration: Configuration, path: Path | None = None) -> Ap
 def serve_file(path: Path) -> None:
     """Run the application of a file until a signal ends it.
 
+    The process ends in time even where a service blocks the loop, or leaves behind what does not heed cancellation.
+
     Raises:
         BadConfig, Missing: The file.
         ServiceFailed, or the error of a critical service.
     """
     configuration = load(path)
-    with logging_to(settings=configuration.log):
+    deadline = configuration.application.deadline
+    with logging_to(settings=configuration.log), _Overdue(deadline) as overdue:
         application = application_of(configuration, path)
-        loops.run(serve(application), loop=configuration.application.loop)
+        loops.run(serve(application, stopping=overdue.count), loop=configuration.application.loop)
 
 
-async def serve(application: Application, notifier: Notifier | None = None) -> None:
+async def serve(
+    application: Application, notifier: Notifier | None = None, *, stopping: Callable[[], None] = lambda: None
+) -> None:
     """Run an application as the work of this process: in the main thread, with signals.
+
+    Args:
+        application: One that has not run.
+        notifier: Who is told how it is; systemd, where it started the process, by default.
+        stopping: Called once, when it begins to stop.
 
     Raises:
         ServiceFailed, or the error of a critical service.
     """
     notifier = notifier or Notifier()
+    fields = {"application": application.name}
+    wanted = asyncio.Event()  # a reload: signals that come during one make one more
+    ready = False
 
     def up() -> None:
-        services = ", ".join(standing.name for standing in application.standings)
-        _log.info("%s is up: %s", application.name, services, extra={"application": application.name})
-        notifier.ready(f"up: {services}")
+        nonlocal ready
+        ready = True
+        names = {True: list[str](), False: list[str]()}
+        for standing in application.standings:
+            names[standing.state == State.UP].append(standing.name)
+        services = ", ".join(names[True]) or "no services"
+        without = f"; without: {', '.join(names[False])}" if names[False] else ""
+        _log.info("%s is up: %s%s", application.name, services, without, extra=fields)
+        notifier.ready(f"up: {services}{without}")
+
+    def goes_down() -> None:
+        notifier.stopping()
+        stopping()
+
+    def stop(name: str) -> None:
+        _log.info("%s stops on %s", application.name, name, extra=fields)
+        application.stop()
+
+    async def reloads() -> None:
+        while await wanted.wait():
+            wanted.clear()
+            if ready:
+                notifier.reloading()  # before that, it is starting, and says so when it is ready
+            sound = await application.reload()
+            if ready and not application.stopping:
+                notifier.ready("reloaded" if sound else "not reloaded: see the log")
 
     failure: RopewalkError | None = None
     async with asyncio.TaskGroup() as tasks:
-
-        def stop(name: str) -> None:
-            _log.info("%s stops on %s", application.name, name, extra={"application": application.name})
-            notifier.stopping()
-            application.stop()
-
-        async def reload() -> None:
-            notifier.reloading()
-            sound = await application.reload()
-            notifier.ready("reloaded" if sound else "not reloaded: see the log")
-
-        def on_reload() -> None:
-            tasks.create_task(reload(), name="reload")
-
-        with _signals(stop, on_reload), using(application.registry), Watchdog():
-            beat = tasks.create_task(_beat(notifier), name="watchdog")
+        with _signals(stop, wanted.set), using(application.registry), Watchdog():
+            beside = [tasks.create_task(_beat(notifier), name="watchdog"), tasks.create_task(reloads(), name="reload")]
             try:
-                await application.run(up)
+                await application.run(up, goes_down)
             except RopewalkError as error:
                 failure = error  # raised outside of the group, which would wrap it
                 _log.error("%s ends: %s", application.name, error, extra={"code": error.code})
             finally:
-                beat.cancel()
-                _log.info("%s is down", application.name, extra={"application": application.name})
+                for task in beside:
+                    task.cancel()
+                _log.info("%s is down", application.name, extra=fields)
     if failure is not None:
         raise failure
+
+
+class _Overdue:
+    """Ends the process when it is not down in time: no task can, where one of them blocks the loop.
+
+    Args:
+        deadline: Seconds in which the services must be down.
+    """
+
+    def __init__(self, deadline: float) -> None:
+        self._deadline = deadline
+        self._timer = threading.Timer(deadline + _SPARE, self._end, [threading.get_ident()])
+        self._timer.daemon = True
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._timer.cancel()
+
+    def count(self) -> None:
+        """From now on."""
+        self._timer.start()
+
+    def _end(self, thread: int) -> None:
+        frame = sys._current_frames().get(thread)  # noqa: SLF001 - documented, and the only way
+        where = "".join(traceback.format_stack(frame)).rstrip() if frame else ""
+        extra = {"code": "service.overdue"}
+        seconds = self._deadline + _SPARE
+        _log.critical("the process is not down after %g s, and is ended; it was at\n%s", seconds, where, extra=extra)
+        logging.shutdown()  # writes what is left, within its own bound
+        os._exit(Unavailable.status)
 
 
 async def _beat(notifier: Notifier) -> None:

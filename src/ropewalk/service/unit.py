@@ -1,6 +1,6 @@
 """Unit: one service under supervision: started when what it needs is up, restarted as its plan says, stopped in time.
 
-Flow: Plan -> keep: (needs up -> a new Service: start, run, stop) again and again -> State, metrics, log
+Flow: Plan -> keep: (needs up -> a new Life, until it is over) again and again -> State, metrics, log
 Never: lets a failing service harm another; what it raises ends here, as a state and a reason.
 """
 
@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -17,6 +16,7 @@ from ropewalk.errors import Misuse, RopewalkError, Unavailable
 from ropewalk.metrics import Registry
 from ropewalk.service.board import Board
 from ropewalk.service.interface import Context, Service
+from ropewalk.service.life import Escaped, Life, within
 from ropewalk.service.plan import Plan, Restart
 
 __all__ = ["ServiceFailed", "Standing", "State", "Unit"]
@@ -24,6 +24,7 @@ __all__ = ["ServiceFailed", "Standing", "State", "Unit"]
 _log = logging.getLogger("ropewalk.service")
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 60.0  # seconds between a failure and the next start
 _LONG_ENOUGH = 60.0  # seconds up, after which a failure counts as the first
+_GRACE = 1.0  # seconds beyond the time for a stop, for what is left to be cancelled and closed
 
 
 class ServiceFailed(Unavailable):
@@ -36,6 +37,12 @@ class StartTooSlow(Unavailable):
     """A service did not start in time."""
 
     code = "service.start-too-slow"
+
+
+class LeftBehind(Unavailable):
+    """A service did not end, though it was cancelled."""
+
+    code = "service.left-behind"
 
 
 class State(StrEnum):
@@ -72,10 +79,6 @@ class Standing:
     statistics: Mapping[str, float]
 
 
-class _Over(Exception):
-    """The service has been stopped."""
-
-
 class Unit:
     """One service of an application.
 
@@ -86,8 +89,9 @@ class Unit:
         units: All of the application, by name.
         registry: Where it is counted.
         fail: Stops the application with an error.
-        seconds_left: Until the application must be down; None while it is not stopping.
+        seconds_left: That a stop may take: until the application must be down, or as long as that would be.
         jitter: From 0 to 1, so that many units do not start again all at once.
+        late: Whether it came with a reload; then a wrong configuration is its own failure alone.
     """
 
     def __init__(
@@ -101,6 +105,7 @@ class Unit:
         fail: Callable[[RopewalkError], None],
         seconds_left: Callable[[], float],
         jitter: Callable[[], float],
+        late: bool = False,
     ) -> None:
         self.plan = plan
         self.service: Service | None = None  # for as long as it is up
@@ -109,8 +114,14 @@ class Unit:
         self.starts = self.failures = 0
         self.since = asyncio.get_running_loop().time()
         self.leaving = False  # it is to go down, and to stay down
+        self.over = False  # it is down, and stays down
+        self.held = False  # it is not to start yet
         self._again = False  # it is to go down, and to start anew
         self._going = False  # it waits for those that need it to be down
+        self._proven = False  # it has been up with this plan
+        self._late = late
+        self._needs: tuple[str, ...] = ()  # of the present life: a reload may have changed those of the plan
+        self._up_for = 0.0  # seconds, of the last life
         self._context, self._board, self._units = context, board, units
         self._fail, self._seconds_left, self._jitter = fail, seconds_left, jitter
         name = plan.name
@@ -122,33 +133,40 @@ class Unit:
     @property
     def standing(self) -> Standing:
         """How it is."""
-        figures = dict(self.service.statistics()) if self.service is not None else {}
-        return Standing(self.plan.name, self.state, self.why, self.starts, self.failures, self.since, figures)
+        return Standing(self.plan.name, self.state, self.why, self.starts, self.failures, self.since, self._figures())
+
+    @property
+    def running(self) -> bool:
+        """Whether there is a service that has not ended."""
+        return self.state in _RUNNING
 
     @property
     def stays_up(self) -> bool:
         """Whether it is up and not about to go down, by itself or with one that it needs."""
-        return self.state == State.UP and not (self.leaving or self._again or self._going) and self._needs_up()
+        return self.state == State.UP and not self._going and not self._to_go_down()
+
+    @property
+    def settled(self) -> bool:
+        """Whether it is up, or will not come up by itself."""
+        return self.stays_up or self._given_up()
 
     def leave(self) -> None:
         """Go down and stay down."""
         self.leaving = True
         self._board.changed()
 
-    def restart(self, plan: Plan | None = None) -> None:
-        """Go down, and start anew, by another plan if one is given."""
-        self.plan = plan or self.plan
-        self._again = True
+    def renew(self, plan: Plan) -> None:
+        """Go down, and start by another plan once `held` is taken back."""
+        self.plan, self._proven, self._late = plan, False, True
+        self._again = self.held = True
         self._board.changed()
 
     async def reload(self) -> None:
         """Let the service look again at what is outside of its configuration; it goes on as it was if that fails."""
         if self.service is None:
             return
-        try:
-            await self.service.reload()
-        except Exception as error:  # noqa: BLE001 - user code: whatever it raises is told, and ends here
-            self._failed("reload", error)
+        if failure := await within(self.plan.start_within, self.service.reload(), "reload"):
+            self._failed("reload", failure)
 
     async def keep(self) -> None:
         """Run the service as its plan says, until it is to stay down."""
@@ -156,33 +174,85 @@ class Unit:
         try:
             while await self._may_start():
                 self._again = False
-                began = asyncio.get_running_loop().time()
-                ended, failure = await self._life()
-                if asyncio.get_running_loop().time() - began >= _LONG_ENOUGH:
+                ended, failure = await self._live()
+                if self._up_for >= _LONG_ENOUGH:
                     pauses = self._pauses()
                 if ended or failure is not None:
                     await self._rest(failure, pauses)
         finally:
             self._set(State.FAILED if self.state == State.FAILED else State.STOPPED)
+            self.over = True
+            self._board.changed()
 
     async def _may_start(self) -> bool:
         """Wait for what it needs; False when it is to stay down."""
         if not self.leaving:
             self._set(State.WAITING)
-            await self._board.until(lambda: self.leaving or self._needs_up())
+            await self._board.until(lambda: self.leaving or (not self.held and self._up_are(self.plan.needs)))
         return not self.leaving
+
+    async def _live(self) -> tuple[bool, BaseException | None]:
+        """One life of the service; whether it ended by itself, and what it failed of.
+
+        The service is waited for here, from outside of its life, since it may not heed that it is cancelled.
+        """
+        plan = self.plan
+        self._needs, self._going, self._up_for = plan.needs, False, 0.0
+        self._set(State.STARTING)
+        life = Life(
+            self._made,
+            board=self._board,
+            came_up=self._came_up,
+            goes_down=self._goes_down,
+            to_go_down=self._to_go_down,
+            free=self._dependants_down,
+            seconds_left=self._seconds_left,
+            failed=self._failed,
+        )
+        task = asyncio.create_task(life.live(), name=f"service {plan.name}")
+        task.add_done_callback(lambda _: self._board.changed())
+        failure: BaseException | None = None
+        try:
+            if not await self._board.until(
+                lambda: task.done() or self.state != State.STARTING or self._to_go_down(), plan.start_within
+            ):
+                failure = StartTooSlow(f"it did not start within {plan.start_within:g} s")
+            elif self.state != State.STARTING:
+                await self._board.until(lambda: task.done() or self.state == State.STOPPING)
+                await self._board.until(task.done, self._seconds_left() + _GRACE)
+        finally:
+            await self._cut(life, task)
+        if not task.done():
+            failure = LeftBehind("it does not end although it was cancelled, and is left behind")
+        elif task.cancelled():
+            failure = failure or (None if life.cut else Escaped("it was cancelled by something of its own"))
+        else:
+            failure = failure or _first(task.exception())
+        if failure is not None:
+            self._failed(life.phase, failure)
+        _log.info("service %s is down", plan.name, extra={"service": plan.name})
+        return life.ended, failure
+
+    async def _cut(self, life: Life, task: asyncio.Task[None]) -> None:
+        """Cancel a life that is not over, and wait for it, though not for ever."""
+        if not task.done():
+            life.cut = True
+            task.cancel()
+            await self._board.until(task.done, self._seconds_left() + _GRACE)
 
     async def _rest(self, failure: BaseException | None, pauses: Iterator[float]) -> None:
         """Stay down for as long as the plan says, or until someone says otherwise."""
         if self.leaving or self._again:
             return
         restart = self.plan.restart
-        if failure is not None and (self.plan.critical or (self.starts == 0 and isinstance(failure, Misuse))):
-            # A wrong configuration does not get better by trying again.
+        # A wrong configuration does not get better by trying again, and who is left behind may still hold everything.
+        wrong = isinstance(failure, Misuse) and not self._proven
+        if failure is not None and (self.plan.critical or (wrong and not self._late)):
             self._set(State.FAILED)
             error = failure if isinstance(failure, RopewalkError) else ServiceFailed(self.why)
-            self._fail(type(error)(f"service {self.plan.name!r}: {error}", hint=error.hint))
-        elif failure is not None and restart == Restart.NEVER:
+            error.args = (f"service {self.plan.name!r}: {error}",)
+            self._fail(error)
+        elif failure is not None and (wrong or restart == Restart.NEVER or isinstance(failure, LeftBehind)):
             self._set(State.FAILED)
         elif failure is None and restart != Restart.ALWAYS:
             self._set(State.ENDED)
@@ -192,93 +262,89 @@ class Unit:
             _log.info("service %s starts again in %.1f s", self.plan.name, pause, extra={"service": self.plan.name})
             await self._board.until(lambda: self.leaving or self._again, pause)
             return
+        self._say_who_waits()
         await self._board.until(lambda: self.leaving or self._again)
 
-    async def _life(self) -> tuple[bool, BaseException | None]:
-        """One run of the service, from its making to its end; whether it ended by itself, and what it failed of."""
-        ended, failure = False, None
-        self._going = False
-        self._set(State.STARTING)
-        phase = "start"
-        try:
-            async with asyncio.TaskGroup() as tasks, AsyncExitStack() as owned:
-                service = self._made(tasks, owned)
-                await self._start(service)
-                phase = "run"
-                self._came_up(service)
-                try:
-                    main = tasks.create_task(service.run(), name=f"service {self.plan.name}")
-                    main.add_done_callback(lambda _: self._board.changed())
-                    await self._board.until(lambda: main.done() or self._to_go_down())
-                    ended = main.done()
-                    await self._dependants_down()
-                finally:
-                    self.service = None
-                    self._set(State.STOPPING)
-                    await self._stop(service)
-                raise _Over  # noqa: TRY301 - this is how the rest of a group is cancelled
-        except* _Over:
-            pass
-        except* Exception as group:  # noqa: BLE001 - user code: whatever it raises is told, and ends here
-            failure = _first(group)
-        if failure is not None:
-            self._failed(phase, failure)
-        return ended, failure
-
-    def _made(self, tasks: asyncio.TaskGroup, owned: AsyncExitStack) -> Service:
-        needed = {name: self._units[name].service for name in self.plan.needs}
-        service = self.plan.make(
-            self.plan.config, self._context(self.plan, {name: up for name, up in needed.items() if up is not None})
-        )
-        service.tasks, service.owned = tasks, owned
-        return service
-
-    async def _start(self, service: Service) -> None:
-        limit = asyncio.timeout(self.plan.start_within)
-        try:
-            async with limit:
-                await service.start()
-        except TimeoutError:
-            if not limit.expired():
-                raise
-            raise StartTooSlow(f"it did not start within {self.plan.start_within:g} s") from None
-
-    async def _stop(self, service: Service) -> None:
-        seconds = self._seconds_left()
-        try:
-            async with asyncio.timeout(seconds):
-                await service.stop(seconds)
-        except Exception as error:  # noqa: BLE001 - user code: whatever it raises is told, and ends here
-            self._failed("stop", error if str(error) else Unavailable(f"it did not stop within {seconds:.1f} s"))
+    def _made(self) -> Service:
+        needed = {name: self._units[name].service for name in self._needs}
+        context = self._context(self.plan, {name: up for name, up in needed.items() if up is not None})
+        return self.plan.make(self.plan.config, context)
 
     async def _dependants_down(self) -> None:
         self._going = True
         self._board.changed()
-        mine = [unit for unit in self._units.values() if self.plan.name in unit.plan.needs]
-        await self._board.until(lambda: not any(unit.state in _RUNNING for unit in mine), self._seconds_left())
+        mine = [unit for unit in self._units.values() if self.plan.name in unit._needs]  # noqa: SLF001 - our own kind
+        await self._board.until(lambda: not any(unit.running for unit in mine), self._seconds_left())
 
-    def _needs_up(self) -> bool:
-        return all(self._units[name].stays_up for name in self.plan.needs if name in self._units)
+    def _up_are(self, needs: tuple[str, ...]) -> bool:
+        return all(self._units[name].stays_up for name in needs if name in self._units)
 
     def _to_go_down(self) -> bool:
-        return self.leaving or self._again or not self._needs_up()
+        return self.leaving or self._again or not self._up_are(self._needs)
+
+    def _given_up(self) -> bool:
+        if self._again:
+            return False
+        if self.state == State.WAITING:
+            return any(self._units[name]._given_up() for name in self.plan.needs)  # noqa: SLF001 - our own kind
+        return self.state in (State.ENDED, State.FAILED, State.STOPPED)
 
     def _came_up(self, service: Service) -> None:
         self.service = service
         self.starts += 1
+        self._proven = True
         self._starts.inc()
         self._set(State.UP)
         _log.info("service %s is up", self.plan.name, extra={"service": self.plan.name})
 
+    def _goes_down(self) -> None:
+        lost = ", ".join(name for name in self._needs if name in self._units and not self._units[name].stays_up)
+        if lost and not self.leaving:
+            _log.info("service %s goes down with %s", self.plan.name, lost, extra={"service": self.plan.name})
+        self.service = None
+        self._up_for = asyncio.get_running_loop().time() - self.since
+        self._set(State.STOPPING)
+
+    def _figures(self) -> Mapping[str, float]:
+        if self.service is None:
+            return {}
+        try:
+            return dict(self.service.statistics())
+        except Exception as error:  # noqa: BLE001 - user code: who looks at figures must not suffer for it
+            _log.warning("service %s has no statistics: %s", self.plan.name, error, extra={"service": self.plan.name})
+            return {}
+
+    def _say_who_waits(self) -> None:
+        waiting = ", ".join(unit.plan.name for unit in self._units.values() if self.plan.name in unit.plan.needs)
+        rest = f", and so do not start: {waiting}" if waiting else ""
+        _log.log(
+            logging.WARNING if waiting or self.state == State.FAILED else logging.INFO,
+            "service %s has %s and is not started again%s",
+            self.plan.name,
+            self.state,
+            rest,
+            extra={"service": self.plan.name},
+        )
+
     def _failed(self, phase: str, error: BaseException) -> None:
         self.failures += 1
-        self.why = str(error) or type(error).__name__
+        plain = isinstance(error, RopewalkError | OSError)
+        self.why = str(error) if plain and str(error) else f"{type(error).__name__}: {error}".removesuffix(": ")
         self._failures[phase].inc()
         code = error.code if isinstance(error, RopewalkError) else type(error).__name__
         fields = {"service": self.plan.name, "phase": phase, "code": code}
+        if isinstance(error, RopewalkError) and error.hint:
+            fields["hint"] = error.hint
         # A stack is for faults of code; our own errors say in a line what is wrong.
-        stack = None if isinstance(error, RopewalkError | OSError) else error
-        _log.error("service %s failed at %s: %s", self.plan.name, phase, self.why, extra=fields, exc_info=stack)
+        stack = None if plain and not isinstance(error, Escaped) else error
+        _log.error(
+            "service %s failed at %s: %s",
+            self.plan.name,
+            phase,
+            self.why,
+            extra=fields,
+            exc_info=stack,
+        )
 
     def _set(self, state: State) -> None:
         if state != self.state:
@@ -293,6 +359,5 @@ class Unit:
             pause = min(2 * pause, _LONGEST_PAUSE)
 
 
-def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    first = group.exceptions[0]
-    return _first(first) if isinstance(first, BaseExceptionGroup) else first
+def _first(error: BaseException | None) -> BaseException | None:
+    return _first(error.exceptions[0]) if isinstance(error, BaseExceptionGroup) else error

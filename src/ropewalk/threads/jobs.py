@@ -50,6 +50,7 @@ class Crossing(Generic[T]):
         self._ended = concurrent.futures.Future[T]()
         self._task: asyncio.Task[T] | None = None
         self._unwanted = False
+        self._exit: BaseException | None = None
 
     def start(self) -> None:
         """Start it.
@@ -107,7 +108,11 @@ class Crossing(Generic[T]):
         self._task.add_done_callback(self._finish)
 
     async def _run(self) -> T:
-        return await self._afn()
+        try:
+            return await self._afn()
+        except (SystemExit, KeyboardInterrupt) as error:
+            self._exit = error  # of the thread that waits; raised by a task, it would end the loop for everybody
+            raise asyncio.CancelledError from error
 
     def _cancel(self) -> None:
         self._unwanted = True
@@ -117,7 +122,9 @@ class Crossing(Generic[T]):
             self._task.cancel()
 
     def _finish(self, task: asyncio.Task[T]) -> None:
-        if task.cancelled():
+        if self._exit is not None:
+            self._ended.set_exception(self._exit)
+        elif task.cancelled():
             self._ended.cancel()
         elif (error := task.exception()) is not None:
             self._ended.set_exception(error)

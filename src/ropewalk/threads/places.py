@@ -46,8 +46,7 @@ class Places:
         Raises:
             PoolFull: Too many wait already.
         """
-        if self._closed is not None:
-            raise self._closed
+        self._refuse_if_closed()
         if self.taken < self.size:
             self.taken += 1
             return
@@ -62,6 +61,11 @@ class Places:
                 self.give_back()  # it was handed over just now
             elif turn in self._waiting:
                 self._waiting.remove(turn)
+            raise
+        try:
+            self._refuse_if_closed()
+        except RopewalkError:  # it was closed just after the place was handed over
+            self.give_back()
             raise
 
     def give_back(self) -> None:
@@ -80,3 +84,7 @@ class Places:
             turn = self._waiting.popleft()
             if not turn.done():
                 turn.set_exception(error)
+
+    def _refuse_if_closed(self) -> None:
+        if self._closed is not None:
+            raise self._closed

@@ -216,7 +216,7 @@ class Portal:
             return crossing.result(deadline)
         except TimeoutError as error:
             if crossing.done():
-                raise
+                return crossing.result()  # its own TimeoutError, or what came just now
             crossing.cancel()
             _end(crossing)
             raise Late(f"{what} did not end within {deadline} s") from error
