@@ -277,9 +277,9 @@ async def test_alerts_are_raised_kept_and_cleared(tmp_path: Path) -> None:
                 values = [(0, float(added))] if added else []  # what did not grow is not sent
                 peer.send(Push(sequence, int(clock.now * 1000), values))
                 assert await peer.receive() == Ack(sequence)
-                await collector.tick()
+                await collector.judge()
         clock.now += 200
-        await collector.tick()
+        await collector.judge()
         assert told == [("raised", "busy", 30), ("cleared", "busy", 60), ("raised", "gone", 260)]
     async with collecting(tmp_path, clock, rules=rules, on_event=on_event) as (collector, port):
         assert [key.rule for key in collector.alerts.standing()] == ["gone"]
@@ -287,7 +287,7 @@ async def test_alerts_are_raised_kept_and_cleared(tmp_path: Path) -> None:
             peer.send(HELLO)
             await peer.receive()
             clock.now += 1
-            await collector.tick()
+            await collector.judge()
         assert told[3:] == [("cleared", "gone", 261)]
 
 
@@ -308,7 +308,7 @@ async def test_queries_tell_what_was_pushed(tmp_path: Path) -> None:
                 peer.send(Push(sequence, int(clock.now * 1000), [(0, 2), (1, sequence)]))
                 await peer.receive()
                 clock.now += 10
-            await collector.tick()
+            await collector.judge()
         assert (await ask(collector, "/sources"))[1]["sources"] == [
             {"name": "web-1", "state": "alive", "since": BEGIN, "first": BEGIN, "seen": BEGIN + 110, "every": 10.0}
         ]

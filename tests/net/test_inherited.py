@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from ropewalk import net
+from ropewalk.net import binding
 from ropewalk.net.inherited import inherited, inherited_names
 from ropewalk.testing.recorder import Recorder
 from tests.net.loops import each_loop
@@ -157,3 +158,35 @@ async def test_pipes_carry_both_ways_and_half_close() -> None:
     assert await protocol.until_lost() is None
     async with asyncio.timeout(5):
         await listener.drain(1)
+
+
+@each_loop
+async def test_output_that_nobody_reads_any_more_ends_it_at_once() -> None:
+    into, out = os.pipe(), os.pipe()
+    os.close(out[0])
+    served = Recorder()
+    listener = await net.listen(f"stdio:?read={into[0]}&write={out[1]}", lambda: served)
+    assert isinstance(await served.until_lost(), BrokenPipeError)
+    assert served.calls[0] == "connection_made"
+    await listener.drain(1)
+    for number in (*into, out[1]):
+        os.close(number)
+
+
+async def test_sockets_of_systemd_of_which_one_cannot_be_listened_on_are_all_given_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as good, socket.socket() as bad:
+        copies = [os.dup(sock.fileno()) for sock in (good, bad, good)]
+        found = [socket.socket(fileno=number) for number in copies]
+        monkeypatch.setattr(binding, "inherited", lambda *_: found)
+        with pytest.raises(net.NotCarried, match="not a listening one"):
+            await net.listen("systemd:", Echo)
+        assert [sock.fileno() for sock in found] == [-1, -1, -1]
+
+
+async def test_more_sockets_than_systemd_passed_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LISTEN_PID", str(os.getpid()))
+    monkeypatch.setenv("LISTEN_FDS", "1024")
+    with pytest.raises(net.NoSuchSocket):
+        await net.listen("systemd:", Echo)

@@ -415,6 +415,24 @@ class TestUnixSockets:
             path.write_text("mine")
         assert path.read_text() == "mine"
 
+    async def test_socket_of_another_kind_stays(self, tmp_path: Path) -> None:
+        path = tmp_path / "s"
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as other:
+            other.bind(str(path))
+            with pytest.raises(net.Unreachable, match="wrong type"):
+                await net.listen(f"unix://{path}", Echo)
+        assert path.exists()
+
+    async def test_socket_whose_backlog_is_full_stays(self, tmp_path: Path) -> None:
+        path = tmp_path / "s"
+        with socket.socket(socket.AF_UNIX) as busy, socket.socket(socket.AF_UNIX) as waiting:
+            busy.bind(str(path))
+            busy.listen(0)
+            waiting.connect(str(path))
+            with pytest.raises(net.AddressInUse):
+                await net.listen(f"unix://{path}", Echo)
+        assert path.exists()
+
     async def test_path_too_long_is_told(self, tmp_path: Path) -> None:
         with pytest.raises(net.BadEndpoint, match="longer than"):
             await net.listen(f"unix://{tmp_path}/{'x' * 120}", Echo)

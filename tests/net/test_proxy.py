@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ropewalk.net import BadProxyHeader, Proxied
-from ropewalk.net.proxy import LONGEST_HEADER, SIGNATURE, HeaderReader, encode_header, parse_header
+from ropewalk.net.proxy import LONGEST_HEADER, SIGNATURE, HeaderReader, crc32c, encode_header, parse_header
 
 ports = st.integers(0, 65535)
 fours = st.tuples(st.ip_addresses(v=4).map(str), ports)
@@ -130,6 +130,8 @@ def test_what_is_no_header_is_refused_before_it_is_whole(stream: bytes, why: str
         b"PROXY TCP4 1.2.3.4 5.6.7.8 -1 2\r\n",
         b"PROXY TCP4 1.2.3.4  5.6.7.8 1 2\r\n",
         b"PROXY UDP4 1.2.3.4 5.6.7.8 1 2\r\n",
+        b"PROXY TCP6 fe80::1%eth0 ::1 1 2\r\n",
+        b"PROXY TCP6 ::1 fe80::1%\x1b[2J 1 2\r\n",
         b"PROXY \xff\r\n",
         b"PROXY \r\n",
         v2(0x11, 0x11, bytes(12)),
@@ -141,6 +143,8 @@ def test_what_is_no_header_is_refused_before_it_is_whole(stream: bytes, why: str
         v2(0x21, 0x31, bytes(100)),
         v2(0x21, 0x11, bytes(12) + b"\x02\x00"),
         v2(0x21, 0x11, bytes(12) + b"\x02\x00\x09abc"),
+        v2(0x21, 0x11, bytes(12) + b"\x03\x00\x04\x00\x00\x00\x00"),
+        v2(0x21, 0x11, bytes(12) + b"\x03\x00\x03\x00\x00\x00"),
         SIGNATURE,
     ],
 )
@@ -159,3 +163,33 @@ def test_other_kinds_of_version_2_have_no_address() -> None:
     assert parse_header(v2(0x21, 0x00, b"anything")) == Proxied()
     assert parse_header(v2(0x21, 0x31, bytes(216))) == Proxied()
     assert parse_header(v2(0x21, 0x12, bytes(12))) == Proxied()
+
+
+def summed(body: bytes) -> bytes:
+    """A header with the checksum that it must have, between two other additions."""
+    before, after = b"\x04\x00\x00", b"\x02\x00\x01x"
+    header = v2(0x21, 0x11, body + before + b"\x03\x00\x04" + bytes(4) + after)
+    at = len(header) - len(after) - 4
+    return header[:at] + struct.pack("!I", crc32c(header)) + header[at + 4 :]
+
+
+def test_checksum_is_that_of_the_standard() -> None:
+    assert crc32c(b"123456789") == 0xE3069283  # the check value that catalogues give for CRC-32C
+    assert crc32c(bytes(32)) == 0x8A9136AA  # RFC 3720, B.4
+    assert crc32c(bytes(range(32))) == 0x46DD794E
+
+
+@given(st.binary(min_size=12, max_size=12), st.data())
+def test_checksum_finds_any_byte_that_changed(body: bytes, data: st.DataObject) -> None:
+    header = summed(body)
+    assert [kind for kind, _ in parse_header(header).extras] == [4, 3, 2]
+    at = data.draw(st.integers(16, len(header) - 1))
+    changed = bytearray(header)
+    changed[at] ^= data.draw(st.integers(1, 255))
+    with suppress(BadProxyHeader):  # else the change was of the kind or length of an addition
+        assert 3 not in [kind for kind, _ in parse_header(bytes(changed)).extras]
+
+
+def test_two_checksums_are_refused() -> None:
+    with pytest.raises(BadProxyHeader, match="more than one"):
+        parse_header(v2(0x21, 0x11, bytes(12) + b"\x03\x00\x04abcd" * 2))

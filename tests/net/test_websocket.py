@@ -15,7 +15,7 @@ from ropewalk import net
 from ropewalk.metrics import Registry
 from ropewalk.testing.recorder import Recorder
 from tests.net.loops import each_loop
-from tests.net.peers import Echo, answer, counted, echoed, raw
+from tests.net.peers import Echo, answer, counted, echoed, raw, until
 
 FAILED = "ropewalk_net_handshake_failures_total"
 BINARY, TEXT, CONTINUED, CLOSE, PING, PONG = 2, 1, 0, 8, 9, 10
@@ -149,7 +149,8 @@ async def test_end_without_a_close_frame_is_an_error() -> None:
         (hello("/other"), b"404"),
         (hello("/path").replace(b"GET", b"POST"), b"405"),
         (b"\x16\x03\x01\x02\x00" + bytes(600) + b"\r\n", b""),
-        (b"GET /" + b"x" * 20_000 + b" HTTP/1.1\r\n", b"414"),
+        (b"GET /" + b"x" * 10_000 + b" HTTP/1.1\r\n", b"414"),
+        (b"GET /path HTTP/1.1\r\n" + (b"A: " + b"x" * 4000 + b"\r\n") * 5, b"431"),
         (b"GET / HTTP/1.1\r\n" + b"A: b\r\n" * 500 + b"\r\n", b"431"),
         (hello("/path", "Origin: https://evil.example"), b"403"),
     ],
@@ -254,3 +255,79 @@ def test_fuzz_any_frames_in_any_pieces_end_well(junk: list[bytes], cut: int) -> 
         assert not told
 
     asyncio.run(run())
+
+
+heads = st.lists(
+    st.sampled_from(hello().split(b"\r\n"))
+    | st.sampled_from(
+        [b"", b"GET / HTTP/1.0", b"Content-Length: 3", b"Transfer-Encoding: chunked", b"Upgrade: h2c", b"\0"]
+    )
+    | st.binary(max_size=30),
+    max_size=12,
+).map(b"\r\n".join)
+
+
+@settings(suppress_health_check=[HealthCheck.too_slow])
+@given(heads | st.binary(max_size=200), st.binary(max_size=30), st.integers(1, 50))
+def test_fuzz_any_request_in_any_pieces_is_answered_or_refused(head: bytes, rest: bytes, cut: int) -> None:
+    """Whatever comes in the place of a handshake, the connection ends and leaves nothing; the loop hears nothing."""
+
+    async def run() -> None:
+        told: list[object] = []
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context))
+        served: list[Recorder] = []
+
+        def factory() -> Recorder:
+            served.append(Recorder())
+            return served[-1]
+
+        async with asyncio.timeout(20), await net.listen("ws+memory://x", factory) as listener:
+            transport, protocol = await net.connect("memory://x", Recorder)
+            assert isinstance(protocol, Recorder)
+            stream = head + b"\r\n\r\n" + rest
+            for at in range(0, len(stream), cut):
+                transport.write(stream[at : at + cut])
+                await asyncio.sleep(0)
+            transport.write_eof()
+            await protocol.until_lost()
+            await until(lambda: not listener._admission.inside and not listener._tasks)
+        assert all(len(each.lost) == 1 for each in served)
+        answered = bytes(protocol.received)
+        if answered:
+            assert answered[9:12] in ({b"101"} if served else {b"400", b"405", b"413", b"414", b"426", b"431", b"505"})
+        assert not told
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("carrier", ["memory", "tcp"])
+@each_loop
+async def test_a_flood_of_frames_lets_others_have_their_turn(carrier: str) -> None:
+    served: list[Recorder] = []
+
+    def factory() -> Recorder:
+        served.append(Recorder())
+        return served[-1]
+
+    async with await net.listen("ws+memory://x" if carrier == "memory" else "ws://127.0.0.1:0", factory) as listener:
+        below = f"tcp://127.0.0.1:{listener.endpoint.port}" if carrier == "tcp" else "memory://x"
+        transport, protocol = await net.connect(below, Recorder)
+        assert isinstance(protocol, Recorder)
+        transport.write(hello())
+        await protocol.until(lambda: b"\r\n\r\n" in protocol.received)
+        many = 256 * 1024 // len(frame(BINARY, b"x"))
+        transport.write(b"".join(frame(BINARY, bytes([at % 251])) for at in range(many)))
+        turns = 0
+        while len(served[0].received) < many:
+            turns += 1
+            if turns == 4:
+                served[0].transport.pause_reading()
+                served[0].transport.resume_reading()
+            await asyncio.sleep(0)
+        assert turns >= 256 // 64
+        assert served[0].received == bytes(at % 251 for at in range(many))
+        transport.write(frame(BINARY, b"last") * 50_000)
+        transport.write_eof()
+        assert isinstance(await served[0].until_lost(), ConnectionResetError)
+        assert served[0].received.count(b"last") == 50_000
+        assert await echoed_by(listener, served) == b"hello"

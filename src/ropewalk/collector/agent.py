@@ -39,6 +39,22 @@ _log = logging.getLogger("ropewalk.collector")
 Connect = Callable[[Callable[[], asyncio.Protocol]], Awaitable[tuple[asyncio.BaseTransport, asyncio.BaseProtocol]]]
 _DEFINED_TOGETHER = 200  # in one frame: at their longest they fit
 _FIRST_WAIT, _LONGEST_WAIT = 0.5, 60.0  # seconds before another try
+# What a collector may say of why it refuses (docs/spec/metrics-push.md, 5).
+_CODES = frozenset(
+    f"collector.{word}"
+    for word in (
+        "frame",
+        "limit",
+        "silent",
+        "version",
+        "token",
+        "sources",
+        "connections",
+        "replaced",
+        "history",
+        "history-damaged",
+    )
+)
 _MOST_FROM_COLLECTOR = 4 * 1024  # bytes of a frame
 
 
@@ -199,8 +215,11 @@ class _Refused(NotWelcome):
     code = "collector.agent-refused"
 
     def __init__(self, refusal: Refusal) -> None:
-        super().__init__(f"the collector refused: {refusal.message}")
-        self.reason, self.wait = refusal.code, refusal.wait
+        # The other side's words: for the log without what a terminal would act on, for the metric only those we know.
+        said = "".join(character if character.isprintable() else "?" for character in refusal.message)
+        super().__init__(f"the collector refused: {said}")
+        self.reason = refusal.code if refusal.code in _CODES else self.code
+        self.wait = refusal.wait
 
 
 class _Conversation(asyncio.Protocol):

@@ -151,7 +151,7 @@ class Alerts:
             if not (rule.is_over(watched.value) if watched.raised else rule.is_so(watched.value)):
                 watched.changing = None
                 continue
-            if watched.changing is None:
+            if watched.changing is None or watched.changing > now:  # the clock was set back
                 watched.changing = now
             if now - watched.changing >= rule.seconds:
                 watched.raised, watched.changing = not watched.raised, None

@@ -18,7 +18,7 @@ from ropewalk.collector.alerts import Alerts, Event, Rule
 from ropewalk.collector.history import History
 from ropewalk.collector.intake import Intake, Sample
 from ropewalk.collector.sources import Change, Source, Sources
-from ropewalk.collector.wire import MOST_FRAME, VERSION, Ack, Hello, NotWelcome, Refusal, Welcome, encode
+from ropewalk.collector.wire import VERSION, Ack, Hello, NotWelcome, Refusal, Welcome, encode
 from ropewalk.errors import PeerFault, RopewalkError
 from ropewalk.metrics import Registry, current_registry
 
@@ -131,13 +131,25 @@ class Collector:
         return _Connection(self)
 
     async def run(self) -> None:
-        """Judge every few seconds, until cancelled."""
+        """Judge every few seconds, and tidy up beside it, until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            for act in (self.judge, self.tidy):
+                tasks.create_task(self._repeat(act))
+
+    async def _repeat(self, act: Callable[[], Awaitable[None]]) -> None:
         while True:
-            await self.tick()
+            try:
+                await act()
+            except RopewalkError as error:
+                _log.error("history failed: %s", error, extra={"code": error.code})
             await self._sleep(self._every)
 
-    async def tick(self) -> None:
-        """Judge once, and tidy up where it is time."""
+    async def judge(self) -> None:
+        """Judge who is alive and what is worth an alert, once.
+
+        Raises:
+            Busy, BrokenHistory: The alerts could not be kept.
+        """
         now = self.clock()
         for change in self.sources.judge(now):
             self.tell(change)
@@ -145,17 +157,22 @@ class Collector:
                 self.alerts.forget(change.source)
         for source in self.sources.all():
             self.alerts.see(source.name, UP, "{}", float(source.state != "dead"))
-        try:
-            if events := self.alerts.judge(now):
-                await self._deliver(events)
-            if now - self._rolled >= _ROLL:
-                self._rolled = now
-                await self.history.roll()
-            if now - self._pruned >= _PRUNE:
-                self._pruned = now
-                await self.history.prune()
-        except RopewalkError as error:
-            _log.error("history failed: %s", error, extra={"code": error.code})
+        if events := self.alerts.judge(now):
+            await self._deliver(events)
+
+    async def tidy(self) -> None:
+        """Move and remove what is old, where it is time.
+
+        Raises:
+            Busy, BrokenHistory: Not now; it is tried again when it is time again.
+        """
+        now = self.clock()
+        if not 0 <= now - self._rolled < _ROLL:  # also where the clock was set back
+            self._rolled = now
+            await self.history.roll()
+        if not 0 <= now - self._pruned < _PRUNE:
+            self._pruned = now
+            await self.history.prune()
 
     async def _deliver(self, events: list[Event]) -> None:
         try:
@@ -227,7 +244,7 @@ class _Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self._task:
             self._intake.feed(data)
-            if self._intake.waiting > 2 * MOST_FRAME and not self._paused:
+            if self._intake.waiting > 2 * self._intake.most and not self._paused:
                 self._paused = True
                 self.transport.pause_reading()
             self._more.set()

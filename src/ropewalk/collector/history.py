@@ -140,16 +140,22 @@ class History:
         return await self._do(lambda tables: tables.standing())
 
     async def roll(self) -> None:
-        """Move what is some minutes old to where it is read from; to be called every few minutes."""
+        """Move what is some minutes old to where it is read from; to be called every few minutes.
+
+        In small steps, between which pushes are kept.
+        """
         before = int(self._clock()) // _ROLL * _ROLL
-        await self._do(lambda tables: tables.roll(before))
+        while await self._do(lambda tables: tables.roll(before)):
+            pass
 
     async def prune(self) -> None:
         """Remove what is too old, and more of it while the file is too large; to be called every hour or so."""
         now, keep = self._clock(), {level: getattr(self.retention, level) for level in ("raw", "minute", "hour")}
         while True:
             before = {level: now - seconds for level, seconds in keep.items()}
-            await self._do(lambda tables, before=before: tables.prune(before))  # type: ignore[misc]
+            after: int | None = 0
+            while after is not None:
+                after = await self._do(lambda tables, before=before, after=after: tables.prune(before, after))  # type: ignore[misc]
             if await self.ask(_size) <= self.retention.size:
                 return
             # The finest goes first, each level down to what the one above it makes of it.
@@ -181,7 +187,12 @@ class History:
                 self._close_reader()
                 self._reading = self._generation, _connect(self.path)
                 self._reading[1].execute("PRAGMA query_only = 1")
-            return read(self._reading[1])
+            # One moment for all that is read, while the writer moves numbers from one table to the other.
+            self._reading[1].execute("BEGIN")
+            try:
+                return read(self._reading[1])
+            finally:
+                self._reading[1].execute("ROLLBACK")
         except sqlite3.Error as error:
             raise _told(error) from error
 

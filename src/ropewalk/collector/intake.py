@@ -64,6 +64,11 @@ class Intake:
         return self._reader.waiting
 
     @property
+    def most(self) -> int:
+        """Bytes that the next frame may have."""
+        return self._reader.most
+
+    @property
     def defined(self) -> Iterable[SeriesKey]:
         """All series that were defined."""
         return self._defined.values()

@@ -11,12 +11,13 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from ropewalk.collector.wire import MOST_SERIES, Definition
+from ropewalk.collector.wire import MOST_SERIES, MOST_VALUE, Definition
 from ropewalk.metrics import HistogramReading, Reading
 
 __all__ = ["Measured", "Outbox", "Sampler"]
 
 _MOST_LABELS = 16
+_MOST_VALUE = MOST_VALUE / 1e10  # room for differences, and for many that become one
 
 
 @dataclass(slots=True)
@@ -58,14 +59,16 @@ class Sampler:
                         self._add(said, name, (*values, edge), {**labels, "le": edge} if edge else labels, number)
                 elif reading.kind == "counter":
                     self._add(said, reading.name, values, labels, value)
-                elif math.isfinite(value) and (number_ := self._number(reading.name, "gauge", values, labels)) >= 0:
+                elif (
+                    abs(value) <= _MOST_VALUE and (number_ := self._number(reading.name, "gauge", values, labels)) >= 0
+                ):
                     said[number_] = +value  # True is a number in Python, and not on the wire
         return said
 
     def _add(
         self, said: dict[int, float], name: str, values: tuple[str, ...], labels: dict[str, str], now: float
     ) -> None:
-        if not math.isfinite(now) or (number := self._number(name, "counter", values, labels)) < 0:
+        if not abs(now) <= _MOST_VALUE or (number := self._number(name, "counter", values, labels)) < 0:
             return
         last = self._last.get(number)
         self._last[number] = now

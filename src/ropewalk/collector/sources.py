@@ -80,6 +80,8 @@ class Sources:
 
     def judge(self, now: float) -> list[Change]:
         """Who became late or dead."""
+        for source in self._known.values():
+            source.seen = min(source.seen, now)  # the clock was ahead when it was seen: its silence begins now
         changes = (_become(source, _state(source, now), now) for source in self._known.values())
         return [change for change in changes if change]
 

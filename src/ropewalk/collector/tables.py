@@ -12,11 +12,13 @@ from __future__ import annotations
 # ruff: noqa: S608 - all that is put into a statement here is the name of a table of ours
 import json
 import sqlite3
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ropewalk.collector.alerts import AlertKey, Event
 from ropewalk.collector.intake import Sample, SeriesKey
+from ropewalk.collector.wire import MOST_SERIES
 from ropewalk.errors import Refused
 
 __all__ = ["LEVELS", "RAW", "Found", "Point", "Tables", "WrongVersion", "find", "points"]
@@ -24,6 +26,8 @@ __all__ = ["LEVELS", "RAW", "Found", "Point", "Tables", "WrongVersion", "find", 
 RAW = 10  # seconds of the finest slot
 LEVELS = {"raw": RAW, "minute": 60, "hour": 3_600}  # finest first
 _RUNS_KEPT = 8  # of a source; who still sends an older one was gone for long
+_STEP_SERIES, _STEP_SECONDS = 200, 600  # moved or pruned in one transaction: what pushes may have to wait for
+_FOR_EVER = 2**62
 _VERSION = 1
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS sources (
@@ -54,6 +58,13 @@ CREATE INDEX IF NOT EXISTS alerts_by_time ON alerts (time);
 CREATE TABLE IF NOT EXISTS standing (
     rule TEXT NOT NULL, source TEXT NOT NULL, labels TEXT NOT NULL, PRIMARY KEY (rule, source, labels)) WITHOUT ROWID;
 """
+# What is being moved by one step of `roll`: in memory, and of no interest to anybody after it.
+_MOVING = "CREATE TEMP TABLE moving (series, time, value, PRIMARY KEY (series, time)) WITHOUT ROWID"
+# The different times in `fresh` from ?1 to before ?2, without looking at every row.
+_TIMES = (
+    "WITH RECURSIVE times(at) AS (SELECT min(time) FROM fresh WHERE time >= ?1 UNION ALL"
+    " SELECT (SELECT min(time) FROM fresh WHERE time > at) FROM times WHERE at < ?2)"
+)
 
 
 class WrongVersion(Refused):
@@ -90,21 +101,30 @@ class Tables:
 
     Args:
         most_series: How many series of all sources are kept.
+        most_of_source: How many of one source, so that none takes the place of the others.
     """
 
-    def __init__(self, db: sqlite3.Connection, most_series: int) -> None:
-        self._db, self._most = db, most_series
+    def __init__(self, db: sqlite3.Connection, most_series: int, most_of_source: int = MOST_SERIES) -> None:
+        self._db, self._most, self._most_of_source = db, most_series, most_of_source
         version = db.execute("PRAGMA user_version").fetchone()[0]
         if version not in (0, _VERSION):
             raise WrongVersion(f"the history has version {version}, expected {_VERSION}")
         db.executescript(f"{SCHEMA}PRAGMA user_version = {_VERSION};")
+        db.execute("PRAGMA temp_store = MEMORY")
+        db.execute(_MOVING)
         self._ids: dict[tuple[str, SeriesKey], int] = {}
+        self._counts: Counter[str] | None = None  # of series by source
 
     def begin(self, source: str, run: bytes, every: float, now: float) -> int:
         """A source begins to push; the sequence up to which its pushes are kept."""
         self._db.execute(
             "INSERT INTO sources VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET every = excluded.every, seen = ?",
             (source, every, now, now, now),
+        )
+        self._db.execute(
+            "DELETE FROM runs WHERE source = ? AND run NOT IN"
+            " (SELECT run FROM runs WHERE source = ? ORDER BY seen DESC LIMIT ?)",
+            (source, source, _RUNS_KEPT),
         )
         row = self._db.execute("SELECT sequence FROM runs WHERE source = ? AND run = ?", (source, run)).fetchone()
         return int(row[0]) if row else 0
@@ -118,12 +138,6 @@ class Tables:
         )
         if not kept.rowcount:
             return None
-        if sample.sequence == 1:
-            self._db.execute(
-                "DELETE FROM runs WHERE source = ? AND run NOT IN"
-                " (SELECT run FROM runs WHERE source = ? ORDER BY seen DESC LIMIT ?)",
-                (source, source, _RUNS_KEPT),
-            )
         self._db.execute("UPDATE sources SET seen = ? WHERE name = ?", (now, source))
         slot = min(sample.time // 1000, int(now)) // RAW * RAW
         counters: list[tuple[int, int, float]] = []
@@ -145,8 +159,11 @@ class Tables:
             "SELECT id FROM series WHERE source = ? AND name = ? AND kind = ? AND labels = ?", words
         ).fetchone()
         if not row:
-            if self._db.execute("SELECT count(*) FROM series").fetchone()[0] >= self._most:
+            if self._counts is None:
+                self._counts = Counter(dict(self._db.execute("SELECT source, count(*) FROM series GROUP BY source")))
+            if self._counts.total() >= self._most or self._counts[source] >= self._most_of_source:
                 return 0
+            self._counts[source] += 1
             cursor = self._db.execute("INSERT INTO series (source, name, kind, labels) VALUES (?, ?, ?, ?)", words)
             row = (cursor.lastrowid,)
         self._ids[source, key] = int(row[0])
@@ -155,47 +172,85 @@ class Tables:
     def forget_ids(self) -> None:
         """What was looked up may not be so: a transaction was taken back, or series were removed."""
         self._ids.clear()
+        self._counts = None
 
-    def roll(self, before: int) -> None:
-        """Move what is older out of `fresh`."""
+    def roll(self, before: int) -> bool:
+        """Move one step of what is older out of `fresh`: some series, ten minutes of them; whether more is left."""
+        first = self._db.execute("SELECT min(time) FROM fresh WHERE time < ?", (before,)).fetchone()[0]
+        if first is None:
+            return False
+        end = min(before, first // _STEP_SECONDS * _STEP_SECONDS + _STEP_SECONDS)
+        # `fresh` is ordered by time: its few times are stepped through, and the series are looked up at each.
+        lowest = self._db.execute(
+            f"{_TIMES} SELECT min((SELECT min(series) FROM fresh WHERE time = at)) FROM times WHERE at < ?2",
+            (first, end),
+        ).fetchone()[0]
+        self._db.execute("DELETE FROM moving")
         self._db.execute(
-            "INSERT INTO raw SELECT series, time, value FROM fresh WHERE time < ? ORDER BY series, time"
+            f"INSERT INTO moving {_TIMES} SELECT series, time, value FROM times CROSS JOIN fresh"
+            " ON time = at AND series >= ?3 AND series < ?4 WHERE at < ?2",
+            (first, end, lowest, lowest + _STEP_SERIES),
+        )
+        self._db.execute(
+            "INSERT INTO raw SELECT series, time, value FROM moving WHERE true"
             " ON CONFLICT DO UPDATE SET value = excluded.value"
-            " + iif((SELECT kind FROM series WHERE id = raw.series) = 'counter', raw.value, 0)",
-            (before,),
+            " + iif((SELECT kind FROM series WHERE id = raw.series) = 'counter', raw.value, 0)"
         )
         for table in ("minute", "hour"):
             self._db.execute(
                 f"INSERT INTO {table} SELECT series, slot, low, high, total, number,"
-                " (SELECT value FROM fresh WHERE time = newest AND series = grouped.series), newest"
+                " (SELECT value FROM moving WHERE time = newest AND series = grouped.series), newest"
                 " FROM (SELECT series, time / ?1 * ?1 AS slot, min(value) AS low, max(value) AS high,"
                 " sum(value) AS total, count(*) AS number, max(time) AS newest"
-                " FROM fresh WHERE time < ?2 GROUP BY series, slot) AS grouped WHERE true"
+                " FROM moving GROUP BY series, slot) AS grouped WHERE true"
                 " ON CONFLICT DO UPDATE SET low = min(low, excluded.low), high = max(high, excluded.high),"
                 " sum = sum + excluded.sum, count = count + excluded.count,"
                 " last = iif(excluded.newest >= newest, excluded.last, last), newest = max(newest, excluded.newest)",
-                (LEVELS[table], before),
+                (LEVELS[table],),
             )
-        self._db.execute("DELETE FROM fresh WHERE time < ?", (before,))
+        self._db.execute("DELETE FROM fresh WHERE (time, series) IN (SELECT time, series FROM moving)")
+        return True
 
-    def prune(self, before: Mapping[str, float]) -> None:
-        """Remove what is older than each level keeps, and series and sources of which nothing is left."""
-        numbers = [row[0] for row in self._db.execute("SELECT id FROM series")]
+    def prune(self, before: Mapping[str, float], after: int) -> int | None:
+        """Remove what some series have that is older than each level keeps, and those of which nothing is left.
+
+        Args:
+            before: By level, seconds since 1970.
+            after: The series with which the step before ended; 0 to begin.
+
+        Returns:
+            Where this step ended; None if it was the last, which tidies up after sources that are gone.
+        """
+        rows = self._db.execute("SELECT id FROM series WHERE id > ? ORDER BY id LIMIT ?", (after, _STEP_SERIES))
+        numbers = [row[0] for row in rows]
         for level, time in before.items():
             self._db.executemany(
                 f"DELETE FROM {level} WHERE series = ? AND time < ?", [(number, int(time)) for number in numbers]
             )
+        if numbers:
+            oldest = self._db.execute("SELECT min(time) FROM fresh").fetchone()[0]
+            if empty := [number for number in numbers if self._is_empty(number, oldest)]:
+                self._db.executemany("DELETE FROM series WHERE id = ?", [(number,) for number in empty])
+                self.forget_ids()
+            return int(numbers[-1])
         self._db.execute("DELETE FROM alerts WHERE time < ?", (before["hour"],))
-        self._db.execute(
-            "DELETE FROM series WHERE NOT EXISTS (SELECT 1 FROM raw WHERE raw.series = id)"
-            " AND NOT EXISTS (SELECT 1 FROM minute WHERE minute.series = id)"
-            " AND NOT EXISTS (SELECT 1 FROM hour WHERE hour.series = id)"
-            " AND id NOT IN (SELECT series FROM fresh)"
-        )
         gone = "(SELECT name FROM sources WHERE seen < ? AND name NOT IN (SELECT source FROM series))"
         self._db.execute(f"DELETE FROM runs WHERE source IN {gone}", (before["hour"],))
         self._db.execute(f"DELETE FROM sources WHERE name IN {gone}", (before["hour"],))
-        self.forget_ids()
+        return None
+
+    def _is_empty(self, number: int, oldest: int | None) -> bool:
+        """Whether no number is kept of a series."""
+        for level in LEVELS:
+            if self._db.execute(f"SELECT 1 FROM {level} WHERE series = ? LIMIT 1", (number,)).fetchone():
+                return False
+        if oldest is None:
+            return True
+        found = self._db.execute(
+            f"{_TIMES} SELECT 1 FROM times CROSS JOIN fresh ON time = at AND series = ?3 LIMIT 1",
+            (oldest, _FOR_EVER, number),
+        )
+        return found.fetchone() is None
 
     def record(self, events: Sequence[Event]) -> None:
         """Keep what was raised and cleared."""
@@ -249,9 +304,7 @@ def points(db: sqlite3.Connection, series: int, begin: int, end: int, level: str
     is_counter = db.execute("SELECT kind FROM series WHERE id = ?", (series,)).fetchone() == ("counter",)
     # `fresh` is ordered by time: its few times are stepped through, and the series is looked up at each.
     for time, value in db.execute(
-        "WITH RECURSIVE times(at) AS (SELECT min(time) FROM fresh WHERE time >= ?1 UNION ALL"
-        " SELECT (SELECT min(time) FROM fresh WHERE time > at) FROM times WHERE at < ?2)"
-        " SELECT time, value FROM times CROSS JOIN fresh ON time = at AND series = ?3 WHERE at < ?2",
+        f"{_TIMES} SELECT time, value FROM times CROSS JOIN fresh ON time = at AND series = ?3 WHERE at < ?2",
         (begin, end, series),
     ):
         at = time // slot * slot

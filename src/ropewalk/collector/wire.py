@@ -8,7 +8,6 @@ Never: does I/O, waits, or keeps more than one frame that is not whole.
 
 from __future__ import annotations
 
-import math
 from typing import Annotated, Generic, Literal, TypeVar
 
 import msgspec
@@ -20,6 +19,7 @@ __all__ = [
     "MOST_BEFORE_HELLO",
     "MOST_FRAME",
     "MOST_SERIES",
+    "MOST_VALUE",
     "VERSION",
     "Ack",
     "BadFrame",
@@ -41,6 +41,7 @@ VERSION = 1
 MOST_FRAME = 256 * 1024  # bytes of a frame's body: a push of MOST_SERIES values takes a quarter of it
 MOST_BEFORE_HELLO = 4 * 1024  # bytes, for those who have not said who they are
 MOST_SERIES = 5_000  # of one source
+MOST_VALUE = 1e200  # of a value, either way: the sum of any number of them is a finite number too
 _HEADER = 4  # bytes of a length
 
 Name = Annotated[str, Meta(pattern=r"^[a-zA-Z_:][a-zA-Z0-9_:]{0,199}\Z")]
@@ -187,6 +188,7 @@ class Reader(Generic[_M]):
             message = self._decoder.decode(body)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             raise BadFrame(f"frame of {len(body)} bytes is no message: {error}") from None
-        if isinstance(message, Push) and not all(math.isfinite(value) for _, value in message.values):
-            raise BadFrame("a value is not a finite number")
+        # What is not a number is not between any two either.
+        if isinstance(message, Push) and not all(-MOST_VALUE <= value <= MOST_VALUE for _, value in message.values):
+            raise BadFrame(f"a value is not a number between -{MOST_VALUE:g} and {MOST_VALUE:g}")
         return message

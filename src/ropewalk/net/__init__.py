@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from ropewalk.net.certificates import Certificates, FixedContext, GivesContext
 from ropewalk.net.connect import connect
+from ropewalk.net.connection import fault
 from ropewalk.net.endpoint import Endpoint
 from ropewalk.net.errors import (
     AddressInUse,
@@ -28,6 +29,7 @@ from ropewalk.net.errors import (
 )
 from ropewalk.net.guard import start_tls
 from ropewalk.net.limits import BadLimit, Limits
+from ropewalk.net.lines import LONGEST_LINE, LineProtocol, LineReader, LineTooLong
 from ropewalk.net.listen import listen
 from ropewalk.net.listener import Listener
 from ropewalk.net.pins import pin_of, pin_of_file
@@ -35,6 +37,7 @@ from ropewalk.net.proxy import Proxied
 from ropewalk.net.serve import serve
 
 __all__ = [
+    "LONGEST_LINE",
     "AddressInUse",
     "BadCertificate",
     "BadEndpoint",
@@ -48,6 +51,9 @@ __all__ = [
     "GivesContext",
     "HandshakeFailed",
     "Limits",
+    "LineProtocol",
+    "LineReader",
+    "LineTooLong",
     "Listener",
     "NameNotFound",
     "NoSuchSocket",
@@ -59,6 +65,7 @@ __all__ = [
     "Unreachable",
     "WebSocketFault",
     "connect",
+    "fault",
     "listen",
     "pin_of",
     "pin_of_file",

@@ -1,6 +1,6 @@
 """Accepting: our own path from a listening socket to a connected one, alike on every loop.
 
-Flow: the socket is readable -> accept up to a number of times -> taken(socket, address)
+Flow: the socket is readable -> accept one -> taken(socket, address)
 Never: spins when there are no descriptors left, or lets one listening socket keep the loop from the rest.
 """
 
@@ -16,9 +16,12 @@ from ropewalk.net.kernel import CountedSocket
 
 __all__ = ["Acceptor"]
 
-_AT_ONCE = 64  # connections; then the loop has its turn
-_PAUSE = 0.25  # seconds without accepting when descriptors or memory ran out; the backlog holds who comes
-_SCARCE = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+_PAUSE = 0.25  # seconds without accepting when it cannot be done; the backlog holds who comes
+# Of one peer, who went away while it waited or is not let through; the next one may be fine: accept(2).
+_OF_ONE = frozenset(
+    {errno.ECONNABORTED, errno.EPERM, errno.EPROTO, errno.ENOPROTOOPT, errno.EOPNOTSUPP}
+    | {errno.ENETDOWN, errno.ENETUNREACH, errno.EHOSTDOWN, errno.EHOSTUNREACH}
+)
 
 
 class Acceptor:
@@ -28,7 +31,8 @@ class Acceptor:
         loop: Watches the sockets.
         sockets: Listening and non-blocking; they stay the caller's.
         taken: Gets each connected socket, which is then its own, and the address.
-        scarce: Told when the system has no descriptor or memory for another; accepting rests for a moment.
+        failed: Told when accepting itself fails, for want of descriptors or memory, or since somebody has shut the
+            socket down; accepting rests for a moment.
     """
 
     def __init__(
@@ -36,9 +40,9 @@ class Acceptor:
         loop: asyncio.AbstractEventLoop,
         sockets: Sequence[socket.socket],
         taken: Callable[[CountedSocket, Any], None],
-        scarce: Callable[[OSError], None],
+        failed: Callable[[OSError], None],
     ) -> None:
-        self._loop, self._sockets, self._taken, self._scarce = loop, list(sockets), taken, scarce
+        self._loop, self._sockets, self._taken, self._failed = loop, list(sockets), taken, failed
         self._rest: asyncio.TimerHandle | None = None
         self._watched = False
 
@@ -47,7 +51,9 @@ class Acceptor:
         self._rest = None
         self._watched = True
         for sock in self._sockets:
-            self._loop.add_reader(sock.fileno(), self._ready, sock)
+            # Asked for once: the standard library makes a member of an enumeration each time.
+            kind = int(sock.family), int(sock.type), sock.proto
+            self._loop.add_reader(sock.fileno(), self._ready, sock, kind)
 
     def stop(self) -> None:
         """Accept no more.  Call it before the sockets are closed."""
@@ -59,22 +65,18 @@ class Acceptor:
             for sock in self._sockets:
                 self._loop.remove_reader(sock.fileno())
 
-    def _ready(self, listening: socket.socket) -> None:
-        family, kind, proto = listening.family, listening.type, listening.proto
-        for _ in range(_AT_ONCE):
-            if not self._watched:
-                return
-            try:
-                plain, address = listening.accept()
-            except (BlockingIOError, InterruptedError):
-                return
-            except OSError as error:
-                if error.errno not in _SCARCE:
-                    continue  # the peer went away while it waited; the next one may be fine
+    def _ready(self, listening: socket.socket, kind: tuple[int, int, int]) -> None:
+        # One each time: the loop tells again while more wait, and to find that nobody else does costs more than a turn.
+        try:
+            plain, address = listening.accept()
+        except (BlockingIOError, InterruptedError):
+            return
+        except OSError as error:
+            if error.errno not in _OF_ONE:
                 self.stop()
                 self._rest = self._loop.call_later(_PAUSE, self.start)
-                self._scarce(error)
-                return
-            sock = CountedSocket(family, kind, proto, plain.detach())
-            sock.setblocking(False)
-            self._taken(sock, address)
+                self._failed(error)
+            return
+        sock = CountedSocket(*kind, plain.detach())
+        sock.setblocking(False)
+        self._taken(sock, address)

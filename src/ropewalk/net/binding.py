@@ -19,6 +19,7 @@ from ropewalk.errors import RopewalkError
 from ropewalk.net.endpoint import Endpoint
 from ropewalk.net.errors import AddressInUse, BadEndpoint, NotCarried, no_listener
 from ropewalk.net.inherited import inherited, socket_of
+from ropewalk.net.kernel import keep_alive
 
 __all__ = ["BACKLOG", "Bound", "bound_sockets", "endpoint_of"]
 
@@ -61,8 +62,7 @@ async def bound_sockets(endpoint: Endpoint, backlog: int = BACKLOG) -> list[Boun
             case "fd":
                 return [Bound(_listening(endpoint, socket_of(int(endpoint.host)), backlog))]
             case _:
-                found = inherited(endpoint.host, os.environ, os.getpid())
-                return [Bound(_listening(endpoint, sock, backlog)) for sock in found]
+                return _inherited(endpoint, inherited(endpoint.host, os.environ, os.getpid()), backlog)
     except OSError as error:
         raise no_listener(endpoint.place, error) from error
 
@@ -138,6 +138,7 @@ def _tcp_socket(endpoint: Endpoint, family: int, host: tuple[str, int], port: in
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if endpoint.has("reuse_port"):
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        keep_alive(sock)  # what is accepted from it has the same
         if family == socket.AF_INET6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)  # the IPv4 half has its own socket
             sock.bind((host[0].partition("%")[0], port, 0, host[1]))
@@ -205,6 +206,15 @@ def _remove_stale(endpoint: Endpoint, path: str) -> None:
     raise AddressInUse(f"cannot listen on {endpoint.place}: somebody listens there already")
 
 
+def _inherited(endpoint: Endpoint, found: Sequence[socket.socket], backlog: int) -> list[Bound]:
+    try:
+        return [Bound(_listening(endpoint, sock, backlog)) for sock in found]
+    except (OSError, RopewalkError):
+        for sock in found:
+            sock.close()
+        raise
+
+
 def _listening(endpoint: Endpoint, sock: socket.socket, backlog: int) -> socket.socket:
     """Check that an inherited socket can be listened on."""
     try:
@@ -212,6 +222,8 @@ def _listening(endpoint: Endpoint, sock: socket.socket, backlog: int) -> socket.
             raise NotCarried(f"socket of {endpoint.place} is not a listening one")
         if sock.family not in (socket.AF_INET, socket.AF_INET6, socket.AF_UNIX):
             raise NotCarried(f"socket of {endpoint.place} is of {sock.family!r}, expected TCP or Unix")
+        if sock.family != socket.AF_UNIX:
+            keep_alive(sock)
         sock.listen(backlog)
         sock.setblocking(False)
     except (OSError, RopewalkError):

@@ -23,7 +23,7 @@ from ropewalk.net.endpoint import Endpoint
 from ropewalk.net.errors import BadEndpoint, NotCarried, no_connection
 from ropewalk.net.guard import Guard
 from ropewalk.net.inherited import inherited, is_listening, socket_of
-from ropewalk.net.kernel import CountedSocket
+from ropewalk.net.kernel import CountedSocket, keep_alive
 from ropewalk.net.layers import Factory, guard_of
 from ropewalk.net.pins import check_pin
 from ropewalk.net.proxied import header_to_send
@@ -90,6 +90,7 @@ async def _connected(endpoint: Endpoint, factory: Factory, connection: Connectio
     try:
         if sock.internet:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            keep_alive(sock)
         connection.socket = sock
         if "proxy" in endpoint.layers:
             await asyncio.get_running_loop().sock_sendall(sock, header_to_send(endpoint, sock))

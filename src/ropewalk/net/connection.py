@@ -12,11 +12,12 @@ import struct
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from ropewalk.errors import PeerFault
 from ropewalk.net.endpoint import Endpoint
 from ropewalk.net.kernel import CountedSocket
 from ropewalk.net.proxy import Proxied
 
-__all__ = ["Book", "Connection"]
+__all__ = ["Book", "Connection", "fault"]
 
 _CREDENTIALS = struct.Struct("3i")  # struct ucred of sys/socket.h: process, user, group
 
@@ -27,7 +28,10 @@ class Book(Protocol):
     def opened(self, connection: Connection) -> None:
         """The user's protocol is about to be told that it is connected."""
 
-    def gone(self, connection: Connection) -> None:
+    def leaving(self, connection: Connection) -> None:
+        """It closes once all that is written is sent; nothing more is read."""
+
+    def gone(self, connection: Connection, error: Exception | None) -> None:
         """It is lost, whether or not it was ever opened."""
 
 
@@ -45,6 +49,7 @@ class Connection:
         ready: For layers whose handshake goes on above the loop's transport: done when the user's protocol is told.
         check: Called before anybody is told; what it raises ends the connection.
         failure: Why it ended before it was open.
+        fault: Which rule the peer broke once it was open, of a layer or of the user's protocol.
         under_tls: TLS stands below the protocol, from the beginning or since `start_tls`.
         counting: Bytes are counted here, since a limit needs them and the kernel does not count.
     """
@@ -61,6 +66,7 @@ class Connection:
         "counting",
         "endpoint",
         "failure",
+        "fault",
         "link",
         "listener",
         "marked",
@@ -95,6 +101,7 @@ class Connection:
         self.protocol: asyncio.BaseProtocol | None = None
         self.ready: asyncio.Future[None] | None = None
         self.failure: BaseException | None = None
+        self.fault: Exception | None = None
         self.address: bytes | None = None  # what the admission counts it by
         self.bytes_in = self.bytes_out = 0
         self.reported = (0, 0)  # bytes that are in the metrics already
@@ -119,7 +126,10 @@ class Connection:
             self.ready.set_result(None)
 
     def fail(self, why: Exception) -> None:
-        """A layer above the loop's transport has failed in its handshake."""
+        """A layer above the loop's transport has failed, in its handshake or after it."""
+        if self.top is not None:
+            self.fault = why
+            return
         self.failure = self.failure or why
         if self.ready is not None and not self.ready.done():
             self.ready.set_result(None)  # who waits looks at `failure`; an exception nobody fetched would be logged
@@ -143,7 +153,12 @@ class Connection:
         self.link = self.top = link
         self.bottom = self.protocol = protocol
 
-    def lost(self) -> bool:
+    def leaving(self) -> None:
+        """It closes, for whatever reason, once all that is written is sent."""
+        if self.book is not None and not self.over:
+            self.book.leaving(self)
+
+    def lost(self, error: Exception | None = None) -> bool:
         """It is over.  Whether the protocol below must be told."""
         if self.over:
             return False
@@ -151,7 +166,7 @@ class Connection:
         if self.ready is not None and not self.ready.done():
             self.ready.set_result(None)
         if self.book is not None:
-            self.book.gone(self)
+            self.book.gone(self, error)
         return self.link is not None
 
     def note(self) -> None:
@@ -181,6 +196,8 @@ class Connection:
             return True, self.private
         if name == "ropewalk.proxy":
             return True, self.proxied
+        if name == "ropewalk.connection":
+            return True, self
         return False, None
 
     @property
@@ -207,6 +224,17 @@ class Connection:
             return f"unix pid={process} uid={user}"
         name = None if self.link is None else self.link.get_extra_info("peername")
         return _written(name) if isinstance(name, tuple) else str(name or self.endpoint.place)
+
+
+def fault(transport: asyncio.Transport, error: PeerFault) -> None:
+    """Close a connection whose peer broke the rules; its listener tells why, with the error's code, in log and metric.
+
+    A protocol that raises instead has each peer's fault logged by the loop as its own.
+    """
+    connection = transport.get_extra_info("ropewalk.connection")
+    if isinstance(connection, Connection):
+        connection.fault = connection.fault or error
+    transport.close()
 
 
 def _written(name: tuple[Any, ...]) -> str:

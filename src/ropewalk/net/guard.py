@@ -98,6 +98,7 @@ class Link(asyncio.Transport):
         if not self.connection.over:
             self.connection.note()
             self.real.close()
+            self.connection.leaving()
 
     def abort(self) -> None:
         """Be lost now; what is not sent is lost too."""
@@ -164,10 +165,18 @@ class Guard(asyncio.BaseProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """The end: counted, then told to the protocol, if it ever was told of a beginning."""
         connection = self.connection
-        if connection.lost():
+        if connection.lost(exc):
             if isinstance(connection.link, Link):
                 connection.link.end()
             self._inner.connection_lost(exc)
+
+    def _keeps(self, told: Callable[[], bool | None]) -> bool | None:
+        """Tell the protocol that the peer sends no more; where it does not keep the connection, the loop closes it."""
+        self.connection.note()
+        keep = told()
+        if not keep:
+            self.connection.leaving()
+        return keep
 
 
 class StreamGuard(Guard, asyncio.Protocol):
@@ -184,8 +193,7 @@ class StreamGuard(Guard, asyncio.Protocol):
 
     def eof_received(self) -> bool | None:
         """The peer sends no more."""
-        self.connection.note()
-        return cast(asyncio.Protocol, self._inner).eof_received()
+        return self._keeps(cast(asyncio.Protocol, self._inner).eof_received)
 
 
 class BufferGuard(Guard, asyncio.BufferedProtocol):
@@ -206,8 +214,7 @@ class BufferGuard(Guard, asyncio.BufferedProtocol):
 
     def eof_received(self) -> bool | None:
         """The peer sends no more."""
-        self.connection.note()
-        return cast(asyncio.BufferedProtocol, self._inner).eof_received()
+        return self._keeps(cast(asyncio.BufferedProtocol, self._inner).eof_received)
 
 
 def guard_for(protocol: asyncio.BaseProtocol, connection: Connection) -> Guard:

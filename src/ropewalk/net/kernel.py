@@ -10,7 +10,7 @@ import socket
 import struct
 import sys
 
-__all__ = ["CountedSocket"]
+__all__ = ["CountedSocket", "keep_alive"]
 
 # struct tcp_info of linux/tcp.h, since 4.1: tcpi_bytes_acked and tcpi_bytes_received, two u64 that stand at 120.
 _TCP_INFO = getattr(socket, "TCP_INFO", 0)
@@ -19,6 +19,19 @@ _OFFSET = 120
 _SIZE = _OFFSET + _FIGURES.size
 _INTERNET = (socket.AF_INET, socket.AF_INET6)
 _KNOWN = sys.platform == "linux" and _TCP_INFO != 0
+
+
+# Seconds of silence, seconds between probes, probes: a peer that lost its power or its network is found within two
+# minutes; by default Linux takes two hours to begin.
+_PROBES = (("TCP_KEEPIDLE", 60), ("TCP_KEEPINTVL", 15), ("TCP_KEEPCNT", 4))
+
+
+def keep_alive(sock: socket.socket) -> None:
+    """Have the kernel find out whether a silent peer is still there."""
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in _PROBES:
+        if hasattr(socket, name):
+            sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
 
 
 class CountedSocket(socket.socket):

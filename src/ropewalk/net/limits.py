@@ -32,7 +32,9 @@ class Limits:
         rate: New connections a second, with as many at once after a quiet second.
         handshake: Seconds for PROXY header, TLS and WebSocket together.
         idle: Seconds without a byte in either direction.  Looked at four times in that span.
-        close: Seconds to wait for the peer's part of a TLS or WebSocket close.
+        close: Seconds to wait for the peer's part of a TLS or WebSocket close; and after a close, seconds in which the
+            peer must take some of what is written and not yet sent: who takes nothing for so long, or at most twice as
+            long, is cut off.
     """
 
     connections: int | None = 10_000  # with 6 KiB each, 60 MB

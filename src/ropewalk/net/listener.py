@@ -9,9 +9,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
-import ssl
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextlib import nullcontext
 from types import TracebackType
 from typing import Any, Self
@@ -21,28 +20,25 @@ from ropewalk.net.binding import Bound, release_all
 from ropewalk.net.carriers import Listening
 from ropewalk.net.certificates import GivesContext
 from ropewalk.net.connection import Connection
-from ropewalk.net.counting import Counts, QuietLog
+from ropewalk.net.counting import Counts
 from ropewalk.net.endpoint import Endpoint
-from ropewalk.net.errors import BadProxyHeader, ConnectionRefused, HandshakeFailed, Overloaded, WebSocketFault
+from ropewalk.net.errors import ConnectionRefused, Overloaded
 from ropewalk.net.guard import Guard
-from ropewalk.net.kernel import CountedSocket
+from ropewalk.net.kernel import CountedSocket, keep_alive
 from ropewalk.net.layers import Factory, guard_of
 from ropewalk.net.limits import Admission, Limits
 from ropewalk.net.proxied import TrustedProxies, read_proxied
 from ropewalk.net.proxy import Proxied
+from ropewalk.net.reasons import ProxyNotAllowed, Reasons, place_of
 from ropewalk.net.roll import Roll
 
 __all__ = ["Listener"]
 
 _log = logging.getLogger("ropewalk.net")
+_FAREWELL = 3600.0  # seconds; the roll is stricter, but lets a peer go on that takes its bytes slowly
 _RESET = struct.pack("ii", 1, 0)  # SO_LINGER: a refused connection leaves nothing behind, not even TIME_WAIT
-_NOT_TLS = frozenset({"HTTP_REQUEST", "WRONG_VERSION_NUMBER", "UNKNOWN_PROTOCOL", "HTTPS_PROXY_REQUEST"})
 
 Ask = Callable[[asyncio.Transport, asyncio.BaseProtocol], None]
-
-
-class _ProxyNotAllowed(Exception):
-    pass
 
 
 class Listener:
@@ -62,12 +58,12 @@ class Listener:
         self._factory = factory
         self._loop = asyncio.get_running_loop()
         self.counts = Counts(name)
-        self._quiet = QuietLog(_log, name, self._loop.time)
+        self._reasons = Reasons(self.counts, _log, name, self._loop.time)
         self._admission = Admission(limits, self._loop.time)
-        self._roll = Roll(self._loop, self.counts, limits.idle)
+        self._roll = Roll(self._loop, self.counts, limits.idle, limits.close, self._reasons.ended)
         self._proxies = TrustedProxies(endpoint) if "proxy" in endpoint.layers else None
         self._plain = not endpoint.layers
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: dict[asyncio.Task[None], Connection] = {}  # handshakes
         self._acceptor: Acceptor | None = None
         self._bound: list[Bound] = []
         self._listening: Listening | None = None
@@ -137,12 +133,14 @@ class Listener:
     def accept_from(self, bound: list[Bound]) -> None:
         """Begin on sockets, which are its own from now on."""
         self._bound = bound
-        self._acceptor = Acceptor(self._loop, [one.sock for one in bound], self._taken, self._scarce)
+        self._acceptor = Acceptor(self._loop, [one.sock for one in bound], self._taken, self._reasons.not_accepting)
         self._acceptor.start()
 
     def serve_one(self, sock: CountedSocket) -> None:
         """Serve one connection that is there already, and no other."""
         sock.setblocking(False)
+        if sock.internet:
+            keep_alive(sock)
         self._taken(sock, sock.getpeername())
 
     def serve_carrier(self, listening: Listening) -> None:
@@ -158,17 +156,17 @@ class Listener:
         """
         reason = "closed" if self._closed else self._admission.enter()
         if reason:
-            self._count_refused(reason, "a peer")
+            self._reasons.refused(reason, "a peer")
             raise Overloaded(f"{self.endpoint.place} takes no more connections now: {reason}")
         connection = Connection(self.endpoint, listener=self.name, book=self, counting=True)
         try:
             guard = guard_of(self._factory, connection, server=True, close_after=self.limits.close)
         except Exception as error:
-            self._failed(error, "a peer")
+            self._reasons.failed(error, "a peer")
             connection.lost()
             raise ConnectionRefused(f"{self.endpoint.place} could not make a protocol") from error
         if connection.ready is not None:
-            self._begin(self._wait_ready(connection))
+            self._begin(self._wait_ready(connection), connection)
         return guard
 
     # the book of connections
@@ -179,9 +177,14 @@ class Listener:
         if self._ask is not None:
             self._loop.call_soon(self._ask_one, connection)
 
-    def gone(self, connection: Connection) -> None:
+    def leaving(self, connection: Connection) -> None:
+        """A connection closes once all that is written is sent."""
+        self._roll.leaving(connection)
+
+    def gone(self, connection: Connection, error: Exception | None) -> None:
         """A connection is lost."""
-        self._roll.gone(connection)
+        if self._roll.gone(connection):
+            self._reasons.lost(connection, error)
         self._admission.leave(connection.address)
         self._settle()
 
@@ -200,21 +203,6 @@ class Listener:
                 self._admission.leave(None)
                 self._refuse(sock, "address", address)
                 return
-        self._begin(self._greet(sock, address, key))
-
-    def _begin(self, greeting: Any) -> None:
-        task = self._loop.create_task(greeting)
-        self._tasks.add(task)
-        task.add_done_callback(self._greeted)
-
-    def _greeted(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            _log.error("%s: handshake broke: %r", self.name, error, exc_info=error)
-        self._settle()
-
-    async def _greet(self, sock: CountedSocket, address: Any, key: bytes | None) -> None:
-        """From an accepted socket to a protocol that knows it is connected."""
         connection = Connection(
             self.endpoint,
             listener=self.name,
@@ -223,6 +211,21 @@ class Listener:
             counting=self.limits.idle is not None and not sock.counted,
         )
         connection.address = key
+        self._begin(self._greet(connection, sock, address), connection)
+
+    def _begin(self, greeting: Coroutine[Any, Any, None], connection: Connection) -> None:
+        task = self._loop.create_task(greeting)
+        self._tasks[task] = connection
+        task.add_done_callback(self._greeted)
+
+    def _greeted(self, task: asyncio.Task[None]) -> None:
+        self._tasks.pop(task, None)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _log.error("%s: handshake broke: %r", self.name, error, exc_info=error)
+        self._settle()
+
+    async def _greet(self, connection: Connection, sock: CountedSocket, address: Any) -> None:
+        """From an accepted socket to a protocol that knows it is connected."""
         adopted = False  # by the loop, which then closes the socket
         try:
             # A plain connection has nothing to wait for, and a timer costs a tenth of it.
@@ -246,7 +249,7 @@ class Listener:
                 connection.lost()
             if not isinstance(error, Exception):
                 raise
-            self._failed(error, _written(address))
+            self._reasons.failed(error, place_of(address))
 
     async def _adopt(self, sock: CountedSocket, guard: Guard) -> None:
         if self.certificates is None or "tls" not in self.endpoint.layers:
@@ -257,7 +260,7 @@ class Listener:
             sock,
             ssl=self.certificates.context(),
             ssl_handshake_timeout=self.limits.handshake,
-            ssl_shutdown_timeout=self.limits.close,
+            ssl_shutdown_timeout=_FAREWELL,
         )
 
     async def _wait_ready(self, connection: Connection) -> None:
@@ -269,45 +272,18 @@ class Listener:
                 connection.link.abort()
             if not isinstance(error, Exception):
                 raise
-            self._failed(error, "a peer")
+            self._reasons.failed(error, "a peer")
 
     async def _proxied(self, sock: CountedSocket, address: Any) -> Proxied:
         assert self._proxies is not None
         if not self._proxies.allows(sock, address):
-            raise _ProxyNotAllowed
+            raise ProxyNotAllowed
         return await read_proxied(sock)
-
-    # refusing
 
     def _refuse(self, sock: socket.socket, reason: str, address: Any) -> None:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
         sock.close()
-        self._count_refused(reason, _written(address))
-
-    def _count_refused(self, reason: str, who: str) -> None:
-        self.counts.refused(reason).inc()
-        self._quiet.tell(logging.WARNING, "net.refused", reason, f"refused {who}: limit of {reason}")
-
-    def _scarce(self, error: OSError) -> None:
-        self.counts.refused("scarce").inc()
-        self._quiet.tell(logging.ERROR, "net.scarce", "scarce", f"cannot accept for a moment: {error.strerror}")
-
-    def _failed(self, error: Exception, who: str) -> None:
-        """Count why a connection did not get through its handshake."""
-        if isinstance(error, _ProxyNotAllowed):
-            self.counts.refused("proxy-address").inc()
-            message = f"refused {who}: not an address that PROXY headers are taken from"
-            self._quiet.tell(logging.WARNING, "net.refused", "proxy-address", message)
-            return
-        if isinstance(error, OverflowError):
-            self._count_refused("address", who)
-            return
-        reason = _reason(error)
-        self.counts.failed(reason).inc()
-        message = f"handshake with {who} failed, {reason}: {str(error) or type(error).__name__}"
-        self._quiet.tell(
-            logging.ERROR if reason == "factory" else logging.INFO, "net.handshake-failed", reason, message
-        )
+        self._reasons.refused(reason, place_of(address))
 
     # ending
 
@@ -323,7 +299,7 @@ class Listener:
 
     async def _cut_off(self) -> int:
         left = list(self._roll)
-        tasks = list(self._tasks)
+        tasks = dict(self._tasks)
         for task in tasks:
             task.cancel()
         for connection in left:
@@ -331,6 +307,10 @@ class Listener:
                 self.counts.ended("drained").inc()
                 connection.link.abort()
         await asyncio.gather(*tasks, return_exceptions=True)
+        for connection in tasks.values():
+            if connection.link is None and connection.socket is not None and not connection.over:
+                connection.socket.close()  # its task was cancelled before it had begun
+                connection.lost()
         try:
             async with asyncio.timeout(self.limits.close):
                 await self._settled.wait()
@@ -351,28 +331,5 @@ class Listener:
     def _settle(self) -> None:
         if self._closed and not self._tasks and not self._admission.inside and not self._settled.is_set():
             self._roll.close()
-            self._quiet.flush()
+            self._reasons.flush()
             self._settled.set()
-
-
-def _reason(error: Exception) -> str:
-    """A handshake's failure as one of few words, for a metric's label."""
-    if isinstance(error, BadProxyHeader):
-        return "proxy-header"
-    if isinstance(error, WebSocketFault | HandshakeFailed):
-        return "websocket"
-    if isinstance(error, TimeoutError):
-        return "timeout"
-    if isinstance(error, ssl.SSLError):
-        if error.reason in _NOT_TLS:
-            return "not-tls"
-        return "certificate" if "CERTIFICATE" in (error.reason or "") else "tls"
-    if isinstance(error, ConnectionAbortedError) and "longer than" in str(error):
-        return "timeout"  # the loop's own clock was a moment faster
-    return "lost" if isinstance(error, OSError | asyncio.IncompleteReadError) else "factory"
-
-
-def _written(address: Any) -> str:
-    if isinstance(address, tuple) and len(address) >= 2:
-        return f"[{address[0]}]:{address[1]}" if ":" in str(address[0]) else f"{address[0]}:{address[1]}"
-    return "a local peer"

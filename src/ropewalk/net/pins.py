@@ -35,7 +35,7 @@ def pin_of(certificate: bytes) -> str:
     return f"sha256:{hashlib.sha256(public).hexdigest()}"
 
 
-def pin_of_file(path: Path) -> str:
+def pin_of_file(path: Path | str) -> str:
     """The pin of the first certificate of a PEM file.
 
     Raises:
@@ -44,7 +44,7 @@ def pin_of_file(path: Path) -> str:
     import ssl
 
     try:
-        text = path.read_text("ascii")
+        text = Path(path).read_text("ascii")
         end = "-----END CERTIFICATE-----"
         first = text[text.index("-----BEGIN CERTIFICATE-----") : text.index(end) + len(end)]
         return pin_of(ssl.PEM_cert_to_DER_cert(first))

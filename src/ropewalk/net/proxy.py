@@ -3,8 +3,7 @@
 Flow: peeked bytes -> HeaderReader.take, how many of them are header -> parse_header -> Proxied; connect -> encode
 Never: touches a socket, or takes a byte that is not the header's.
 
-As in HAProxy's doc/proxy-protocol.txt.  A CRC-32C that the header may carry is not compared: below it TCP and above it
-TLS check the bytes already.
+As in HAProxy's doc/proxy-protocol.txt, with the CRC-32C that a header may carry.
 """
 
 from __future__ import annotations
@@ -13,10 +12,11 @@ import ipaddress
 import socket
 import struct
 from dataclasses import dataclass, field
+from functools import cache
 
 from ropewalk.net.errors import BadProxyHeader
 
-__all__ = ["LONGEST_HEADER", "HeaderReader", "Proxied", "encode_header", "parse_header"]
+__all__ = ["LONGEST_HEADER", "HeaderReader", "Proxied", "crc32c", "encode_header", "parse_header"]
 
 SIGNATURE = b"\r\n\r\n\0\r\nQUIT\n"
 _V1 = b"PROXY "
@@ -26,6 +26,8 @@ _V2 = struct.Struct("!12sBBH")
 _NO_FAMILY, _INET, _INET6, _UNIX = 0, 1, 2, 3
 _STREAM = 1
 _UNIX_PATH = 108  # bytes
+_CRC32C = 0x03  # PP2_TYPE_CRC32C
+_POLYNOMIAL = 0x82F63B78  # of CRC-32C, bits reversed (RFC 3720, B.4)
 
 Address = tuple[str, int]
 
@@ -130,7 +132,8 @@ def _parse_v1(header: bytes) -> Proxied:
         raise BadProxyHeader("PROXY header is not: PROXY, TCP4 or TCP6, two addresses, two ports")
     kind = ipaddress.IPv4Address if words[1] == "TCP4" else ipaddress.IPv6Address
     try:
-        source, destination = (str(kind(word)) for word in words[2:4])
+        # A zone is not of the header's form, and Python would take anything at all for its name.
+        source, destination = (str(kind(word.replace("%", " "))) for word in words[2:4])
     except ValueError:
         raise BadProxyHeader(f"PROXY header has an address that is not one of {words[1]}") from None
     return Proxied((source, _port(words[4])), (destination, _port(words[5])))
@@ -162,6 +165,7 @@ def _parse_v2(header: bytes) -> Proxied:
     if len(body) < size:
         raise BadProxyHeader(f"PROXY header has {len(body)} bytes of addresses, expected {size}")
     extras = _extras(body[size:])
+    _check_sum(header, _V2.size + size, extras)
     if transport != _STREAM or family not in {_INET, _INET6}:
         return Proxied(extras=extras)
     each = 4 if family == _INET else 16
@@ -182,3 +186,34 @@ def _extras(rest: bytes) -> tuple[tuple[int, bytes], ...]:
         found.append((kind, rest[3 : 3 + length]))
         rest = rest[3 + length :]
     return tuple(found)
+
+
+def _check_sum(header: bytes, at: int, extras: tuple[tuple[int, bytes], ...]) -> None:
+    """Compare the CRC-32C, where there is one, with that of the header whose own field is zeros (section 2.2.3)."""
+    if sum(kind == _CRC32C for kind, _ in extras) > 1:
+        raise BadProxyHeader("PROXY header has more than one checksum")
+    for kind, value in extras:
+        at += 3
+        if kind == _CRC32C:
+            if len(value) != 4:
+                raise BadProxyHeader(f"PROXY header has a checksum of {len(value)} bytes, expected 4")
+            found = crc32c(header[:at] + bytes(4) + header[at + 4 :])
+            if found != int.from_bytes(value):
+                raise BadProxyHeader(f"PROXY header has the checksum {value.hex()}, expected {found:08x}")
+        at += len(value)
+
+
+def crc32c(data: bytes) -> int:
+    """The checksum of Castagnoli."""
+    crc, table = 0xFFFFFFFF, _crc_table()
+    for byte in data:
+        crc = crc >> 8 ^ table[(crc ^ byte) & 0xFF]
+    return crc ^ 0xFFFFFFFF
+
+
+@cache
+def _crc_table() -> list[int]:
+    table = list(range(256))
+    for _ in range(8):
+        table = [value >> 1 ^ (_POLYNOMIAL if value & 1 else 0) for value in table]
+    return table

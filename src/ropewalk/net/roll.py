@@ -1,6 +1,7 @@
-"""The roll: which connections of a listener are open, what they moved, and which of them sleep.
+"""The roll: which connections of a listener are open, what they moved, and which of them do not move.
 
 Flow: connection opened and gone -> Roll -> metrics; a timer -> sweep -> who sent and received nothing is asked to go
+      closed, by either side -> leaving; a timer -> who does not take the rest of what is written is cut off
 Never: looks at a connection between its beginning and its end, but in the sweep and when metrics are read.
 """
 
@@ -23,10 +24,19 @@ _READ_AT_ONCE = 1_000  # connections whose bytes are asked for when metrics are 
 class Roll:
     """The open connections of one listener."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, counts: Counts, idle: float | None) -> None:
-        self._loop, self._counts, self._idle = loop, counts, idle
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        counts: Counts,
+        idle: float | None,
+        close: float,
+        ended: Callable[[str, Connection, str], None],
+    ) -> None:
+        self._loop, self._counts, self._idle, self._close, self._ended = loop, counts, idle, close, ended
         self._open: dict[Connection, None] = {}
+        self._leaving: dict[Connection, tuple[int, int]] = {}  # with what was moved and what waited at the last look
         self._timer: asyncio.TimerHandle | None = None
+        self._farewell: asyncio.TimerHandle | None = None
         self._thread = threading.get_ident()
         self._forget: Callable[[], None] = counts.before_collect(self._collect)
 
@@ -45,20 +55,30 @@ class Roll:
         if self._idle is not None and self._timer is None:
             self._timer = self._loop.call_later(self._idle / _SWEEPS, self._sweep)
 
-    def gone(self, connection: Connection) -> None:
-        """One less, if it was ever open."""
+    def leaving(self, connection: Connection) -> None:
+        """It closes once its peer has taken what is written, for which the peer has only so long."""
+        if connection in self._open:
+            self._leaving.setdefault(connection, (-1, -1))
+            if self._farewell is None:
+                self._farewell = self._loop.call_later(self._close, self._look_after)
+
+    def gone(self, connection: Connection) -> bool:
+        """One less; whether it was ever open."""
         if connection not in self._open:
-            return
+            return False
         del self._open[connection]
+        self._leaving.pop(connection, None)
         self._counts.open.dec()
         self._counts.seconds.observe(max(0.0, self._loop.time() - connection.began))
         self._report(connection)
+        return True
 
     def close(self) -> None:
-        """Stop the sweep, and answer no more when metrics are read."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        """Stop the sweeps, and answer no more when metrics are read."""
+        for timer in (self._timer, self._farewell):
+            if timer is not None:
+                timer.cancel()
+        self._timer = self._farewell = None
         self._forget()
 
     def sweep(self, now: float) -> int:
@@ -82,10 +102,23 @@ class Roll:
                     connection.link.abort()
                 continue
             connection.asked = True
-            self._counts.ended("idle").inc()
+            self._ended("idle", connection, f"no byte moved for {self._idle:g} seconds")
             top.close()
             connection.marked = sum(connection.moved())  # what the farewell itself moved is no sign of life
         return asleep
+
+    def _look_after(self) -> None:
+        """Cut off those that close and whose peer took nothing since the last look."""
+        for connection, before in list(self._leaving.items()):
+            if connection.link is None:
+                continue
+            now = sum(connection.moved()), connection.link.get_write_buffer_size()
+            if now == before:
+                self._ended("unread", connection, f"its peer did not take the rest within {self._close:g} seconds")
+                connection.link.abort()
+            self._leaving[connection] = now
+        again = self._leaving and self._loop.call_later(self._close, self._look_after)
+        self._farewell = again or None
 
     def _sweep(self) -> None:
         assert self._idle is not None

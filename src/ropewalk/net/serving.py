@@ -7,20 +7,21 @@ Never: knows what the protocol does.
 from __future__ import annotations
 
 import asyncio
-import importlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Annotated, cast
 
 import msgspec
 
-from ropewalk.errors import Misuse
+from ropewalk.errors import Misuse, RopewalkError
 from ropewalk.net.certificates import Certificates
 from ropewalk.net.endpoint import Endpoint
 from ropewalk.net.limits import Limits
 from ropewalk.net.listen import listen
 from ropewalk.net.listener import Listener
 from ropewalk.service import Context, Service
+from ropewalk.service.kinds import imported
 
 __all__ = ["BadFactory", "LimitsConfig", "ProtocolConfig", "ProtocolService", "Serving", "ServingConfig", "within"]
 
@@ -63,6 +64,17 @@ class ServingConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     listen: str | Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
     limits: LimitsConfig = LimitsConfig()
 
+    def __post_init__(self) -> None:
+        """Find here what can be found without listening: a check and a reload then find it too."""
+        for url in self.urls:
+            with _of_key("listen"):
+                Endpoint.parse(url)
+
+    @property
+    def urls(self) -> tuple[str, ...]:
+        """Where to listen."""
+        return (self.listen,) if isinstance(self.listen, str) else self.listen
+
 
 class Serving(Service):
     """A service that serves one protocol on some endpoints. Subclasses say which protocol.
@@ -84,7 +96,7 @@ class Serving(Service):
 
     async def start(self) -> None:
         """Listen."""
-        urls = (self.config.listen,) if isinstance(self.config.listen, str) else self.config.listen
+        urls = self.config.urls
         limits = self.config.limits.limits()
         for number, url in enumerate(urls, 1):
             name = self.name if len(urls) == 1 else f"{self.name}/{number}"
@@ -105,10 +117,16 @@ class Serving(Service):
         return await listener.drain(seconds)
 
     async def reload(self) -> None:
-        """Read certificates again."""
+        """Read certificates again, all of them, even where some are wrong."""
+        errors: list[RopewalkError] = []
         for listener in self.listeners:
             if isinstance(listener.certificates, Certificates):
-                listener.certificates.reload()
+                try:
+                    listener.certificates.reload()
+                except RopewalkError as error:
+                    errors.append(error)
+        if errors:
+            raise errors[0]
 
     def statistics(self) -> Mapping[str, float]:
         """How many are connected."""
@@ -123,6 +141,12 @@ class ProtocolConfig(ServingConfig, frozen=True, forbid_unknown_fields=True, kw_
     """
 
     factory: str
+
+    def __post_init__(self) -> None:
+        """The factory is there too."""
+        super().__post_init__()
+        with _of_key("factory"):
+            _factory(self.factory)
 
 
 class ProtocolService(Serving):
@@ -147,16 +171,18 @@ def within(context: Context, endpoint: Endpoint) -> Endpoint:
     return replace(endpoint, options=options)
 
 
-def _factory(where: str) -> Callable[[], asyncio.BaseProtocol]:
-    module, colon, name = where.partition(":")
+@contextmanager
+def _of_key(key: str) -> Iterator[None]:
+    """What is wrong is wrong with the value of this key, which the configuration then names with its line."""
     try:
-        if not colon:
-            raise BadFactory(f"got {where!r}, expected package.module:name")
-        found = getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError) as error:
-        raise BadFactory(
-            f"{where} cannot be imported: {error}", hint="is its package installed, or its folder in PYTHONPATH?"
-        ) from error
+        yield
+    except Misuse as error:
+        error.args = (f"{key}: {error}",)
+        raise
+
+
+def _factory(where: str) -> Callable[[], asyncio.BaseProtocol]:
+    found = imported(where, BadFactory)
     if not callable(found):
         raise BadFactory(f"{where} cannot be called, expected what makes a protocol")
     return cast("Callable[[], asyncio.BaseProtocol]", found)

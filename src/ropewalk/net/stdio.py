@@ -30,6 +30,7 @@ class StdioTransport(asyncio.Transport):
         self._loop, self._protocol = loop, protocol
         self._in: asyncio.ReadTransport
         self._out: asyncio.WriteTransport
+        self._started = False  # both are there, the protocol knows, and either may be closed
         self._open = 2  # pipes
         self._closing = False
         self._error: Exception | None = None
@@ -66,11 +67,20 @@ class StdioTransport(asyncio.Transport):
         self._open -= 1
         if exc is not None and self._error is None and not self._closing:
             self._error = exc
-        if writing and not self._closing and not self._half:
-            self._error = self._error or BrokenPipeError("nobody reads what is written")
-            self.close()
+        if writing and self._started and not self._closing and not self._half:
+            self._output_lost()
         if self._closing and self._open == 0:
             self._loop.call_soon(self._protocol.connection_lost, self._error)
+
+    def _check_output(self) -> None:
+        """Nobody may have read what is written from the very beginning."""
+        self._started = True
+        if self._open < 2 and not self._closing:
+            self._output_lost()
+
+    def _output_lost(self) -> None:
+        self._error = self._error or BrokenPipeError("nobody reads what is written")
+        self.close()
 
     # what the protocol asks
 
@@ -226,6 +236,7 @@ class StdioCarrier:
         try:
             await loop.connect_read_pipe(begin, reading)
             await started.wait()
+            above._check_output()  # noqa: SLF001 - it is made here; uvloop forgets a pipe that is closed any earlier
         except BaseException:
             out.close()
             reading.close()

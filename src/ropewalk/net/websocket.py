@@ -31,6 +31,9 @@ from ropewalk.net.websocket_transport import Bytes, WebSocketTransport
 __all__ = ["QUIET", "WebSocketSide"]
 
 _MESSAGE = 128 * 1024  # bytes of one message that we send: more saves nothing, and a reader can begin with the first
+_LONGEST_REQUEST = 16 * 1024  # bytes; a browser sends 1 KiB, and cookies
+_AT_ONCE = 64 * 1024  # bytes parsed at a time,
+_MANY_FRAMES = 1_000  # and in one turn of the loop where they were more than this: in frames of nothing, 40 ms
 _MOST_REPLIES = 64 * 1024  # bytes of pongs that may wait for a peer that does not read them
 QUIET = logging.getLogger("ropewalk.net.websocket")  # what the library would say of each connection
 QUIET.addHandler(logging.NullHandler())
@@ -47,7 +50,7 @@ class WebSocketSide(asyncio.Protocol):
         factory: Makes the user's protocol, once the handshake is done.
         answer: At the server: gives the response to a request.
         opened: Told of the transport and protocol above, just before the protocol is told that it is connected.
-        failed: Told why the handshake failed.
+        failed: Told why the handshake failed, or which rule the peer broke after it.
         close_after: Seconds to wait for the peer's part of the closing.
     """
 
@@ -72,6 +75,9 @@ class WebSocketSide(asyncio.Protocol):
         self.paused = False  # the user reads no more for now
         self._lost = False
         self._tail = b""  # the last bytes of a request that is not whole
+        self._unfed = b""  # came in one read, and is parsed in the next turns of the loop
+        self._asked = 0  # bytes of the request so far
+        self._unsent = -1  # bytes that waited when the closing was last looked at
         self._pending: deque[bytes] = deque()  # came in the same read as what made the user pause
         self._ended = False  # the peer's close frame came
         self._eof_told = False
@@ -94,26 +100,71 @@ class WebSocketSide(asyncio.Protocol):
         if self._answer is not None and self.protocol is None:
             # The library reads on behind a request, and takes frames there before the answer has opened the connection.
             end = (self._tail + data).find(b"\r\n\r\n")
-            if end >= 0:
-                cut = end + 4 - len(self._tail)
-                self._receive(data[:cut])
-                data = data[cut:]
-            else:
-                self._tail = (self._tail + data)[-3:]
+            cut = end + 4 - len(self._tail) if end >= 0 else len(data)
+            self._asked += cut
+            if self._asked > _LONGEST_REQUEST:
+                self._refuse_long()
+                return
+            self._tail = (self._tail + data)[-3:]
+            self._receive(data[:cut])
+            data = data[cut:]
         if data and not self._lost:
-            self._receive(data)
+            self._feed(data)
 
-    def _receive(self, data: bytes) -> None:
+    def _feed(self, data: bytes) -> None:
+        """Parse it; where it is of very many frames, some of it, and the other connections have their turn."""
+        if self._unfed:
+            self._unfed += data
+            return
+        for at in range(0, len(data), _AT_ONCE):
+            if self._lost:
+                return
+            frames = self._receive(data[at : at + _AT_ONCE])
+            if frames > _MANY_FRAMES and at + _AT_ONCE < len(data):
+                self._unfed = data[at + _AT_ONCE :]
+                self.lower.pause_reading()
+                asyncio.get_running_loop().call_soon(self._feed_some)
+                return
+
+    def _feed_some(self) -> None:
+        data, self._unfed = self._unfed, b""
+        if data and not self._lost:
+            self._feed(data)
+        if not self._unfed:
+            self._read_on()
+
+    def _read_on(self) -> None:
+        """Read, unless the user does not want more, or what is here is not shown yet."""
+        if self._lost or self._unfed or self._pending or self.lower.is_closing():
+            return
+        if not self.paused or self.closing:
+            self.lower.resume_reading()
+
+    def _refuse_long(self) -> None:
+        if self._error is None:
+            self._error = HandshakeFailed(
+                f"WebSocket handshake failed: request is longer than {_LONGEST_REQUEST} bytes"
+            )
+            self.lower.write(b"HTTP/1.1 431 Request Header Fields Too Large\r\nConnection: close\r\n\r\n")
+            self.lower.close()
+
+    def _receive(self, data: bytes) -> int:
+        """Parse it; of how many frames it was."""
         self.machine.receive_data(data)
-        for event in self.machine.events_received():
+        events = self.machine.events_received()
+        for event in events:
             if isinstance(event, Frame):
                 self._frame(event)
             else:
                 self._handshake(event)
         self._after()
+        return len(events)
 
     def eof_received(self) -> bool:
         """The peer sends no more, with or without a close frame."""
+        if self._unfed:
+            data, self._unfed = self._unfed, b""
+            self._receive(data)
         self.machine.receive_eof()
         self._after()
         return False
@@ -166,7 +217,7 @@ class WebSocketSide(asyncio.Protocol):
             # Not from within resume_reading: the user's protocol is not called while it calls.
             asyncio.get_running_loop().call_soon(self._flush)
         else:
-            self.lower.resume_reading()
+            self._read_on()
 
     def pause(self) -> None:
         """The user reads no more for now."""
@@ -201,7 +252,7 @@ class WebSocketSide(asyncio.Protocol):
         elif frame.opcode is Opcode.PING and self._writing_paused:
             self._replies += len(frame.data) + 6
             if self._replies > _MOST_REPLIES:
-                self._error = WebSocketFault("peer sends pings and does not read the answers")
+                self._fault("peer sends pings and does not read the answers")
                 self.lower.abort()
         elif frame.opcode is Opcode.CLOSE:
             self._ended = True
@@ -245,7 +296,7 @@ class WebSocketSide(asyncio.Protocol):
             self._show(self._pending.popleft())
         if self.paused or self.closing:
             return
-        self.lower.resume_reading()
+        self._read_on()
         self._after()
 
     def _after(self) -> None:
@@ -257,7 +308,7 @@ class WebSocketSide(asyncio.Protocol):
             if isinstance(cause, EOFError):
                 self._error = ConnectionResetError("WebSocket ended without a close frame")
             else:
-                self._error = WebSocketFault(f"peer broke the rules of WebSocket: {cause}")
+                self._fault(f"peer broke the rules of WebSocket: {cause}")
         if self.protocol is None and self.machine.handshake_exc is not None and self._error is None:
             self._error = HandshakeFailed(f"WebSocket handshake failed: {self.machine.handshake_exc}")
         ended = self._ended or self._error is not None
@@ -295,8 +346,12 @@ class WebSocketSide(asyncio.Protocol):
 
     def _break(self, code: CloseCode, why: str) -> None:
         """The peer broke a rule of ours."""
-        self._error = WebSocketFault(f"peer sent a {why}")
+        self._fault(f"peer sent a {why}")
         self._fail(code, why)
+
+    def _fault(self, what: str) -> None:
+        self._error = WebSocketFault(what)
+        self._failed(self._error)  # who listens counts it, also where the handshake went well
 
     def _fail(self, code: CloseCode, why: str) -> None:
         self.closing = True
@@ -308,8 +363,10 @@ class WebSocketSide(asyncio.Protocol):
         self._timer = None
         if self._lost:
             return
-        if self.lower.get_write_buffer_size():
+        unsent = self.lower.get_write_buffer_size()
+        if unsent and unsent != self._unsent:
             # It still reads what was written before the close frame, slowly: that is not to be cut off.
+            self._unsent = unsent
             self._timer = asyncio.get_running_loop().call_later(self._close_after, self._give_up)
             return
         self.lower.close()
