@@ -65,7 +65,7 @@ pytest: $(READY) ## the tests alone
 demo: $(READY) ## the main job on real data: stores die, every byte comes back
 	$(BIN)/python examples/demo.py $(ARGS)
 
-bench: $(READY) ## rates beside the floors and the peers on this machine
+bench: $(READY) ## rates beside the floors and the peers on this machine; ARGS="--only platform" picks a part
 	$(BIN)/python bench/run.py $(ARGS)
 
 fuzz: $(READY) ## property tests with far more cases than usual; ARGS=tests/... picks some

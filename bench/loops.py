@@ -1,47 +1,37 @@
-"""Loops and threads: what a turn inside a host costs, and what a hop between threads does, side by side in one run.
+"""Loops: what a turn of a loop inside a host costs beside asyncio's own, and what a hop between threads does.
 
-    python bench/loops.py              seven rounds of each row, interleaved; medians
-    python bench/loops.py --quick      three short rounds
-
-Goals: a guest's TCP round trip within 3x of asyncio's; an idle guest below 0.1 % of a core.
-
-Flow: rows -> rounds of each in turn -> median of each -> standard output
-Never: compares figures of two runs: this machine's speed changes between them.
+Flow: loops and ways between threads, in turn -> microseconds of each -> goals
+Never: measures a loop kind that says it cannot run here; the report says why instead.
 """
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import os
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Coroutine
 from functools import partial
-from statistics import median
+from pathlib import Path
 from typing import Any
 
 import anyio.from_thread
 import anyio.to_thread
+from figures import Figure, Load, in_turns
+from network import one_core, serving
+from report import Goal, Report, beside
+from servers import BARE, Echo
 
-from ropewalk.loops import LoopKind, Simulated, kind, kinds, run
+from ropewalk.loops import LoopKind, Simulated, kinds, run
 from ropewalk.threads import Watchdog, call, half_sync, portal, sync
 from ropewalk.threads import run as run_in_thread
 
+__all__ = ["measure"]
+
+GUESTS = ("qt",)
+IDLES = 3  # rounds; each takes seconds
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 
-Row = tuple[str, Callable[[], float]]
-
-
-class Echo(asyncio.Protocol):
-    """Answers with what it gets."""
-
-    def connection_made(self, transport: Any) -> None:
-        self.write = transport.write
-
-    def data_received(self, data: bytes) -> None:
-        self.write(data)
+Work = Callable[[], Coroutine[Any, Any, float]]
 
 
 class Ping(asyncio.Protocol):
@@ -60,15 +50,6 @@ class Ping(asyncio.Protocol):
             self.write(data)
         else:
             self.done.set_result(None)
-
-
-async def serve() -> None:
-    """An echo in a process of its own; it says its port, and ends with its standard input."""
-    loop = asyncio.get_running_loop()
-    server = await loop.create_server(Echo, "127.0.0.1", 0)
-    print(server.sockets[0].getsockname()[1], flush=True)
-    await asyncio.to_thread(sys.stdin.read)
-    server.close()
 
 
 async def round_trip(rounds: int, port: int | None) -> float:
@@ -193,87 +174,54 @@ async def jumps(count: int) -> float:
     return (time.perf_counter() - start) / count * 1e6
 
 
-def table(title: str, rows: list[Row], rounds: int, unit: str) -> dict[str, float]:
-    """Run the rows in turn, so often, and print their medians."""
-    taken: dict[str, list[float]] = {name: [] for name, _ in rows}
-    for _ in range(rounds):
-        for name, row in rows:
-            taken[name].append(row())
-    print(f"\n{title}")
-    medians = {name: median(values) for name, values in taken.items()}
-    for name, middle in medians.items():
-        print(f"  {name:34}{middle:10.3f} {unit}   ({min(taken[name]):.3f} to {max(taken[name]):.3f})")
-    return medians
+def measure(report: Report, load: Load, folder: Path) -> None:
+    """All loops that can run here."""
+    known = kinds()
+    here = {name: one for name, one in known.items() if "tcp" in one.features and not one.why_not()}
 
+    def on(loop: LoopKind, work: Work) -> Callable[[], float]:
+        return lambda: run(work(), loop=loop)
 
-def main() -> None:
-    """Print all tables, and whether the goals are met."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--quick", action="store_true", help="three short rounds")
-    parser.add_argument("--serve", action="store_true", help=argparse.SUPPRESS)
-    chosen = parser.parse_args()
-    if chosen.serve:
-        run(serve(), loop="asyncio")
-        return
-    rounds, count, seconds = (3, 300, 1.0) if chosen.quick else (7, 2000, 3.0)
-    here: list[LoopKind] = [one for one in kinds().values() if "tcp" in one.features and not one.why_not()]
+    def by_loop(title: str, unit: str, work: Work, rounds: int = load.rounds) -> dict[str, Figure]:
+        found = in_turns(title, unit, {name: on(one, work) for name, one in here.items()}, rounds)
+        report.figures += found.values()
+        return found
 
-    def on(one: LoopKind | str, work: Callable[[], Coroutine[Any, Any, float]]) -> Callable[[], float]:
-        return lambda: run(work(), loop=one)
-
-    trips = table(
-        "TCP round trip, both ends in the loop",
-        [(one.name, on(one, partial(round_trip, count, None))) for one in here],
-        rounds,
-        "us",
-    )
-    words = [sys.executable, __file__, "--serve"]
-    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
-        assert server.stdout is not None
-        port = int(server.stdout.readline())
-        apart = table(
-            "TCP round trip, the other end in another process (asyncio)",
-            [(one.name, on(one, partial(round_trip, count, port))) for one in here],
-            rounds,
-            "us",
-        )
-        server.terminate()
-    rest = [(one.name, on(one, partial(idle, seconds))) for one in here]
-    rest += [(f"{one.name}, watched", on(one, partial(idle, seconds, watched=True))) for one in here]
-    idles = table("Idle", rest, 3, "% of a core")
+    inside = by_loop("TCP round trip, both ends in the loop", "us", partial(round_trip, load.hops, None))
+    with one_core(), serving("tcp", folder) as server:
+        port = int(server.addresses[BARE])
+        apart = by_loop("TCP round trip, the other end apart", "us", partial(round_trip, load.hops, port))
+    still = by_loop("idle loop", "% of a core", partial(idle, load.rest), IDLES)
+    by_loop("idle loop, watched", "% of a core", partial(idle, load.rest, watched=True), IDLES)
     for name in ("asyncio", "uvloop"):
-        if any(one.name == name for one in here):
-            table(f"Hops on {name}", hops(partial(on, kind(name)), name, count), rounds, "us")
-    table("Simulated", [("a timer", on(Simulated(), partial(jumps, count)))], rounds, "us")
-    print()
-    for guest in ("qt",):
-        if guest in trips:
-            for where, figures in (("in the loop", trips), ("apart", apart)):
-                times = figures[guest] / figures["asyncio"]
-                print(f"{guest}: round trip {where} {times:.1f}x of asyncio's, goal 3x: {_said(times <= 3)}")
-            print(f"{guest}: idle {idles[guest]:.3f} % of a core, goal 0.1 %: {_said(idles[guest] < 0.1)}")
+        if name in here:
+            ways = hops(partial(on, here[name]), name, load.hops)
+            report.figures += in_turns(f"hop on {name}", "us", ways, load.rounds).values()
+    timer = on(Simulated(), partial(jumps, load.hops))
+    report.figures += in_turns("simulated loop", "us", {"a timer": timer}, load.rounds).values()
+    for guest in GUESTS:
+        if guest not in here:
+            report.notes.append(f"{guest} cannot be a host here, so its goals are missing: {known[guest].why_not()}")
+            continue
+        for where, trips in (("both ends in the loop", inside), ("the other end apart", apart)):
+            what = f"TCP round trip in a guest of {guest}, {where}, beside asyncio"
+            report.goals.append(beside(what, trips[guest], trips["asyncio"], 3))
+        most = f"most {max(still[guest].values):.3f} %"
+        report.goals.append(Goal(f"idle guest of {guest}, of a core", still[guest].median, 0.1, "%", most))
 
 
-def hops(on: Callable[[Callable[[], Coroutine[Any, Any, float]]], Callable[[], float]], loop: str, n: int) -> list[Row]:
+def hops(on: Callable[[Work], Callable[[], float]], loop: str, n: int) -> dict[str, Callable[[], float]]:
     """From loop to worker, from worker to loop, from a plain program to a loop."""
-    return [
-        ("threads.run", on(partial(each, n, partial(run_in_thread, no_op)))),
-        ("asyncio.to_thread", on(partial(each, n, partial(asyncio.to_thread, no_op)))),
-        ("anyio.to_thread.run_sync", on(partial(each, n, partial(anyio.to_thread.run_sync, no_op)))),
-        ("half_sync, one at a time", on(partial(through_queue, n))),
-        ("half_sync, queue kept full", on(partial(many_through_queue, n))),
-        ("threads.call", on(partial(back, n, partial(call, nothing)))),
-        ("asyncio.run_coroutine_threadsafe", on(partial(back_by_asyncio, n))),
-        ("anyio.from_thread.run", on(partial(back_by_anyio, n))),
-        ("portal.call", partial(by_portal, n, loop)),
-        ("sync(...).method", partial(by_portal, n, loop, face=True)),
-        ("anyio's portal.call", partial(by_anyio_portal, n, uvloop=loop == "uvloop")),
-    ]
-
-
-def _said(met: bool) -> str:
-    return "met" if met else "MISSED"
-
-
-if __name__ == "__main__":
-    main()
+    return {
+        "threads.run": on(partial(each, n, partial(run_in_thread, no_op))),
+        "asyncio.to_thread": on(partial(each, n, partial(asyncio.to_thread, no_op))),
+        "anyio.to_thread.run_sync": on(partial(each, n, partial(anyio.to_thread.run_sync, no_op))),
+        "half_sync, one at a time": on(partial(through_queue, n)),
+        "half_sync, queue kept full": on(partial(many_through_queue, n)),
+        "threads.call": on(partial(back, n, partial(call, nothing))),
+        "asyncio.run_coroutine_threadsafe": on(partial(back_by_asyncio, n)),
+        "anyio.from_thread.run": on(partial(back_by_anyio, n)),
+        "portal.call": partial(by_portal, n, loop),
+        "sync(...).method": partial(by_portal, n, loop, face=True),
+        "anyio's portal.call": partial(by_anyio_portal, n, uvloop=loop == "uvloop"),
+    }

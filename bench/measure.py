@@ -1,6 +1,6 @@
 """Measure: one whole process, timed; medians and ratios of what came out.
 
-Flow: Command -> run -> Taken; several Taken of a row -> medians; two rows of the same rounds -> Ratio
+Flow: Command -> run -> Taken; several Taken of a row -> medians; two sides of the same rounds -> Ratio
 Never: counts the time in which an earlier step's bytes go to the disk, or leaves out those of the step itself.
 """
 
@@ -16,16 +16,31 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
+from typing import TypeVar
 
-__all__ = ["Command", "Failed", "Ratio", "Row", "Taken", "ratio", "run", "sync"]
+__all__ = ["Command", "Failed", "Ratio", "Row", "Taken", "ratio", "run", "say", "sync", "turned"]
 
 _SHOWN = 2000  # characters of what a program that failed said last
 _TICKS = os.sysconf("SC_CLK_TCK")
 _UNIT = 1 if sys.platform == "darwin" else 1024  # bytes; what getrusage counts memory in
 
 
+_T = TypeVar("_T")
+
+
 class Failed(Exception):
-    """A program ended with another status than 0, or gave back other bytes."""
+    """What is measured ended, fell silent, or gave back other bytes."""
+
+
+def say(line: str) -> None:
+    """Tell how far the run is."""
+    print(f"{time.strftime('%H:%M:%S')} {line}", file=sys.stderr, flush=True)
+
+
+def turned(sides: Sequence[_T], number: int) -> list[_T]:
+    """The order of a round: nobody is always the first, or always the one after the floor."""
+    at = number % len(sides)
+    return [*sides[at:], *sides[:at]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,18 +107,18 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Ratio:
-    """How many times faster one row is than another."""
+    """How many times something is something else."""
 
     median: float  # of the medians
-    low: float  # the worst round, pair by pair
+    middle: float  # the median of the pairs, round by round
+    low: float  # of the pairs
     high: float
-    before_sync: float  # of the medians without the sync
 
 
-def ratio(one: Row, other: Row) -> Ratio:
-    """How many times faster ``one`` is than ``other``; both are of the same work and the same rounds."""
-    pairs = [theirs.synced / ours.synced for ours, theirs in zip(one.runs, other.runs, strict=True)]
-    return Ratio(other.seconds / one.seconds, min(pairs), max(pairs), other.before_sync / one.before_sync)
+def ratio(one: Sequence[float], other: Sequence[float]) -> Ratio:
+    """How many times ``one`` is ``other``; both are of the same rounds."""
+    pairs = [ours / theirs for ours, theirs in zip(one, other, strict=True)]
+    return Ratio(median(one) / median(other), median(pairs), min(pairs), max(pairs))
 
 
 def sync(folder: Path) -> None:

@@ -1,27 +1,29 @@
-"""What counting costs beside a bare attribute and beside prometheus-client, and what a page costs.
+"""Metrics: what counting costs beside a bare attribute and other libraries, and what a page costs.
 
-    python bench/metrics.py [--rounds 9] [--check]
-
-Flow: rounds, all ways in turn within each -> medians, nanoseconds or milliseconds
-Never: compares numbers of two runs: the machine changes more than the code.
+Flow: ways to count, in turn -> nanoseconds of each -> goals
+Never: lets a loop's own turn be dearer for one way than for another: each is called as its user would.
 """
 
 from __future__ import annotations
 
-import argparse
-import sys
 import time
 from collections.abc import Callable
-from statistics import median
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
 
 import prometheus_client
+from figures import Load, in_turns
+from report import Goal, Report, beside
 
 from ropewalk.metrics import Registry
 from ropewalk.metrics.exposition import render
 from ropewalk.metrics.values import Counter, Gauge, Histogram, LockedCounter
 
-TIMES = 200_000
-MOST_OF_BARE, MOST_OF_PROMETHEUS, MOST_OF_PAGE = 3.0, 1 / 3, 20.0
+__all__ = ["measure"]
+
+BARE, OURS, PROMETHEUS = "bare attribute", "counter", "prometheus-client"
 
 
 class Bare:
@@ -31,35 +33,44 @@ class Bare:
         self.value = 0
 
 
-def bare() -> float:
+def bare(times: int) -> Callable[[], float]:
     """An attribute incremented where it stands."""
-    it, times = Bare(), range(TIMES)
-    begin = time.perf_counter()
-    for _ in times:
-        it.value += 1
-    return time.perf_counter() - begin
 
-
-def calling(call: Callable[[], object]) -> Callable[[], float]:
     def run() -> float:
-        act, times = call, range(TIMES)
+        it, repeated = Bare(), range(times)
         begin = time.perf_counter()
-        for _ in times:
+        for _ in repeated:
+            it.value += 1
+        return _each(begin, times)
+
+    return run
+
+
+def calling(times: int, call: Callable[[], object]) -> Callable[[], float]:
+    def run() -> float:
+        act, repeated = call, range(times)
+        begin = time.perf_counter()
+        for _ in repeated:
             act()
-        return time.perf_counter() - begin
+        return _each(begin, times)
 
     return run
 
 
-def observing(observe: Callable[[float], object]) -> Callable[[], float]:
+def observing(times: int, observe: Callable[[float], object]) -> Callable[[], float]:
     def run() -> float:
-        act, times = observe, range(TIMES)
+        act, repeated = observe, range(times)
         begin = time.perf_counter()
-        for _ in times:
+        for _ in repeated:
             act(0.012)
-        return time.perf_counter() - begin
+        return _each(begin, times)
 
     return run
+
+
+def _each(begin: float, times: int) -> float:
+    """Nanoseconds of one."""
+    return (time.perf_counter() - begin) / times * 1e9
 
 
 def page() -> Callable[[], float]:
@@ -71,45 +82,44 @@ def page() -> Callable[[], float]:
     def run() -> float:
         begin = time.perf_counter()
         render(registry.read())
-        return time.perf_counter() - begin
+        return (time.perf_counter() - begin) * 1e3
 
     return run
 
 
-def main() -> int:
-    words = argparse.ArgumentParser(description=__doc__)
-    words.add_argument("--rounds", type=int, default=9)
-    words.add_argument("--check", action="store_true", help="fail where a goal is missed")
-    given = words.parse_args()
-    foreign = prometheus_client.CollectorRegistry()
+def measure(report: Report, load: Load, _folder: Path) -> None:
+    """All ways to count, and our page."""
+    times, foreign = load.counts, prometheus_client.CollectorRegistry()
     ways = {
-        "bare attribute": bare,
-        "counter": calling(Counter().inc),
-        "counter with a lock": calling(LockedCounter().inc),
-        "gauge": calling(Gauge().inc),
-        "histogram": observing(Histogram().observe),
-        "prometheus counter": calling(prometheus_client.Counter("a", "x", registry=foreign).inc),
-        "prometheus histogram": observing(prometheus_client.Histogram("b", "x", registry=foreign).observe),
-        "page of 1,000 series": page(),
+        BARE: bare(times),
+        OURS: calling(times, Counter().inc),
+        "counter with a lock": calling(times, LockedCounter().inc),
+        PROMETHEUS: calling(times, prometheus_client.Counter("a", "x", registry=foreign).inc),
+        **opentelemetry(times),
     }
-    took: dict[str, list[float]] = {name: [] for name in ways}
-    for _ in range(given.rounds):
-        for name, way in ways.items():
-            took[name].append(way())
-    middle = {name: median(each) for name, each in took.items()}
-    for name, seconds in middle.items():
-        shown = f"{seconds * 1e3:8.1f} ms" if name.startswith("page") else f"{seconds / TIMES * 1e9:8.0f} ns"
-        print(f"{name:22}{shown}")
-    counter = middle["counter"]
-    goals = {
-        f"counter at most {MOST_OF_BARE:.0f} of bare": counter / middle["bare attribute"] / MOST_OF_BARE,
-        "counter at most a third of prometheus": counter / middle["prometheus counter"] / MOST_OF_PROMETHEUS,
-        f"page at most {MOST_OF_PAGE:.0f} ms": middle["page of 1,000 series"] * 1e3 / MOST_OF_PAGE,
-    }
-    for name, part in goals.items():
-        print(f"{'ok  ' if part <= 1 else 'MISS'} {name}: {part:.2f} of what is allowed")
-    return int(given.check and any(part > 1 for part in goals.values()))
+    counters = in_turns("counter's increment", "ns", ways, load.rounds)
+    prometheus = prometheus_client.Histogram("b", "x", registry=foreign)
+    observe = {PROMETHEUS: observing(times, prometheus.observe), "histogram": observing(times, Histogram().observe)}
+    observed = in_turns("histogram's observation", "ns", observe, load.rounds)
+    gauge = prometheus_client.Gauge("c", "x", registry=foreign)
+    put = {PROMETHEUS: observing(times, gauge.set), "gauge": observing(times, Gauge().set)}
+    gauges = in_turns("gauge's setting", "ns", put, load.rounds)
+    pages = in_turns("page of 1,000 series", "ms", {"ours": page()}, load.rounds)
+    for found in (counters, observed, gauges, pages):
+        report.figures += found.values()
+    ours = counters[OURS]
+    report.goals += [
+        beside("a counter's increment, beside a bare attribute's", ours, counters[BARE], 3),
+        beside("a counter's increment, beside prometheus-client's", ours, counters[PROMETHEUS], 1 / 3),
+        Goal("a page of 1,000 series", pages["ours"].median, 20, "ms"),
+    ]
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+def opentelemetry(times: int) -> dict[str, Callable[[], float]]:
+    """Its SDK's counter, where it is installed."""
+    if find_spec("opentelemetry.sdk") is None:
+        return {}
+    sdk: Any = import_module("opentelemetry.sdk.metrics")
+    reader: Any = import_module("opentelemetry.sdk.metrics.export").InMemoryMetricReader()
+    meter = sdk.MeterProvider(metric_readers=[reader]).get_meter("bench")
+    return {"opentelemetry-sdk": observing(times, meter.create_counter("c").add)}

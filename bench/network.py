@@ -1,226 +1,229 @@
-"""What serving through `ropewalk.net` costs, beside the bare event loop.
+"""Network: what serving through `ropewalk.net` costs, beside the bare event loop and other libraries on it.
 
-Flow: a server's process with two ports, one of the bare loop and one of net -> clients here, in short turns -> medians
+Flow: a server's process with an address for each side -> clients here, in short turns -> a Figure of each side
 Never: compares two processes: where memory and cores happen to lie makes a fifth more or less of the same code.
-
-    python bench/network.py [--rounds 7] [--idle 10000] [--only echo]
 """
 
 from __future__ import annotations
 
-import argparse
-import asyncio
-import gc
+import json
 import os
 import resource
 import socket
 import ssl
-import statistics
+import struct
 import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
-from typing import cast
+from select import select
+from statistics import median
+from tempfile import TemporaryDirectory
 
-ECHOES = 1_500  # round trips in one turn: a tenth of a second
-ACCEPTS = 100  # connections in one turn
-TURNS = 6  # of each in one process, after one that warms up
+from figures import Figure, Load
+from measure import Failed, say, turned
+from report import Goal, Report, beside
+from servers import BARE, NET, PEERS
 
+__all__ = ["PATIENCE", "accept", "echo", "idle", "serving"]
 
-class Echo(asyncio.Protocol):
-    """The same protocol for both."""
+KINDS = {"tcp": "TCP", "tls": "TLS", "unix": "Unix", "ws": "WebSocket"}
+PATIENCE = 30  # seconds that a client waits for an answer
+DATA = b"x" * 64
+FRAME = b"\x82\xc0\0\0\0\0" + DATA  # a binary WebSocket message; a mask of zeros changes nothing
+HEADER = 2  # bytes before an answer that is as short
+UPGRADE = (
+    b"GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+)
+STEP = 1_000  # connections, after which the server is asked something, so that it keeps up
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = cast(asyncio.Transport, transport)
-
-    def data_received(self, data: bytes) -> None:
-        self.transport.write(data)
-
-
-# ---- the server's process --------------------------------------------------------------------------------------------
-
-
-def rss() -> int:
-    """Bytes of memory that are this process's own."""
-    for line in Path("/proc/self/smaps_rollup").read_text("ascii").splitlines():
-        if line.startswith("Private_Dirty"):
-            return int(line.split()[1]) * 1024
-    return 0
-
-
-async def serve(kind: str, pem: str) -> None:
-    """Serve tcp or tls, bare and through net, until the standard input ends; a line on it asks how it is."""
-    from ropewalk import net
-
-    loop = asyncio.get_running_loop()
-    context = None
-    if kind == "tls":
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
-        context.load_cert_chain(pem)
-    server = await loop.create_server(Echo, "127.0.0.1", 0, ssl=context, backlog=2048)
-    listener = await net.listen(
-        f"{kind}://127.0.0.1:0", Echo, certificates=context, limits=net.Limits(connections=None)
-    )
-    print(server.sockets[0].getsockname()[1], listener.endpoint.port, flush=True)
-    while question := await loop.run_in_executor(None, sys.stdin.readline):
-        used = resource.getrusage(resource.RUSAGE_SELF)
-        if question == "memory\n":
-            gc.collect()
-            print(rss(), flush=True)
-        else:
-            print(used.ru_utime + used.ru_stime, flush=True)
-    os._exit(0)  # 10,000 connections need no farewell
+Address = int | str
 
 
 class Server:
-    """A server's process: its ports, bare and through net, and how it is doing."""
+    """A server's process: where its sides are, and how it is doing."""
 
-    def __init__(self, kind: str, pem: str) -> None:
-        command = [sys.executable, __file__, "--serve", kind, "--pem", pem]
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        assert self.process.stdout is not None
-        self.ports = [int(port) for port in self.process.stdout.readline().split()]
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self._process = process
+        self.addresses: dict[str, Address] = json.loads(self._line())
 
     def ask(self, question: str) -> float:
-        """Bytes of memory, or seconds of CPU so far."""
-        assert self.process.stdin is not None
-        assert self.process.stdout is not None
-        self.process.stdin.write(f"{question}\n")
-        self.process.stdin.flush()
-        return float(self.process.stdout.readline())
+        """Bytes of "memory", or seconds of "cpu" so far."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(f"{question}\n")
+        self._process.stdin.flush()
+        return float(self._line())
 
-    def stop(self) -> None:
-        """End it."""
-        assert self.process.stdin is not None
-        self.process.stdin.close()
-        self.process.wait(10)
-
-
-# ---- clients ---------------------------------------------------------------------------------------------------------
-
-
-def connected(port: int, context: ssl.SSLContext | None) -> socket.socket:
-    """A client's socket."""
-    sock = socket.create_connection(("127.0.0.1", port))
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return context.wrap_socket(sock) if context else sock
+    def _line(self) -> str:
+        assert self._process.stdout is not None
+        if not select([self._process.stdout], [], [], PATIENCE)[0]:
+            raise Failed(f"a server said nothing for {PATIENCE} s")
+        line = self._process.stdout.readline()
+        if not line:
+            raise Failed(f"a server ended with {self._process.wait(PATIENCE)}")
+        return line
 
 
-def echoes(port: int, context: ssl.SSLContext | None) -> int:
-    """Round trips of 64 bytes on one connection; how many."""
-    data = b"x" * 64
-    with connected(port, context) as sock:
-        for _ in range(ECHOES):
-            sock.sendall(data)
-            sock.recv(64)
-    return ECHOES
+@contextmanager
+def serving(kind: str, folder: Path) -> Iterator[Server]:
+    """A server for as long as the context lasts; ``kind`` is one of those in servers.py."""
+    if kind == "tls":
+        _certify(folder)
+    words = [sys.executable, str(Path(__file__).with_name("servers.py")), kind, str(folder)]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            yield Server(process)
+            process.communicate(timeout=PATIENCE)  # the end of its input is its own
+        finally:
+            process.kill()
 
 
-def accepts(port: int, context: ssl.SSLContext | None) -> int:
-    """Connections with one byte there and back; how many."""
-    for _ in range(ACCEPTS):
-        with connected(port, context) as sock:
-            sock.sendall(b"x")
-            sock.recv(1)
-    return ACCEPTS
+@contextmanager
+def one_core() -> Iterator[None]:
+    """Client and server share a core meanwhile: to wake another one takes longer than what is measured, or does not."""
+    if not hasattr(os, "sched_setaffinity"):
+        yield
+        return
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {max(before)})  # a child has it from here; the first core has the interrupts
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
 
 
-def beside(
-    title: str,
-    kind: str,
-    pem: str,
-    measure: Callable[[int, ssl.SSLContext | None], int],
-    context: ssl.SSLContext | None,
-    rounds: int,
-) -> None:
-    """Measure both in turns, each round in a new process; print the medians of all turns and of the rounds' ratios."""
-    rates: tuple[list[float], list[float]] = ([], [])
-    costs: tuple[list[float], list[float]] = ([], [])
-    ratios: list[float] = []
-    for _ in range(rounds):
-        server = Server(kind, pem)
-        times: tuple[list[float], list[float]] = ([], [])
-        for turn in range(TURNS + 1):
-            for which in (0, 1) if turn % 2 else (1, 0):
-                spent, started = server.ask("cpu"), time.perf_counter()
-                count = measure(server.ports[which], context)
-                took = time.perf_counter() - started
-                if turn:  # the first one warms up
-                    times[which].append(took)
-                    rates[which].append(count / took)
-                    costs[which].append((server.ask("cpu") - spent) / count)
-        server.stop()
-        ratios.append(statistics.median(times[0]) / statistics.median(times[1]))
-    bare, net = (statistics.median(found) for found in rates)
-    cpu = [statistics.median(found) * 1e6 for found in costs]
-    print(
-        f"{title:10} bare {bare:8,.0f}/s  net {net:8,.0f}/s  ratio {statistics.median(ratios):.3f}"
-        f" ({min(ratios):.3f} to {max(ratios):.3f})   server CPU {cpu[0]:.1f} and {cpu[1]:.1f} us",
-        flush=True,
-    )
+def echo(report: Report, load: Load, _folder: Path) -> None:
+    """Round trips of 64 bytes on one connection."""
+    missing = [f"{name} is not installed: its rows are missing" for name in PEERS if find_spec(name) is None]
+    report.notes += [note for note in missing if note not in report.notes]
+    for kind, title in KINDS.items():
+        sides = _rates(report, load, f"{title} echo", kind, partial(_echoes, kind, load.echoes), load.echoes)
+        if kind in {"tcp", "tls"}:
+            what = f"{title} echo through net on uvloop, beside the bare protocol"
+            report.goals.append(beside(what, sides[NET], sides[BARE], 0.95, least=True))
 
 
-def idle(title: str, which: int, pem: str, count: int) -> None:
-    """Memory of connections that do nothing."""
-    server = Server("tcp", pem)
-    before = server.ask("memory")
-    socks = []
-    for at in range(count):
-        socks.append(connected(server.ports[which], None))
-        if at % 1000 == 999:
-            server.ask("memory")  # so that it keeps up
-    used = (server.ask("memory") - before) / count / 1024
-    print(f"{title:10} {count:,} idle connections: {used:.2f} KiB each", flush=True)
-    for sock in socks:
-        sock.close()
-    server.stop()
+def accept(report: Report, load: Load, _folder: Path) -> None:
+    """Connections, each with one message there and back."""
+    for kind, title in KINDS.items():
+        _rates(report, load, f"{title} accept", kind, partial(_accepts, kind, load.accepts), load.accepts)
 
 
-def self_signed(folder: Path) -> str:
-    """Certificate and key for the servers, by our own development authority."""
+def idle(report: Report, load: Load, folder: Path) -> None:
+    """Memory that a server needs for connections that do nothing."""
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # a server's process has it from here
+    count = min(load.idle, most - STEP)
+    work = f"{count:,} idle connections, memory of each"
+    with serving("tcp", folder) as server:
+        sides = list(server.addresses)
+    for side in sides:
+        with serving("tcp", folder) as server:
+            before, socks = server.ask("memory"), []
+            for at in range(count):
+                socks.append(_connected("tcp", server.addresses[side]))
+                if at % STEP == STEP - 1:
+                    server.ask("memory")
+            each = (server.ask("memory") - before) / count / 1024
+            for sock in socks:
+                sock.close()
+        report.figures.append(Figure(work, side, "KiB", [each]))
+        say(f"{work}: {side} {each:.2f} KiB")
+        if side == NET:
+            what = f"one of {count:,} idle connections through net, memory of the server"
+            report.goals.append(Goal(what, each, 6, "KiB"))
+
+
+def _rates(
+    report: Report, load: Load, work: str, kind: str, act: Callable[[Address], None], count: int
+) -> dict[str, Figure]:
+    """Every side in short turns, each round in a new process: a rate of each round."""
+    figures: dict[str, Figure] = {}
+    costs: dict[str, list[float]] = {}
+    for _ in range(load.rounds):
+        # A socket's name must be short.
+        with one_core(), TemporaryDirectory() as inside, serving(kind, Path(inside)) as server:
+            rates: dict[str, list[float]] = {side: [] for side in server.addresses}
+            for turn in range(load.turns + 1):
+                for side in turned(list(rates), turn):
+                    spent, started = server.ask("cpu"), time.perf_counter()
+                    act(server.addresses[side])
+                    took = time.perf_counter() - started
+                    spent = server.ask("cpu") - spent
+                    if turn:  # the first one warms up
+                        rates[side].append(count / took)
+                        costs.setdefault(side, []).append(spent / count)
+        for side, found in rates.items():
+            figures.setdefault(side, Figure(work, side, "/s")).values.append(median(found))
+    for side, figure in figures.items():
+        figure.more = f"server's CPU {median(costs[side]) * 1e6:.1f} us each"
+    report.figures += figures.values()
+    say(f"{work}: {', '.join(f'{side} {figure.shown}' for side, figure in figures.items())}")
+    return figures
+
+
+def _echoes(kind: str, count: int, address: Address) -> None:
+    with _connected(kind, address) as sock:
+        for _ in range(count):
+            _exchange(kind, sock)
+
+
+def _accepts(kind: str, count: int, address: Address) -> None:
+    for _ in range(count):
+        with _connected(kind, address) as sock:
+            _exchange(kind, sock)
+
+
+def _connected(kind: str, address: Address) -> socket.socket:
+    if isinstance(address, str):
+        sock = socket.socket(socket.AF_UNIX)
+        sock.connect(address)
+    else:
+        sock = socket.create_connection(("127.0.0.1", address))
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    # The kernel's own deadline: Python's would be one more system call for each of ours.
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", PATIENCE, 0))
+    if kind == "tls":
+        return _CONTEXT.wrap_socket(sock)
+    if kind == "ws":
+        sock.sendall(UPGRADE)
+        answer = b""
+        while not answer.endswith(b"\r\n\r\n"):
+            answer += _received(sock, 4096)
+    return sock
+
+
+def _exchange(kind: str, sock: socket.socket) -> None:
+    sock.sendall(FRAME if kind == "ws" else DATA)
+    left = len(DATA) + HEADER if kind == "ws" else len(DATA)
+    while left:
+        left -= len(_received(sock, left))
+
+
+def _received(sock: socket.socket, most: int) -> bytes:
+    data = sock.recv(most)
+    if not data:
+        raise Failed("a server closed the connection")
+    return data
+
+
+def _certify(folder: Path) -> None:
+    """Certificate and key for the server, by our own development authority."""
     from ropewalk.net.development import DevelopmentAuthority
 
-    path = folder / "server.pem"
-    path.write_bytes(DevelopmentAuthority(folder).signed(["localhost"]))
-    return str(path)
+    (folder / "server.pem").write_bytes(DevelopmentAuthority(folder).signed(["localhost"]))
 
 
-def main() -> None:
-    """Measure all and print it."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--idle", type=int, default=10_000)
-    parser.add_argument("--only", default="")
-    parser.add_argument("--serve", default="")
-    parser.add_argument("--pem", default="")
-    chosen = parser.parse_args()
-    if chosen.serve:
-        import uvloop
-
-        uvloop.run(serve(chosen.serve, chosen.pem))
-        return
-    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-    with tempfile.TemporaryDirectory() as folder:
-        pem = self_signed(Path(folder))
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-        for title, kind, measure, using in (
-            ("TCP echo", "tcp", echoes, None),
-            ("TLS echo", "tls", echoes, context),
-            ("TCP accept", "tcp", accepts, None),
-            ("TLS accept", "tls", accepts, context),
-        ):
-            if chosen.only in title:
-                beside(title, kind, pem, measure, using, chosen.rounds)
-        for which, title in enumerate(("bare", "net")):
-            if chosen.only in "idle":
-                idle(title, which, pem, min(chosen.idle, most - 1000))
+def _unverified() -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
 
 
-if __name__ == "__main__":
-    main()
+_CONTEXT = _unverified()

@@ -1,6 +1,6 @@
 """Report: rows and goals as tables for people, and all of it as JSON.
 
-Flow: Rounds, probes -> Goal -> Markdown, JSON
+Flow: Rounds, probes, figures -> Goal -> Markdown, JSON
 Never: judges a rounded figure: `met` is of the exact one.
 """
 
@@ -9,65 +9,50 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 
-from measure import Row, ratio
+from figures import Figure, plain
+from measure import Ratio, Row, ratio
 
-__all__ = ["Bound", "Faster", "Goal", "Report", "faster", "table"]
+__all__ = ["Goal", "Report", "beside", "faster", "table"]
 
 
 @dataclass(frozen=True, slots=True)
-class Bound:
-    """A figure and what it must not exceed."""
+class Goal:
+    """A figure, and what it must not exceed or fall short of."""
 
     what: str
     got: float
-    most: float
+    limit: float
     unit: str = ""
     more: str = ""  # what else is to be known of it
+    least: bool = False  # the limit is the least, not the most
 
     @property
     def met(self) -> bool:
-        """Whether it keeps to its bound."""
-        return self.got <= self.most
+        """Whether it keeps to its limit."""
+        return self.got >= self.limit if self.least else self.got <= self.limit
 
     def cells(self) -> list[str]:
         """A line of the table."""
-        got = f"{_plain(self.got)} {self.unit}".strip()
-        return [self.what, got, self.more, f"at most {_plain(self.most)} {self.unit}".strip(), _word(met=self.met)]
-
-
-@dataclass(frozen=True, slots=True)
-class Faster:
-    """How many times faster something is than something else, and what it should be."""
-
-    what: str
-    got: float
-    low: float  # the worst pair of a round
-    high: float
-    before_sync: float
-    least: float
-
-    @property
-    def met(self) -> bool:
-        """Whether it is as fast as it should be."""
-        return self.got >= self.least
-
-    def cells(self) -> list[str]:
-        """A line of the table."""
-        more = f"rounds {self.low:.2f} to {self.high:.2f}; without the sync {self.before_sync:.2f}"
-        return [self.what, f"{self.got:.2f} x", more, f"at least {self.least:g} x", _word(met=self.met)]
-
-
-Goal = Bound | Faster
+        wanted = f"at {'least' if self.least else 'most'} {plain(self.limit)} {self.unit}".strip()
+        return [self.what, f"{plain(self.got)} {self.unit}".strip(), self.more, wanted, "yes" if self.met else "no"]
 
 
 def faster(what: str, one: Row | None, others: Sequence[Row | None], least: float, of: str = "") -> list[Goal]:
-    """A row beside the fastest of some others; nothing where one side was not measured."""
+    """How many times faster a row is than the fastest of some others; nothing where one side was not measured."""
     measured = [row for row in others if row is not None]
     if one is None or not measured:
         return []
     other = min(measured, key=lambda row: row.seconds)
-    found = ratio(one, other)
-    return [Faster(f"{what} {other.program}{of}", found.median, found.low, found.high, found.before_sync, least)]
+    found = ratio([taken.synced for taken in other.runs], [taken.synced for taken in one.runs])
+    more = f"{_span(found)}; without the sync {other.before_sync / one.before_sync:.2f}"
+    return [Goal(f"{what} {other.program}{of}", found.median, least, "x", more, least=True)]
+
+
+def beside(what: str, one: Figure, other: Figure, limit: float, *, least: bool = False) -> Goal:
+    """How many times one side's figure is that of another: the median of the rounds, each in one process."""
+    found = ratio(one.values, other.values)
+    more = f"{_span(found)}; {one.shown} beside {other.shown}"
+    return Goal(what, found.middle, limit, "x", more, least=least)
 
 
 @dataclass(slots=True)
@@ -75,7 +60,8 @@ class Report:
     """All that a run found."""
 
     machine: dict[str, str]
-    rows: list[Row] = field(default_factory=list)
+    rows: list[Row] = field(default_factory=list)  # whole programs
+    figures: list[Figure] = field(default_factory=list)  # the sides of a comparison; its first is what others stand by
     goals: list[Goal] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
@@ -84,8 +70,12 @@ class Report:
         lines = [f"{name}: {value}" for name, value in self.machine.items()]
         if self.rows:
             lines += ["", *table(_HEADINGS, [_cells(row) for row in self.rows], right=range(3, len(_HEADINGS)))]
-        headings = ("goal", "got", "more", "wanted", "met")
-        lines += ["", *table(headings, [goal.cells() for goal in self.goals])]
+        if self.figures:
+            first = {figure.work: figure for figure in reversed(self.figures)}
+            cells = [_figure(figure, first[figure.work]) for figure in self.figures]
+            lines += ["", *table(_FIGURES, cells, right=range(2, 5))]
+        if self.goals:
+            lines += ["", *table(_GOALS, [goal.cells() for goal in self.goals])]
         lines += [""] * bool(self.notes) + [f"- {note}" for note in self.notes]
         return "\n".join(lines)
 
@@ -94,6 +84,7 @@ class Report:
         return {
             "machine": self.machine,
             "rows": [asdict(row) for row in self.rows],
+            "figures": [asdict(figure) for figure in self.figures],
             "goals": [{**asdict(goal), "met": goal.met} for goal in self.goals],
             "notes": self.notes,
         }
@@ -110,6 +101,8 @@ _HEADINGS = (
     "peak MiB",
     "others' CPU s",
 )
+_GOALS = ("goal", "got", "more", "wanted", "met")
+_FIGURES = ("work", "side", "median", "least to most", "beside the first", "more")
 
 
 def _cells(row: Row) -> list[str]:
@@ -143,9 +136,11 @@ def table(headings: Sequence[str], lines: Sequence[Sequence[str]], right: Sequen
     return [padded(headings), padded(rule), *[padded(line) for line in lines]]
 
 
-def _plain(number: float) -> str:
-    return f"{number:,.0f}" if number >= 1000 or number == int(number) else f"{number:.4g}"
+def _figure(figure: Figure, first: Figure) -> list[str]:
+    times = "" if figure is first else f"{ratio(figure.values, first.values).middle:.2f} x"
+    span = f"{plain(min(figure.values))} to {plain(max(figure.values))}" if len(figure.values) > 1 else ""
+    return [figure.work, figure.side, figure.shown, span, times, figure.more]
 
 
-def _word(*, met: bool) -> str:
-    return "yes" if met else "no"
+def _span(found: Ratio) -> str:
+    return f"rounds {found.low:.2f} to {found.high:.2f}"

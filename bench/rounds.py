@@ -7,27 +7,20 @@ Never: puts into what an earlier round has left, or goes on when a copy differs 
 from __future__ import annotations
 
 import shutil
-import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
 from data import Source, compare
-from measure import Row, run
+from measure import Row, run, say, turned
 from peers import Program, Ropewalk
 
-__all__ = ["AGAIN", "FIRST", "LOST", "LOST_AGAIN", "PUT", "Rounds", "say"]
+__all__ = ["AGAIN", "FIRST", "LOST", "LOST_AGAIN", "PUT", "Rounds"]
 
 PUT = "put"
 FIRST = "get"  # from where the put has left it
 AGAIN = "get, again"  # everything was read once
 LOST = "get, two stores gone"
 LOST_AGAIN = "get, two stores gone, again"
-
-
-def say(line: str) -> None:
-    """Tell how far the run is."""
-    print(f"{time.strftime('%H:%M:%S')} {line}", file=sys.stderr, flush=True)
 
 
 class Rounds:
@@ -77,8 +70,7 @@ class Rounds:
             Failed: A program did, or a copy differs.
         """
         for number in range(rounds):
-            at = number % len(self._programs)
-            turn = [*self._programs[at:], *self._programs[:at]]  # nobody is always the one after the floor
+            turn = turned(self._programs, number)
             for program in turn:
                 self._put(program, number)
             for program in turn:

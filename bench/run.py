@@ -1,14 +1,15 @@
-"""Run: `make bench`: rates beside the disk's own floor and other programs on the same data, and which goals are met.
+"""Run: `make bench`: rates beside the floors and other programs on this machine, and which goals are met.
 
-    python bench/run.py --quick          smaller data, three rounds
-    python bench/run.py --ram            the large file once more on /dev/shm
-    python bench/run.py --large          memory for 4 GiB and for 1,000,000 files too (many minutes)
-    python bench/run.py --only large     one part: large, small, library, changes, metadata, start
-    python bench/run.py --json FILE      everything, each single run too
+    python bench/run.py --quick             smaller data, three rounds
+    python bench/run.py --only platform     the network platform's parts alone; `spaces` for the others
+    python bench/run.py --only large        one part; may be repeated
+    python bench/run.py --ram               the large file once more on /dev/shm
+    python bench/run.py --large             memory for 4 GiB and for 1,000,000 files too (many minutes)
+    python bench/run.py --json FILE         everything, each single run too
 
 docs/reference/benchmarks.md says what each row is and how to read it.
 
-Flow: sizes, folder -> parts -> Report -> standard output; how far it is -> standard error
+Flow: words -> parts -> Report -> standard output; how far it is -> standard error
 Never: leaves out a row that looks bad: what is missed is said as plainly as what is met.
 """
 
@@ -22,233 +23,114 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
+from functools import partial
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from statistics import median
+from subprocess import SubprocessError
 
-from data import FULL, QUICK, Sizes, Source, make_large, make_library, make_small
-from measure import Failed, run
-from peers import Floor, Program, Ropewalk, peers, version_of
-from report import Bound, Report, faster
-from rounds import AGAIN, FIRST, LOST, LOST_AGAIN, PUT, Rounds, say
+import data
+import figures
+from measure import Failed, say
+from peers import version_of
+from report import Report
+from spaces import Spaces
 
 RAM = Path("/dev/shm")  # noqa: S108 - it is the place that is meant, and all goes into a fresh folder
-MEMORY = 250 * 2**20
 ROOM = 8  # times the large file: what the large file's part may need at once
-
-
-class Bench:
-    """One run.
-
-    Args:
-        sizes: How much of everything.
-        folder: All goes below it.
-        with_peers: Whether to run those that are installed.
-    """
-
-    def __init__(self, sizes: Sizes, folder: Path, *, with_peers: bool = True) -> None:
-        self.sizes, self.folder = sizes, folder
-        self._with_peers = with_peers
-        self.report = Report(_machine(sizes))
-
-    def large(self, folder: Path | None = None, where: str = "") -> None:
-        """The large file: put, get, get with two stores gone, random reads."""
-        folder = folder or self._part("large")
-        source = make_large(folder / "large", self.sizes.large)
-        ropewalk = Ropewalk(folder / "ropewalk")
-        programs: list[Program] = [Floor(folder / "floor"), ropewalk, *self._peers(folder)]
-        rounds = Rounds(folder, source, programs, again=True, called=source.name + where)
-        rounds.run(self.sizes.rounds)
-        ours, restic = ropewalk.name, ("restic", "restic, compression auto", "restic, compression off")
-
-        def goal(what: str, step: str, others: tuple[str, ...], least: float, theirs: str = "") -> None:
-            beside = [rounds.row(other, theirs or step) for other in others]
-            of = " with all there" if theirs else ""
-            self.report.goals += faster(f"{what}{where}, beside", rounds.row(ours, step), beside, least, of)
-
-        goal("put a large file", PUT, restic, 2.0)
-        goal("put a large file", PUT, ("floor",), 0.4)
-        goal("get it, as the put left the cache", FIRST, restic, 2.0)
-        goal("get it, as the put left the cache", FIRST, ("floor",), 0.5)
-        goal("get it again, all of it in the cache", AGAIN, restic, 2.0)
-        goal("get it again, all of it in the cache", AGAIN, ("floor",), 0.5)
-        goal("get it with two stores gone", LOST, (ours,), 0.6, FIRST)
-        goal("get it again with two stores gone", LOST_AGAIN, (ours,), 0.6, AGAIN)
-        most = max(row.peak for row in rounds.rows if row.program == ours)
-        self.report.goals += [
-            Bound(f"stored bytes for each byte put, privacy level 1{where}", rounds.stored, 1.70),
-            Bound(f"peak memory, large file{where}", most / 2**20, MEMORY / 2**20, "MiB"),
-        ]
-        self.report.rows += rounds.rows
-        if not where:
-            self._reads(ropewalk)
-        shutil.rmtree(folder)
-
-    def _reads(self, ropewalk: Ropewalk) -> None:
-        say(f"{self.sizes.reads:,} random reads")
-        words = "reads", str(self.sizes.reads)
-        healthy = json.loads(ropewalk.probe(*words))
-        with ropewalk.two_lost():
-            degraded = json.loads(ropewalk.probe(*words))
-        for found, most, state in ((healthy, 1, "all there"), (degraded, 3, "two stores gone")):
-            counts = found["counts"]
-            more = (
-                f"{sum(counts) / len(counts):.2f} on average, and {found['opening']} once for the file's map; "
-                f"median {median(found['seconds']) * 1000:.2f} ms a read"
-            )
-            what = f"store reads for a random read of 64 KiB, the most of {len(counts):,}, {state}"
-            self.report.goals.append(Bound(what, max(counts), most, more=more))
-
-    def small(self) -> None:
-        """Many small files, and listing them."""
-        folder = self._part("small")
-        source = make_small(folder / "source", self.sizes.small, self.sizes.small_size)
-        ropewalk, rounds = self._tree(folder, source, compressible=False)
-        what = f"objects in a store for {source.files:,} files in one put"
-        self.report.goals.append(Bound(what, rounds.new_objects, 10))
-        found = json.loads(ropewalk.probe("listing"))
-        more = f"the first time {found['first'] * 1000:.0f} ms"
-        what = f"list {found['entries']:,} entries, warm"
-        self.report.goals.append(Bound(what, median(found["again"]) * 1000, 50, "ms", more))
-
-    def library(self) -> None:
-        """The standard library's tree."""
-        folder = self._part("library")
-        self._tree(folder, make_library(folder / "source"), compressible=True)
-
-    def _tree(self, folder: Path, source: Source, *, compressible: bool) -> tuple[Ropewalk, Rounds]:
-        ropewalk = Ropewalk(folder / "ropewalk")
-        others = self._peers(folder, compressible=compressible, small=True)
-        rounds = Rounds(folder, source, [ropewalk, *others], again=False, by_files=True)
-        rounds.run(self.sizes.rounds)
-        for step in (PUT, FIRST):
-            beside = [rounds.row(other.name, step) for other in others]
-            self.report.goals += faster(f"{step} {source.name}, beside", rounds.row(ropewalk.name, step), beside, 1.5)
-        self.report.rows += rounds.rows
-        return ropewalk, rounds
-
-    def changes(self) -> None:
-        """One small change at a time."""
-        ours, floor = [], []
-        ropewalk = Ropewalk(self._part("changes") / "ropewalk")
-        for number in range(self.sizes.rounds):
-            ropewalk.prepare()
-            found = json.loads(ropewalk.probe("changes", str(self.sizes.changes), str(ropewalk.folder / "floor")))
-            ours.append(median(found["change"]))
-            floor.append(median(found["floor"]))
-            say(f"small changes, round {number + 1}: {ours[-1] * 1000:.1f} ms, floor {floor[-1] * 1000:.1f} ms")
-        pairs = [one / other for one, other in zip(ours, floor, strict=True)]
-        more = (
-            f"rounds {min(pairs):.2f} to {max(pairs):.2f}; "
-            f"{median(ours) * 1000:.1f} ms beside {median(floor) * 1000:.1f} ms"
-        )
-        what = "a small change, in times of five parallel file-and-folder syncs"
-        self.report.goals.append(Bound(what, median(ours) / median(floor), 3, "x", more))
-
-    def metadata(self) -> None:
-        """One changed file in a large folder."""
-        say(f"a folder of {self.sizes.folder:,}")
-        ropewalk = Ropewalk(self._part("metadata") / "ropewalk")
-        ropewalk.prepare()
-        found = json.loads(ropewalk.probe("metadata", str(self.sizes.folder)))
-        what = f"new metadata for one changed file in a folder of {self.sizes.folder:,}, the most of five"
-        more = f"{found['at_first'] / 2**20:.1f} MiB for all of it"
-        self.report.goals.append(Bound(what, max(found["saved"]) / 1024, 64, "KiB", more))
-
-    def start(self) -> None:
-        """How long the program takes to say its version."""
-        ropewalk = Ropewalk(self._part("start"))
-        took = [run(ropewalk.words("--version"), self.folder).seconds * 1000 for _ in range(self.sizes.starts)]
-        more = f"{min(took):.0f} to {max(took):.0f} ms"
-        self.report.goals.append(Bound("python -m ropewalk --version", median(took), 150, "ms", more))
-
-    def memory(self) -> None:
-        """Peak memory for one very large file, and for very many files."""
-        folder = self._part("memory")
-        makes: tuple[Callable[[], Source], ...] = (
-            lambda: make_large(folder / "one", 4 * 2**30),
-            lambda: make_small(folder / "many", 1_000_000, 16),
-        )
-        for make in makes:
-            say("making what is put")
-            source = make()
-            ropewalk = Ropewalk(folder / "ropewalk")
-            rounds = Rounds(folder, source, [ropewalk], again=False, by_files=source.files > 1)
-            rounds.run(1)
-            for row in rounds.rows:
-                what = f"peak memory, {row.step} {source.name}"
-                self.report.goals.append(Bound(what, row.peak / 2**20, MEMORY / 2**20, "MiB"))
-            self.report.rows += rounds.rows
-
-    def _peers(self, folder: Path, *, compressible: bool = False, small: bool = False) -> list[Program]:
-        if not self._with_peers:
-            return []
-        found, notes = peers(folder, compressible=compressible, small=small)
-        self.report.notes += [note for note in notes if note not in self.report.notes]
-        return found
-
-    def _part(self, name: str) -> Path:
-        folder = self.folder / name
-        folder.mkdir()
-        return folder
-
-
-def _machine(sizes: Sizes) -> dict[str, str]:
-    versions = [f"{name} {'.'.join(map(str, found))}" for name in ("restic", "rclone") if (found := version_of(name))]
-    return {
-        "date": time.strftime("%Y-%m-%d %H:%M %Z"),
-        "machine": f"{os.cpu_count()} cores, {platform.system()} {platform.release()}, {platform.machine()}",
-        "versions": ", ".join([f"Python {platform.python_version()}", *versions]),
-        "rounds": f"{sizes.rounds}, interleaved; figures are medians, peaks the worst of all",
-    }
+SPACES = ("large", "small", "library", "changes", "metadata", "start")
+PLATFORM = {  # part -> module and function
+    "echo": ("network", "echo"),
+    "accept": ("network", "accept"),
+    "idle": ("network", "idle"),
+    "loops": ("loops", "measure"),
+    "metrics": ("metrics", "measure"),
+    "launch": ("launch", "measure"),
+    "intake": ("intake", "measure"),
+}
+PACKAGES = ("uvloop", "websockets", "twisted", "aiofastnet", "anyio", "prometheus-client", "opentelemetry-sdk")
+GROUPS = {"spaces": SPACES, "platform": tuple(PLATFORM)}
 
 
 def main(words: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description="Rates beside the disk's own floor and other programs.")
+    parser = argparse.ArgumentParser(description="Rates beside the floors and other programs on this machine.")
     parser.add_argument("--quick", action="store_true", help="smaller data, three rounds")
-    parser.add_argument("--rounds", type=int, help="how many; five, or three with --quick")
+    parser.add_argument("--rounds", type=int, help="how many; five, seven for the platform, or three with --quick")
     parser.add_argument("--folder", type=Path, help="where the temporary folder goes: the disk to measure")
     parser.add_argument("--ram", action="store_true", help=f"the large file once more on {RAM}")
     parser.add_argument("--large", action="store_true", help="memory for 4 GiB and for 1,000,000 files too")
-    parts = ("large", "small", "library", "changes", "metadata", "start")
-    parser.add_argument("--only", choices=(*parts, "memory"), action="append", help="one part; may be repeated")
+    parts = (*GROUPS, *SPACES, "memory", *PLATFORM)
+    parser.add_argument("--only", choices=parts, action="append", help="a part, or a group of them; may be repeated")
     parser.add_argument("--json", type=Path, help="write everything into this file too")
     given = parser.parse_args(words)
-    sizes = QUICK if given.quick else FULL
+    sizes, load = (data.QUICK, figures.QUICK) if given.quick else (data.FULL, figures.FULL)
     sizes = replace(sizes, rounds=given.rounds or sizes.rounds)
+    load = replace(load, rounds=given.rounds or load.rounds)
     folder = Path(tempfile.mkdtemp(prefix="ropewalk-bench-", dir=given.folder)).resolve()
-    bench = Bench(sizes, folder)
-    steps: list[Callable[[], None]] = [getattr(bench, part) for part in given.only or parts]
+    report = Report(_machine(sizes.rounds, load.rounds))
+    spaces = Spaces(sizes, folder, report)
+    steps: list[Callable[[], None]] = [
+        partial(_platform, part, report, load, folder) if part in PLATFORM else getattr(spaces, part)
+        for part in _chosen(given.only or tuple(GROUPS))
+    ]
     if given.ram:
-        steps.append(lambda: _on_ram(bench))
+        steps.append(partial(_on_ram, spaces))
     if given.large:
-        steps.append(bench.memory)
+        steps.append(spaces.memory)
     status = 0
     try:
         for step in steps:
             try:
                 step()
-            except Failed as error:  # what the other parts find is worth having
+            except (Failed, OSError, SubprocessError) as error:  # what the other parts find is worth having
                 say(f"failed: {error}")
-                bench.report.notes.append(f"a part is missing, since it failed: {error}")
+                report.notes.append(f"a part is missing, since it failed: {error}")
                 status = 1
             if given.json:  # after each part, since a long run may be stopped
-                given.json.write_text(json.dumps(bench.report.plain(), indent=1))
+                given.json.write_text(json.dumps(report.plain(), indent=1))
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    print(bench.report.text())
+    print(report.text())
     return status
 
 
-def _on_ram(bench: Bench) -> None:
-    wanted = ROOM * bench.sizes.large
+def _chosen(given: Sequence[str]) -> list[str]:
+    """The parts of groups, each once."""
+    return list(dict.fromkeys(part for name in given for part in GROUPS.get(name, (name,))))
+
+
+def _platform(part: str, report: Report, load: figures.Load, folder: Path) -> None:
+    # Imported only now: what this process holds in memory, a child begins with, and it counts as the child's peak.
+    module, name = PLATFORM[part]
+    inside = folder / part
+    inside.mkdir()
+    getattr(import_module(module), name)(report, load, inside)
+
+
+def _machine(rounds: int, platform_rounds: int) -> dict[str, str]:
+    versions = [f"{name} {'.'.join(map(str, found))}" for name in ("restic", "rclone") if (found := version_of(name))]
+    for name in PACKAGES:
+        with suppress(PackageNotFoundError):
+            versions.append(f"{name} {version(name)}")
+    return {
+        "date": time.strftime("%Y-%m-%d %H:%M %Z"),
+        "machine": f"{os.cpu_count()} cores, {platform.system()} {platform.release()}, {platform.machine()}",
+        "versions": ", ".join([f"Python {platform.python_version()}", *versions]),
+        "rounds": f"{rounds}, of the platform {platform_rounds}, interleaved; figures are medians, peaks the worst",
+    }
+
+
+def _on_ram(spaces: Spaces) -> None:
+    wanted = ROOM * spaces.sizes.large
     if not RAM.is_dir() or shutil.disk_usage(RAM).free < wanted:
-        bench.report.notes.append(f"{RAM} has less than {wanted / 2**30:.0f} GiB free: its rows are missing")
+        spaces.report.notes.append(f"{RAM} has less than {wanted / 2**30:.0f} GiB free: its rows are missing")
         return
     folder = Path(tempfile.mkdtemp(prefix="ropewalk-bench-", dir=RAM))
     try:
-        bench.large(folder, ", RAM disk")
+        spaces.large(folder, ", RAM disk")
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

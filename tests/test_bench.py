@@ -3,22 +3,41 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 import sys
+from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 
 import floors
+import launch
+import network
 import pytest
 from data import Sizes, compare, make_large, make_small
+from figures import Figure, Load, in_turns
 from hypothesis import given
 from hypothesis import strategies as st
-from measure import Command, Failed, Row, Taken, ratio, run
+from measure import Command, Failed, Row, Taken, ratio, run, turned
 from peers import Ropewalk
-from report import Bound, faster, table
-from run import Bench, main
+from report import Goal, Report, beside, faster, table
+from run import GROUPS, PLATFORM, SPACES, main
+from spaces import Spaces
 
 TINY = Sizes(
     rounds=1, large=300_000, small=3, small_size=700, changes=2, reads=5, folder=10, starts=1
 )  # bytes and counts
+LIGHT = Load(rounds=2, turns=1, echoes=3, accepts=2, idle=20, hops=3, rest=0.01, counts=10, pushes=2, starts=1)
+WORKS = {  # part -> some of what it must measure
+    "echo": {"TCP echo", "TLS echo", "Unix echo", "WebSocket echo"},
+    "accept": {"TCP accept", "TLS accept", "Unix accept", "WebSocket accept"},
+    "idle": {"20 idle connections, memory of each"},
+    "loops": {"TCP round trip, both ends in the loop", "idle loop", "hop on asyncio", "simulated loop"},
+    "metrics": {"counter's increment", "page of 1,000 series"},
+    "launch": {"start of a process"},
+    "intake": {"values taken and synced"},
+}
+GOALS = {"echo": 2, "idle": 1, "metrics": 3, "launch": 3}
 SECONDS = st.floats(0.001, 1000.0)
 
 
@@ -37,22 +56,38 @@ def test_a_row_is_its_medians_with_the_sync_and_its_worst_peak() -> None:
 
 
 def test_a_ratio_is_of_medians_and_its_range_is_of_pairs() -> None:
-    found = ratio(row([1.0, 2.0, 4.0]), row([4.0, 2.0, 6.0]))
-    assert (found.median, found.low, found.high, found.before_sync) == (2.0, 1.0, 4.0, 2.0)
+    found = ratio([4.0, 2.0, 6.0], [1.0, 2.0, 4.0])
+    assert (found.median, found.middle, found.low, found.high) == (2.0, 1.5, 1.0, 4.0)
 
 
 @given(st.lists(st.tuples(SECONDS, SECONDS), min_size=1, max_size=9))
 def test_ratios_both_ways_are_each_others_inverse(pairs: list[tuple[float, float]]) -> None:
-    one, other = row([pair[0] for pair in pairs]), row([pair[1] for pair in pairs])
+    one, other = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
     there, back = ratio(one, other), ratio(other, one)
     assert there.median * back.median == pytest.approx(1.0)
     assert there.low * back.high == pytest.approx(1.0)
-    assert there.low <= there.high
+    assert there.low <= there.middle <= there.high
 
 
-def test_rows_of_other_numbers_of_rounds_have_no_ratio() -> None:
-    with pytest.raises(ValueError, match="longer"):
-        ratio(row([1.0]), row([1.0, 2.0]))
+def test_sides_of_other_numbers_of_rounds_have_no_ratio() -> None:
+    with pytest.raises(ValueError, match="shorter"):
+        ratio([1.0, 2.0], [1.0])
+
+
+def test_in_each_round_another_side_is_the_first() -> None:
+    assert [turned("abc", number) for number in range(4)] == [list("abc"), list("bca"), list("cab"), list("abc")]
+    called: list[str] = []
+
+    def side(name: str, value: float) -> float:
+        called.append(name)
+        return value
+
+    found = in_turns("work", "us", {"one": lambda: side("one", 1.0), "other": lambda: side("other", 3.0)}, 3)
+    assert called == ["one", "other", "other", "one", "one", "other"]
+    assert [(figure.side, figure.values, figure.shown) for figure in found.values()] == [
+        ("one", [1.0, 1.0, 1.0], "1 us"),
+        ("other", [3.0, 3.0, 3.0], "3 us"),
+    ]
 
 
 def test_the_fastest_peer_is_the_one_that_counts() -> None:
@@ -63,11 +98,43 @@ def test_the_fastest_peer_is_the_one_that_counts() -> None:
     assert faster("put beside", None, [row([1.0])], 2.0) == []
 
 
-@pytest.mark.parametrize(("got", "met"), [(1.70, True), (1.700001, False)])
-def test_a_bound_is_met_up_to_itself_and_not_beyond(got: float, met: bool) -> None:
-    bound = Bound("stored", got, 1.70)
-    assert bound.met is met
-    assert bound.cells()[-1] == ("yes" if met else "no")
+@pytest.mark.parametrize(("got", "least", "met"), [(1.7, False, True), (1.7001, False, False)])
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_goal_is_met_up_to_its_limit_and_not_beyond(got: float, least: bool, met: bool, sign: int) -> None:
+    goal = Goal("stored", sign * got, sign * 1.7, least=sign < 0)
+    assert goal.met is met
+    assert goal.cells()[-2:] == [f"at {'least' if sign < 0 else 'most'} {sign * 1.7:g}", "yes" if met else "no"]
+
+
+def test_one_side_beside_another_is_judged_by_the_median_of_the_rounds() -> None:
+    one, other = Figure("echo", "net", "/s", [90.0, 50.0, 99.0]), Figure("echo", "bare", "/s", [100.0, 50.0, 100.0])
+    goal = beside("echo through net", one, other, 0.95, least=True)
+    assert goal.cells() == [
+        "echo through net",
+        "0.99 x",
+        "rounds 0.90 to 1.00; 90 /s beside 100 /s",
+        "at least 0.95 x",
+        "yes",
+    ]
+
+
+def test_figures_stand_beside_the_first_of_their_work() -> None:
+    report = Report({"machine": "small"})
+    report.figures = [
+        Figure("echo", "bare", "/s", [100.0, 200.0]),
+        Figure("echo", "net", "/s", [50.0, 100.0], "CPU 3 us"),
+        Figure("idle", "net", "KiB", [2.0]),
+    ]
+    assert report.text().splitlines() == [
+        "machine: small",
+        "",
+        "| work | side | median | least to most | beside the first | more     |",
+        "| ---- | ---- | -----: | ------------: | ---------------: | -------- |",
+        "| echo | bare | 150 /s |    100 to 200 |                  |          |",
+        "| echo | net  |  75 /s |     50 to 100 |           0.50 x | CPU 3 us |",
+        "| idle | net  |  2 KiB |               |                  |          |",
+    ]
+    assert json.loads(json.dumps(report.plain()))["figures"][1]["values"] == [50.0, 100.0]
 
 
 def test_tables_are_markdown_with_every_line_as_wide() -> None:
@@ -138,14 +205,14 @@ def test_two_stores_are_away_only_meanwhile(tmp_path: Path) -> None:
 def test_a_part_that_fails_is_told_and_the_others_go_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def no_luck(bench: Bench) -> None:
+    def no_luck(spaces: Spaces) -> None:
         raise Failed("no luck")
 
-    def found(bench: Bench) -> None:
-        bench.report.goals.append(Bound("start", 1, 2))
+    def found(spaces: Spaces) -> None:
+        spaces.report.goals.append(Goal("start", 1, 2))
 
-    monkeypatch.setattr(Bench, "changes", no_luck)
-    monkeypatch.setattr(Bench, "start", found)
+    monkeypatch.setattr(Spaces, "changes", no_luck)
+    monkeypatch.setattr(Spaces, "start", found)
     words = ["--folder", str(tmp_path), "--only", "changes", "--only", "start", "--json", str(tmp_path / "json")]
     assert main(words) == 1
     said = capsys.readouterr().out
@@ -155,15 +222,80 @@ def test_a_part_that_fails_is_told_and_the_others_go_on(
     assert [path.name for path in tmp_path.iterdir()] == ["json"]
 
 
+def test_all_parts_are_run_unless_one_is_chosen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ran: list[str] = []
+
+    def part(name: str) -> Callable[..., None]:
+        return lambda *_: ran.append(name)
+
+    for name in SPACES:
+        monkeypatch.setattr(Spaces, name, part(name))
+    for name, (module, function) in PLATFORM.items():
+        monkeypatch.setattr(import_module(module), function, part(name))
+    words = ["--folder", str(tmp_path)]
+    assert main(words) == 0
+    assert ran == [*SPACES, *PLATFORM] == [*GROUPS["spaces"], *GROUPS["platform"]]
+    ran.clear()
+    assert main([*words, "--only", "idle", "--only", "platform"]) == 0
+    assert ran == ["idle", *(name for name in PLATFORM if name != "idle")]
+    assert capsys.readouterr().out.count("machine: ") == 2
+
+
 @pytest.mark.slow
 @pytest.mark.system
 def test_a_tiny_run_fills_both_tables(tmp_path: Path) -> None:
     """The small files' part alone: it has the command line, a copy that is compared, and a probe."""
-    bench = Bench(TINY, tmp_path, with_peers=False)
-    bench.small()
-    text = bench.report.text()
-    assert [(found.program, found.step) for found in bench.report.rows] == [("ropewalk", "put"), ("ropewalk", "get")]
-    assert [goal.met for goal in bench.report.goals] == [True, True], text
+    report = Report({})
+    Spaces(TINY, tmp_path, report, with_peers=False).small()
+    text = report.text()
+    assert [(found.program, found.step) for found in report.rows] == [("ropewalk", "put"), ("ropewalk", "get")]
+    assert [goal.met for goal in report.goals] == [True, True], text
     assert "| 3 files of 700 bytes | put  | ropewalk |" in text
     assert "list 3 entries, warm" in text
-    json.dumps(bench.report.plain())
+    json.dumps(report.plain())
+
+
+@pytest.mark.slow
+@pytest.mark.system
+@pytest.mark.parametrize("part", PLATFORM)
+def test_a_tiny_run_of_the_platform_has_its_sides_and_goals(part: str, tmp_path: Path) -> None:
+    report = Report({})
+    module, function = PLATFORM[part]
+    getattr(import_module(module), function)(report, LIGHT, tmp_path)
+    works = {figure.work for figure in report.figures}
+    assert WORKS[part] <= works
+    assert all(value > 0 for figure in report.figures for value in figure.values if part != "idle")
+    assert len([goal for goal in report.goals if "guest" not in goal.what]) == GOALS.get(part, 0)
+
+
+@pytest.mark.system
+def test_an_application_that_does_not_start_is_told_with_its_last_words(tmp_path: Path) -> None:
+    (tmp_path / "app.toml").write_text("no = 1\n")
+    with pytest.raises(Failed, match=r"was not ready: .*unknown key"):
+        launch.until_ready(tmp_path / "app.toml")
+
+
+@pytest.mark.system
+def test_a_server_that_does_not_start_is_told(tmp_path: Path) -> None:
+    with pytest.raises(Failed, match="a server ended with 1"), network.serving("pigeon", tmp_path):
+        pass
+
+
+@pytest.mark.system
+def test_a_server_that_says_nothing_is_not_waited_for_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(network, "PATIENCE", 0)
+    words = [sys.executable, "-c", "input()"]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as silent:
+        with pytest.raises(Failed, match="said nothing"):
+            network.Server(silent)
+        silent.kill()
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="the system does not say which cores a process has")
+def test_client_and_server_share_a_core_and_give_the_others_back() -> None:
+    before = os.sched_getaffinity(0)
+    with network.one_core():
+        assert len(os.sched_getaffinity(0)) == 1
+    assert os.sched_getaffinity(0) == before
