@@ -1,4 +1,4 @@
-"""The tutorials do what they say: their files are written, their commands run, their outputs compared."""
+"""Tutorials and how-tos do what they say: their files are written, their commands run, their outputs compared."""
 
 from __future__ import annotations
 
@@ -17,9 +17,23 @@ import pytest
 
 pytestmark = [pytest.mark.system, pytest.mark.slow]
 
-TUTORIALS = sorted((Path(__file__).parent.parent / "docs" / "tutorial").glob("*.md"))
-_BLOCK = re.compile(r"^```(\w+) ?(\S*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+ROOT = Path(__file__).parent.parent
+TUTORIALS = sorted((ROOT / "docs" / "tutorial").glob("*.md"))
+PAGES = [*TUTORIALS, *sorted((ROOT / "docs" / "howto").glob("*.md"))]  # a page may use the files of tutorials before it
+_BLOCK = re.compile(r"^```(\w*) ?(\S*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _PORT = re.compile(r"\b70\d\d\b")
+_EARLY = re.compile(r"refused|no such file", re.IGNORECASE)
+_OTHERS = ("openssl", "systemd-socket-activate")  # programs that a page needs and a machine may lack
+_LINK = re.compile(r"\]\(([^)#: ]*)(?:#([^) ]+))?\)")
+_WITHIN = 60.0  # seconds in which a server that was started is there, and has told what it knows
+_CURL = """
+import sys, urllib.request
+try:
+    with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(sys.argv[-1], timeout=20) as answer:
+        sys.stdout.write(answer.read().decode())
+except OSError as error:
+    sys.exit(str(error))
+"""
 
 
 def _free_port() -> str:
@@ -29,10 +43,11 @@ def _free_port() -> str:
 
 @pytest.fixture
 def bash(tmp_path: Path) -> Iterator[Path]:
-    """A folder in which `python` and `ropewalk` are those of the tests."""
+    """A folder in which `python` and `ropewalk` are those of the tests, and `curl` need not be installed."""
     programs = tmp_path / "programs"
     programs.mkdir()
-    for name, words in (("python", ""), ("ropewalk", "-m ropewalk")):
+    (tmp_path / "curl.py").write_text(_CURL)
+    for name, words in (("python", ""), ("ropewalk", "-m ropewalk"), ("curl", f'"{tmp_path / "curl.py"}"')):
         program = programs / name
         program.write_text(f'#!/bin/sh\nexec "{sys.executable}" {words} "$@"\n')
         program.chmod(0o755)
@@ -42,9 +57,12 @@ def bash(tmp_path: Path) -> Iterator[Path]:
     shutil.rmtree(work, ignore_errors=True)
 
 
-def _run(command: str, work: Path, env: dict[str, str]) -> str:
-    """What a command says; one that only cannot connect yet, since the server is just starting, is run again."""
-    ends = time.monotonic() + 30
+def _run(command: str, expected: str, work: Path, env: dict[str, str]) -> str:
+    """What a command says.
+
+    One that cannot connect yet, since the server is just starting, is run again; so is one that only looks, by curl.
+    """
+    ends = time.monotonic() + _WITHIN
     while True:
         done = subprocess.run(
             ["bash", "-c", command],
@@ -56,15 +74,23 @@ def _run(command: str, work: Path, env: dict[str, str]) -> str:
             timeout=60,
             check=False,
         )
-        early = re.search(r"refused|no such file", done.stdout, re.IGNORECASE)
-        if not early or time.monotonic() > ends:
-            return done.stdout
+        said = done.stdout.strip("\n")
+        early = command.startswith("curl ") or _EARLY.search(said)
+        if said == expected or not early or time.monotonic() > ends:
+            return said
 
 
-@pytest.mark.parametrize("tutorial", TUTORIALS, ids=lambda path: path.stem)
-def test_a_tutorial(tutorial: Path, bash: Path) -> None:
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.stem)
+def test_a_page_does_what_it_says(page: Path, bash: Path) -> None:
+    for program in _OTHERS:
+        if f"$ {program} " in page.read_text(encoding="utf-8") and not shutil.which(program):
+            pytest.skip(f"{program} is not installed")
+    for before in TUTORIALS[: PAGES.index(page)]:
+        for _, name, body in _BLOCK.findall(before.read_text(encoding="utf-8")):
+            if name:
+                (bash / name).write_text(body, encoding="utf-8")
     ports: dict[str, str] = {}
-    text = _PORT.sub(lambda port: ports.setdefault(port[0], _free_port()), tutorial.read_text(encoding="utf-8"))
+    text = _PORT.sub(lambda port: ports.setdefault(port[0], _free_port()), page.read_text(encoding="utf-8"))
     env = {
         **os.environ,
         "PATH": f"{bash.parent / 'programs'}{os.pathsep}{os.environ['PATH']}",
@@ -75,12 +101,13 @@ def test_a_tutorial(tutorial: Path, bash: Path) -> None:
     ran = 0
     try:
         for kind, name, body in _BLOCK.findall(text):
+            assert name or kind == "console", f"a block that nobody runs: {body}"
             if name:
                 (bash / name).write_text(body, encoding="utf-8")
-            if kind != "console":
                 continue
             for step in re.split(r"^\$ ", body, flags=re.MULTILINE)[1:]:
                 command, _, expected = step.partition("\n")
+                expected = expected.strip("\n")
                 ran += 1
                 if command.endswith("&"):
                     servers.append(
@@ -93,10 +120,48 @@ def test_a_tutorial(tutorial: Path, bash: Path) -> None:
                         )
                     )
                 else:
-                    said = expected.strip("\n")
-                    assert _run(command, bash, env).strip("\n") == said, command
+                    assert _run(command, expected, bash, env) == expected, command
     finally:
         for server in servers:
             os.killpg(server.pid, signal.SIGKILL)
             server.wait(20)
     assert ran
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.stem)
+def test_each_file_of_a_page_is_used_by_a_command(page: Path) -> None:
+    blocks = _BLOCK.findall(page.read_text(encoding="utf-8"))
+    commands = " ".join(body for kind, _, body in blocks if kind == "console")
+    bodies = " ".join(body for _, name, body in blocks if name)
+    for kind, name, _ in blocks:
+        if kind == "ini":
+            continue  # systemd's, which would install it
+        imported = re.search(rf'from {Path(name).stem} import|"{Path(name).stem}:', bodies) if name else None
+        assert not name or name in commands or imported, name
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.stem)
+def test_each_page_says_what_to_read_next(page: Path) -> None:
+    assert page.read_text(encoding="utf-8").strip().rsplit("\n\n", 1)[-1].startswith("Next: ")
+
+
+@pytest.mark.parametrize(
+    "page", [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))], ids=lambda path: str(path.relative_to(ROOT))
+)
+def test_the_links_of_a_document_lead_somewhere(page: Path) -> None:
+    for place, heading in _LINK.findall(page.read_text(encoding="utf-8")):
+        other = page.parent / place if place else page
+        assert other.exists(), place
+        if heading:
+            headings = re.findall(r"^#+ (.+)$", other.read_text(encoding="utf-8"), re.MULTILINE)
+            names = {re.sub(r"[^\w\- ]", "", said).lower().replace(" ", "-") for said in headings}
+            assert heading in names, f"{place}#{heading}"
+
+
+def test_the_server_of_the_readme_is_that_of_the_first_tutorial() -> None:
+    shown = [
+        body for kind, _, body in _BLOCK.findall((ROOT / "README.md").read_text(encoding="utf-8")) if "Echo" in body
+    ]
+    (ours,) = [body for _, name, body in _BLOCK.findall(TUTORIALS[0].read_text(encoding="utf-8")) if name == "echo.py"]
+    served = ours.replace("import sys\n", "").replace("sys.argv[1]", '"tcp://127.0.0.1:7000"').strip()
+    assert [body.partition("  # or")[0].strip() for body in shown] == [served]

@@ -42,11 +42,27 @@ def test_what_is_written_passes_its_tests_and_can_be_served(tmp_path: Path, temp
     assert [service["name"] for service in json.loads(checked.stdout)["services"]] == ["my_chat", "metrics"]
 
 
-@pytest.mark.parametrize("name", ["", "9x", "a b", "../x", "class", "Über", "x" * 42])
+@pytest.mark.system
+@pytest.mark.slow
+@pytest.mark.parametrize("template", ["protocol", "service"])
+def test_what_is_written_is_strictly_typed(tmp_path: Path, template: str) -> None:
+    assert _run("ropewalk", "new", template, "my_chat", cwd=tmp_path).returncode == 0
+    typed = _run("mypy", "--strict", "--cache-dir", str(tmp_path / "cache"), ".", cwd=tmp_path / "my_chat")
+    assert typed.returncode == 0, typed.stdout
+
+
+@pytest.mark.parametrize("name", ["", "9x", "a b", "../x", "Über", "x" * 42])
 def test_names_that_no_module_can_have(tmp_path: Path, name: str) -> None:
     done = _run("ropewalk", "new", "protocol", "--", name, cwd=tmp_path)
     assert (done.returncode, list(tmp_path.iterdir())) == (2, [])
     assert "expected a name of small letters" in done.stderr
+
+
+@pytest.mark.parametrize("name", ["class", "asyncio", "ropewalk", "pytest", "sys"])
+def test_names_that_would_hide_a_module(tmp_path: Path, name: str) -> None:
+    done = _run("ropewalk", "new", "service", name, cwd=tmp_path)
+    assert (done.returncode, list(tmp_path.iterdir())) == (2, [])
+    assert f"error: {name} is a word or a module of Python's, or of a package here" in done.stderr
 
 
 def test_nothing_is_written_over(tmp_path: Path) -> None:

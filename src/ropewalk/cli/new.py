@@ -6,6 +6,7 @@ Never: writes over anything.
 
 from __future__ import annotations
 
+import importlib.util
 import keyword
 import re
 from importlib.resources import files
@@ -41,8 +42,11 @@ def service(name: Name, /, *, common: Common = COMMON) -> int:
 
 
 def _write(template: str, name: str, common: Common) -> int:
-    if not _NAME.fullmatch(name) or keyword.iskeyword(name):
+    if not _NAME.fullmatch(name):
         raise BadName(f"got {name!r}, expected a name of small letters, digits and underscores, as in my_chat")
+    if keyword.iskeyword(name) or _is_taken(name):
+        # It would hide the module from everything that is started in or beside the folder.
+        raise BadName(f"{name} is a word or a module of Python's, or of a package here", hint="choose another name")
     folder = Path(name)
     try:
         folder.mkdir()
@@ -61,3 +65,8 @@ def _write(template: str, name: str, common: Common) -> int:
         {"folder": str(folder), "files": [file.replace("sample", name) for file in _FILES]},
     )
     return 0
+
+
+def _is_taken(name: str) -> bool:
+    found = importlib.util.find_spec(name)
+    return found is not None and found.origin is not None  # without an origin it is only a folder
