@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 import importlib
+import pickle
 import pkgutil
 import re
-from collections.abc import Iterator
+import traceback
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -50,6 +53,21 @@ def test_an_error_carries_its_message_and_hint() -> None:
     error = Missing("no space photos", hint="`ropewalk space list` names those there are")
     assert (str(error), error.hint) == ("no space photos", "`ropewalk space list` names those there are")
     assert Missing("no space photos").hint == ""
+
+
+def test_a_traceback_shows_the_hint_and_the_message_does_not() -> None:
+    error = Missing("no space photos", hint="`ropewalk space list` names those there are")
+    shown = "".join(traceback.format_exception(error))
+    assert shown.count("hint: `ropewalk space list` names those there are") == 1
+    assert "space list" not in str(error)
+    assert "hint" not in "".join(traceback.format_exception(Missing("no space photos")))
+
+
+@pytest.mark.parametrize("copied", [copy.copy, lambda error: pickle.loads(pickle.dumps(error))])  # noqa: S301 - ours
+def test_a_copy_has_the_hint_once(copied: Callable[[Missing], Missing]) -> None:
+    error = copied(Missing("no space photos", hint="make one"))
+    assert (str(error), error.hint) == ("no space photos", "make one")
+    assert "".join(traceback.format_exception(error)).count("hint: make one") == 1
 
 
 def test_each_error_class_of_the_package_has_a_code_of_its_own() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import re
 import shutil
 import signal
@@ -10,7 +11,8 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -36,9 +38,24 @@ except OSError as error:
 """
 
 
-def _free_port() -> str:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        return str(free.getsockname()[1])
+def _free_port(taken: Container[str]) -> str:
+    """One more port that nobody has, below those that the system gives away.
+
+    One of those would be taken by any connection of another program before the page's server listens on it, and stay
+    so for a minute after that has ended.
+    """
+    while True:
+        port = random.randrange(10_000, _first_given())
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            if str(port) not in taken:
+                return str(port)
+
+
+def _first_given() -> int:
+    try:
+        return max(11_000, int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0]))
+    except OSError:
+        return 32_768  # of other systems, mostly 49,152
 
 
 @pytest.fixture
@@ -90,7 +107,9 @@ def test_a_page_does_what_it_says(page: Path, bash: Path) -> None:
             if name:
                 (bash / name).write_text(body, encoding="utf-8")
     ports: dict[str, str] = {}
-    text = _PORT.sub(lambda port: ports.setdefault(port[0], _free_port()), page.read_text(encoding="utf-8"))
+    text = _PORT.sub(
+        lambda port: ports.setdefault(port[0], _free_port(ports.values())), page.read_text(encoding="utf-8")
+    )
     env = {
         **os.environ,
         "PATH": f"{bash.parent / 'programs'}{os.pathsep}{os.environ['PATH']}",

@@ -27,6 +27,8 @@ class RopewalkError(Exception):
     def __init__(self, message: str, *, hint: str = "") -> None:
         super().__init__(message)
         self.hint = hint
+        if hint:
+            self.add_note(f"hint: {hint}")  # which a traceback shows, and `str` does not
 
 
 class Misuse(RopewalkError):

@@ -29,7 +29,10 @@ def connecting(port: int) -> Connect:
     async def connect(
         factory: Callable[[], asyncio.Protocol],
     ) -> tuple[asyncio.BaseTransport, asyncio.BaseProtocol]:
-        return await asyncio.get_running_loop().create_connection(factory, "127.0.0.1", port)
+        transport, protocol = await asyncio.get_running_loop().create_connection(factory, "127.0.0.1", port)
+        # As if it were; otherwise no token would be sent.
+        transport._extra["ropewalk.private"] = True  # type: ignore[attr-defined]
+        return transport, protocol
 
     return connect
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from ropewalk import loops
 from ropewalk.metrics import HistogramReading, Registry
 from ropewalk.metrics.process import measure_loop, measure_process
 
@@ -70,16 +71,50 @@ def test_a_name_with_brackets_does_not_shift_the_fields(tmp_path: Path) -> None:
     assert told["process_start_time_seconds"][()] == 0  # the file with the time of boot is hidden
 
 
-async def test_a_loop_tells_its_tasks_and_takes_its_lag() -> None:
+def test_nothing_is_asked_before_somebody_reads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[Path] = []
+
+    def read_bytes(path: Path) -> bytes:
+        read.append(path)
+        return b""
+
+    monkeypatch.setattr(Path, "read_bytes", read_bytes)
+    (tmp_path / "self").mkdir()
+    (tmp_path / "self" / "stat").touch()
     registry = Registry()
-    lag, stop = measure_loop("main", registry)
-    lag.observe(0.2)
+    measure_process(registry, proc=tmp_path / "self")
+    assert read == []
+    registry.read()
+    assert read
+
+
+async def test_a_loop_tells_its_tasks() -> None:
+    registry = Registry()
+    stop = measure_loop("main", registry)
     wake = asyncio.Event()
     async with asyncio.timeout(5), asyncio.TaskGroup() as tasks:
         before = numbers(registry)["ropewalk_loop_tasks"][("main",)]
         tasks.create_task(wake.wait())
         assert numbers(registry)["ropewalk_loop_tasks"] == {("main",): before + 1}  # type: ignore[operator]
         wake.set()
-    assert sum(numbers(registry)["ropewalk_loop_lag_seconds"][()].counts) == 1  # type: ignore[union-attr]
     stop()
     assert numbers(registry)["ropewalk_loop_tasks"] == {}
+
+
+def test_a_loop_tells_how_late_it_was_at_each_reading() -> None:
+    def observed(registry: Registry) -> int:
+        lag = numbers(registry)["ropewalk_loop_lag_seconds"][()]
+        assert isinstance(lag, HistogramReading)
+        assert lag.sum == 0  # a simulated loop is never late
+        return sum(lag.counts)
+
+    async def main() -> None:
+        registry = Registry()
+        stop = measure_loop("main", registry)
+        for number in range(3):
+            assert observed(registry) == number
+            await asyncio.sleep(0)
+        stop()
+        assert [observed(registry), observed(registry)] == [3, 3]
+
+    loops.run(main(), loop=loops.Simulated(seed=0))

@@ -30,7 +30,6 @@ async def echoed(endpoint: net.Endpoint, data: bytes = b"hello") -> bytes:
     from ropewalk.testing.recorder import Recorder
 
     transport, protocol = await net.connect(endpoint, Recorder)
-    assert isinstance(protocol, Recorder)
     transport.write(data)
     received = await protocol.until_received(len(data))
     transport.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from pathlib import Path
+from typing import assert_type
 
 import pytest
 
@@ -96,6 +97,14 @@ async def test_outcomes_are_counted(registry: Registry) -> None:
     name = "ropewalk_net_connects_total"
     assert counted(registry, name, carrier="memory", outcome="connected") == 1
     assert counted(registry, name, carrier="memory", outcome="net.connection-refused") == 1
+
+
+async def test_the_protocol_has_the_type_of_what_the_factory_makes() -> None:
+    async with await net.listen("memory://x", Echo) as listener:
+        transport, protocol = await net.connect(listener.endpoint, Recorder)
+        assert_type(protocol, Recorder)  # by mypy, to which it else is any protocol
+        transport.abort()
+        await protocol.until(lambda: protocol.lost)
 
 
 async def test_factory_that_fails_fails_the_connect() -> None:

@@ -144,7 +144,6 @@ async def test_pipes_carry_both_ways_and_half_close() -> None:
     os.close(to_server[0])
     os.close(from_server[1])
     transport, protocol = await net.connect(f"stdio:?read={from_server[0]}&write={to_server[1]}", Recorder)
-    assert isinstance(protocol, Recorder)
     os.close(from_server[0])
     os.close(to_server[1])
     transport.write(b"q" * 200_000)

@@ -30,7 +30,6 @@ async def lost(endpoint: net.Endpoint) -> Exception | None:
         _, protocol = await net.connect(endpoint, Recorder)
     except net.Unreachable as error:
         return error
-    assert isinstance(protocol, Recorder)
     return await protocol.until_lost()
 
 
@@ -102,7 +101,6 @@ async def test_connections_over_the_limit_are_refused_and_the_others_unharmed() 
                 assert error is None or isinstance(error, OSError | net.Unreachable)
             assert counted(registry, REFUSED, listener="few", reason="connections") == 5
             for transport, protocol in kept:
-                assert isinstance(protocol, Recorder)
                 transport.write(b"still here")
                 assert await protocol.until_received(10) == b"still here"
             kept[0][0].close()
@@ -153,8 +151,6 @@ async def test_who_sleeps_is_asked_to_go_and_who_does_not_stays() -> None:
     async with await net.listen("tcp://127.0.0.1:0", Echo, limits=limits) as listener:
         asleep, sleeper = await net.connect(listener.endpoint, Recorder)
         awake, worker = await net.connect(listener.endpoint, Recorder)
-        assert isinstance(sleeper, Recorder)
-        assert isinstance(worker, Recorder)
         turns = 0
         while not sleeper.lost:
             turns += 1
@@ -203,7 +199,6 @@ async def test_flood_harms_nobody_who_is_there() -> None:
     limits = net.Limits(connections=20)
     async with await net.listen("tcp://127.0.0.1:0", Echo, limits=limits) as listener:
         transport, protocol = await net.connect(listener.endpoint, Recorder)
-        assert isinstance(protocol, Recorder)
         flood = []
         for number in range(300):
             sock = socket.socket()
@@ -279,7 +274,6 @@ async def test_factory_that_fails_costs_one_connection(registry: Registry) -> No
 async def test_close_takes_no_more_and_keeps_who_is_there() -> None:
     listener = await net.listen("tcp://127.0.0.1:0", Echo)
     transport, protocol = await net.connect(listener.endpoint, Recorder)
-    assert isinstance(protocol, Recorder)
     await until(lambda: listener.connections)
     listener.close()
     listener.close()
@@ -300,9 +294,7 @@ async def test_drain_asks_and_then_cuts_off() -> None:
 
     listener = await net.listen("tcp://127.0.0.1:0", Stubborn)
     polite, easy = await net.connect(listener.endpoint, Recorder)
-    clogged, hard = await net.connect(listener.endpoint, Recorder)
-    assert isinstance(easy, Recorder)
-    assert isinstance(hard, Recorder)
+    clogged, _ = await net.connect(listener.endpoint, Recorder)
     await until(lambda: listener.connections == 2)
     clogged.pause_reading()
     clogged.write(bytes(16 * 1024 * 1024))  # comes back, and is not read
@@ -325,7 +317,6 @@ async def test_drain_lets_the_caller_ask_in_their_way() -> None:
 
     listener = await net.listen("ws+memory://x", Echo)
     _, protocol = await net.connect(listener.endpoint, Recorder)
-    assert isinstance(protocol, Recorder)
     assert await listener.drain(5, ask) == 0
     await protocol.until_lost()
     assert protocol.received == b"bye"
@@ -335,7 +326,6 @@ async def test_drain_lets_the_caller_ask_in_their_way() -> None:
 async def test_drain_cut_short_leaves_nobody() -> None:
     listener = await net.listen("tcp://127.0.0.1:0", Echo)
     _, protocol = await net.connect(listener.endpoint, Recorder)
-    assert isinstance(protocol, Recorder)
     await until(lambda: listener.connections)
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.05):
@@ -352,7 +342,6 @@ async def test_bytes_are_counted_by_the_kernel() -> None:
     with using(registry):
         async with await net.listen("tcp://127.0.0.1:0", Echo, name="k") as listener:
             transport, protocol = await net.connect(listener.endpoint, Recorder)
-            assert isinstance(protocol, Recorder)
             transport.write(b"x" * 100_000)
             await protocol.until_received(100_000)
             assert counted(registry, "ropewalk_net_received_bytes_total", listener="k") == 100_000
@@ -452,7 +441,6 @@ async def test_exit_of_the_block_ends_all() -> None:
     listener: Listener
     async with await net.listen("memory://x", Echo) as listener:
         _, protocol = await net.connect(listener.endpoint, Recorder)
-    assert isinstance(protocol, Recorder)
     await protocol.until_lost()
     with pytest.raises(net.ConnectionRefused):
         await net.connect("memory://x", Recorder)

@@ -81,7 +81,6 @@ async def test_clients_show_certificates_where_they_must(files: dict[str, str], 
 async def _until_lost(peer: net.Endpoint) -> tuple[asyncio.Transport, Recorder]:
     """Under TLS 1.3 a client learns after its own handshake that the server does not want it."""
     transport, protocol = await net.connect(peer, Recorder)
-    assert isinstance(protocol, Recorder)
     transport.write(b"hello")
     await protocol.until_lost()
     return transport, protocol
@@ -229,7 +228,6 @@ class TestReload:
         async with await net.listen("tls://localhost:0", Echo, name="r", certificates=certificates) as listener:
             peer = listener.endpoint.peer().within(ca=files["ca"])
             transport, protocol = await net.connect(peer, Recorder)
-            assert isinstance(protocol, Recorder)
             pins = [net.pin_of(transport.get_extra_info("ssl_object").getpeercert(binary_form=True))]
             certificate(tmp_path, "localhost", ca=authority)
             clock.now = 1.0
@@ -264,7 +262,6 @@ async def test_tls_can_start_in_the_middle(files: dict[str, str]) -> None:
     echo, starting = Echo(), Starting()
     async with await net.listen("tcp://127.0.0.1:0", lambda: starting) as listener:
         transport, protocol = await net.connect(listener.endpoint, Recorder)
-        assert isinstance(protocol, Recorder)
         transport.write(b"STARTTLS")
         await protocol.until_received(2)
         secure = await net.start_tls(transport, protocol, client_context, server_hostname="localhost")

@@ -193,7 +193,6 @@ async def test_peer_that_pings_and_never_reads_is_cut_off() -> None:
     served = Recorder()
     async with await net.listen("ws+memory://x", lambda: served):
         transport, protocol = await net.connect("memory://x", Recorder)
-        assert isinstance(protocol, Recorder)
         transport.write(hello())
         await protocol.until(lambda: b"\r\n\r\n" in protocol.received)
         transport.pause_reading()
@@ -211,7 +210,6 @@ async def test_peer_that_never_closes_is_left_behind() -> None:
     served = Recorder()
     async with await net.listen("ws+memory://x", lambda: served, limits=net.Limits(close=0.05)):
         transport, protocol = await net.connect("memory://x", Recorder)
-        assert isinstance(protocol, Recorder)
         transport.write(hello())
         await served.until(lambda: served.calls)
         served.transport.write(b"last words")
@@ -241,8 +239,7 @@ def test_fuzz_any_frames_in_any_pieces_end_well(junk: list[bytes], cut: int) -> 
         asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context))
         served = Recorder()
         async with asyncio.timeout(20), await net.listen("ws+memory://x", lambda: served):
-            transport, protocol = await net.connect("memory://x", Recorder)
-            assert isinstance(protocol, Recorder)
+            transport, _ = await net.connect("memory://x", Recorder)
             transport.write(hello())
             await served.until(lambda: served.calls)
             stream = b"".join(junk)
@@ -283,7 +280,6 @@ def test_fuzz_any_request_in_any_pieces_is_answered_or_refused(head: bytes, rest
 
         async with asyncio.timeout(20), await net.listen("ws+memory://x", factory) as listener:
             transport, protocol = await net.connect("memory://x", Recorder)
-            assert isinstance(protocol, Recorder)
             stream = head + b"\r\n\r\n" + rest
             for at in range(0, len(stream), cut):
                 transport.write(stream[at : at + cut])
@@ -312,7 +308,6 @@ async def test_a_flood_of_frames_lets_others_have_their_turn(carrier: str) -> No
     async with await net.listen("ws+memory://x" if carrier == "memory" else "ws://127.0.0.1:0", factory) as listener:
         below = f"tcp://127.0.0.1:{listener.endpoint.port}" if carrier == "tcp" else "memory://x"
         transport, protocol = await net.connect(below, Recorder)
-        assert isinstance(protocol, Recorder)
         transport.write(hello())
         await protocol.until(lambda: b"\r\n\r\n" in protocol.received)
         many = 256 * 1024 // len(frame(BINARY, b"x"))

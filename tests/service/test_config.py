@@ -126,6 +126,11 @@ def test_what_is_wrong_is_named_with_its_place(tmp_path: Path, old: str, new: st
         ('[services.a]\nkind = "tests.service.kinds:Lax"\nodd = true', "app.toml:3: services.a.odd: it is odd", "even"),
         ('[services.a]\nkind = "echo"\nlisten = "tpc://*:1"', "app.toml:3: services.a.listen: scheme of endpoint", ""),
         (
+            '[services.a]\nkind = "echo"\nlisten = ["tls://*:1?dev", "tls://*:2"]',
+            "app.toml:3: services.a.listen: tls://*:2 has no certificate to show",
+            "cert= and key=",
+        ),
+        (
             '[services.a]\nkind = "protocol"\nlisten = "tcp://*:1"\nfactory = "os:nothing"',
             "app.toml:4: services.a.factory: os:nothing cannot be imported",
             "PYTHONPATH",

@@ -42,6 +42,7 @@ deep = 1
         (("services", "echo", "limits", "connections"), 11),
         (("services", "echo", "not there"), 4),
         (("services", "hidden"), 1),
+        (("servers",), 13),
         (("servers", "0", "port"), 14),
         (("servers", "1", "port"), 16),
         (("servers", "1", "more", "deep"), 18),

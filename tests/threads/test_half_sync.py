@@ -42,7 +42,7 @@ async def test_is_called_like_a_coroutine_function() -> None:
         with pytest.raises(TypeError):
             await double("a", "b")  # type: ignore[call-arg,arg-type]
         assert double.statistics().failed == 1
-    with pytest.raises(NotStarted, match="double has no workers in this loop"):
+    with pytest.raises(NotStarted, match="double has no workers in this loop: call it inside `async with`"):
         await double(1)
 
 
@@ -97,7 +97,7 @@ async def test_a_full_queue_refuses_where_it_is_told_to(registry: Registry) -> N
     async with asyncio.timeout(PATIENCE), slow:
         tasks = [asyncio.create_task(slow(number)) for number in range(4)]
         await until(lambda: brake.held == 1)
-        with pytest.raises(PoolFull, match="slow is full: 4 calls are in it") as failure:
+        with pytest.raises(PoolFull, match="slow is full: 1 running, 3 waiting") as failure:
             await slow(5)
         assert failure.value.code == "threads.full"
         assert slow.statistics().refused == 1

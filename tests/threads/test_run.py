@@ -50,6 +50,29 @@ async def test_gives_the_result_and_the_error_of_the_function() -> None:
         await run(int, "x")
 
 
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop", "simulated"])
+def test_what_a_future_cannot_hold_is_told_as_another_error(loop: str) -> None:
+    async def main() -> None:
+        async with asyncio.timeout(PATIENCE):
+            with pytest.raises(RuntimeError, match="the function raised StopIteration"):
+                await run(next, iter(()))
+
+    run_loop(main(), loop=loop)
+
+
+def test_threads_of_a_loop_end_with_it() -> None:
+    seen: list[threading.Thread] = []
+
+    async def main() -> None:
+        async with asyncio.timeout(PATIENCE):
+            seen.append(await run(threading.current_thread))
+
+    for loop in ("asyncio", "uvloop"):
+        run_loop(main(), loop=loop)
+        seen[-1].join(PATIENCE)
+        assert not seen[-1].is_alive()
+
+
 async def test_context_crosses_there_and_back_again() -> None:
     async def inside() -> str:
         await asyncio.sleep(0)
@@ -115,7 +138,7 @@ async def test_no_more_run_than_the_pool_has_threads_and_no_more_wait_than_it_ha
         await asyncio.sleep(0)
         assert reading(registry, "ropewalk_threads_running", "small") == 2
         assert reading(registry, "ropewalk_threads_waiting", "small") == 3
-        with pytest.raises(PoolFull, match="pool small is full: 2 calls are in it and 3 wait") as failure:
+        with pytest.raises(PoolFull, match="pool small is full: 2 running, 3 waiting") as failure:
             await run(brake.hold, pool=pool)
         assert failure.value.code == "threads.full"
         brake.release()

@@ -1,7 +1,7 @@
 """Agent: pushes this process' metrics to a collector, over any connection.
 
 Flow: every so often Registry.read -> Sampler -> Outbox -> connection -> collector -> Ack -> out of the Outbox
-Never: makes those who count wait; counts twice or loses a count because a connection broke.
+Never: makes those who count wait; counts twice or loses a count because a connection broke; shows its token to others.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import cast
 
+from ropewalk.auth import Channel
 from ropewalk.collector.outbox import Outbox, Sampler
 from ropewalk.collector.wire import (
     VERSION,
@@ -29,10 +30,10 @@ from ropewalk.collector.wire import (
     Welcome,
     encode,
 )
-from ropewalk.errors import RopewalkError, Unavailable
+from ropewalk.errors import Misuse, RopewalkError, Unavailable
 from ropewalk.metrics import Registry, current_registry
 
-__all__ = ["Agent", "Connect", "Lost"]
+__all__ = ["Agent", "Connect", "Lost", "NotPrivate"]
 
 _log = logging.getLogger("ropewalk.collector")
 
@@ -64,11 +65,17 @@ class Lost(Unavailable):
     code = "collector.lost"
 
 
+class NotPrivate(Misuse):
+    """A token does not cross where others can read along."""
+
+    code = "collector.not-private"
+
+
 class Agent:
     """Pushes for as long as `run` runs.
 
     Args:
-        connect: Makes a connection for a protocol factory.
+        connect: Makes a connection for a protocol factory; one that is not private is not used.
         source: What this process is called at the collector.
         token: Shows that it may be called so.
         registry: This context's own by default.
@@ -162,6 +169,8 @@ class Agent:
         async with asyncio.timeout(self._deadline):
             transport, _ = await self._connect(lambda: protocol)
         try:
+            if not Channel.of(transport).verified:
+                raise NotPrivate("the token is not sent: others can read along", hint="use tls, wss or a Unix socket")
             await self._exchange(cast("asyncio.Transport", transport), protocol)
         finally:
             cast("asyncio.Transport", transport).abort()

@@ -7,6 +7,7 @@ Never: reads a clock, waits, raises twice what stands, judges numbers that are n
 from __future__ import annotations
 
 import json
+import math
 import operator
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -57,8 +58,11 @@ class Rule:
     def __post_init__(self) -> None:
         if self.compare not in _WAYS:
             raise BadRule(f"comparison of {self.name} is {self.compare!r}, expected one of {', '.join(_WAYS)}")
-        if not self.seconds >= 0:
+        if not 0 <= self.seconds < math.inf:
             raise BadRule(f"seconds of {self.name} are {self.seconds}, expected 0 or more")
+        for what, number in (("threshold", self.threshold), ("clear", self.clear)):
+            if number is not None and not math.isfinite(number):
+                raise BadRule(f"{what} of {self.name} is {number}, expected a number")
         # An alert that is over while it is still so would be raised and cleared for ever.
         if self.clear is not None and self.clear != self.threshold and self.is_so(self.clear):
             raise BadRule(

@@ -8,6 +8,7 @@ Never: takes numbers of a source whose token it does not know, or sends a token 
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Literal
@@ -15,28 +16,25 @@ from typing import Annotated, Literal
 import msgspec
 
 from ropewalk.auth import Accounts
-from ropewalk.collector.agent import Agent
-from ropewalk.collector.alerts import Rule
+from ropewalk.collector.agent import Agent, NotPrivate
+from ropewalk.collector.alerts import Alerts, BadRule, Rule
 from ropewalk.collector.collector import Collector
 from ropewalk.collector.history import History, Retention
 from ropewalk.collector.queries import Queries
+from ropewalk.collector.wire import Source
 from ropewalk.errors import Misuse
 from ropewalk.metrics.page import Pages
 from ropewalk.net import Endpoint, Listener, connect, listen
-from ropewalk.net.serving import Serving, ServingConfig, within
+from ropewalk.net.connect import check_reachable
+from ropewalk.net.serving import Serving, ServingConfig, listening, of_key, within
 from ropewalk.service import Context, Service
 
 __all__ = ["CollectorConfig", "CollectorService", "PushConfig", "PushService"]
 
 _PRIVATE = frozenset({"unix", "memory"})  # carriers within this machine
+_INHERITED = frozenset({"fd", "systemd"})  # what they carry is known once they are listened on
 
 Positive = Annotated[float, msgspec.Meta(gt=0)]
-
-
-class NotPrivate(Misuse):
-    """A token is not sent where others can read along."""
-
-    code = "collector.not-private"
 
 
 class NoToken(Misuse):
@@ -55,6 +53,13 @@ class RuleConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     labels: dict[str, str] = {}
     seconds: Annotated[float, msgspec.Meta(ge=0)] = 0.0
     clear: float | None = None
+
+    def __post_init__(self) -> None:
+        """It can work."""
+        try:
+            self.rule()
+        except BadRule as error:
+            raise ValueError(str(error)) from None  # to which is added where in the list it stands
 
     def rule(self) -> Rule:
         """The rule that a collector takes."""
@@ -81,6 +86,18 @@ class CollectorConfig(ServingConfig, frozen=True, forbid_unknown_fields=True, kw
     keep_hours_days: Positive = 730
     most_bytes: Annotated[int, msgspec.Meta(ge=1 << 20)] = 2 << 30
     alerts: tuple[RuleConfig, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Agents' tokens come in by private ways only, and page and alerts can be."""
+        super().__post_init__()
+        with of_key("listen"):
+            for url in self.urls:
+                _check_intake(Endpoint.parse(url))
+        if self.page:
+            with of_key("page"):
+                listening(self.page)
+        with of_key("alerts"):
+            Alerts(rule.rule() for rule in self.alerts)
 
 
 class CollectorService(Serving):
@@ -117,6 +134,8 @@ class CollectorService(Serving):
             self._page = await listen(endpoint, pages.protocol, name=f"{self.name}/page")
             await self.owned.enter_async_context(self._page)
         await super().start()
+        for listener in self.listeners:
+            _check_intake(listener.endpoint)
 
     async def run(self) -> None:
         """Judge and tidy up."""
@@ -139,8 +158,16 @@ class PushConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     to: str
     token_file: str
-    source: str
-    every: Positive = 10.0
+    source: Source
+    every: Annotated[float, msgspec.Meta(gt=0, le=86_400)] = 10.0
+
+    def __post_init__(self) -> None:
+        """The token would be sent to nobody but the collector."""
+        with of_key("to"):
+            endpoint = Endpoint.parse(self.to)
+            check_reachable(endpoint)
+            if "tls" not in endpoint.layers and endpoint.carrier not in _PRIVATE:
+                raise NotPrivate(f"a token is not sent to {endpoint.place}", hint="use tls://, wss:// or unix://")
 
 
 class PushService(Service):
@@ -153,11 +180,6 @@ class PushService(Service):
         self._told = config
         self._to = within(context, Endpoint.parse(config.to))
 
-    async def start(self) -> None:
-        """Be sure that nobody but the collector will see the token."""
-        if "tls" not in self._to.layers and self._to.carrier not in _PRIVATE:
-            raise NotPrivate(f"a token is not sent to {self._to.place}", hint="use tls://, wss:// or unix://")
-
     async def run(self) -> None:
         """Push for as long as it is up."""
         token = await asyncio.to_thread(_first_line, self.context.folder / self._told.token_file)
@@ -169,6 +191,29 @@ class PushService(Service):
 
         registry, every = self.context.registry, self._told.every
         await Agent(connected, self._told.source, token, registry=registry, every=every).run()
+
+
+def _check_intake(endpoint: Endpoint) -> None:
+    """Refuse to have tokens come in where others can read along.
+
+    Raises:
+        NotPrivate.
+    """
+    if "tls" in endpoint.layers or endpoint.carrier in _PRIVATE | _INHERITED or _is_loopback(endpoint):
+        return
+    raise NotPrivate(
+        f"tokens of agents would come in over {endpoint.place}, which others can read",
+        hint="use tls://, wss:// or unix://; or listen on 127.0.0.1, behind something that ends TLS on this machine",
+    )
+
+
+def _is_loopback(endpoint: Endpoint) -> bool:
+    if endpoint.carrier != "tcp":
+        return False
+    try:
+        return ipaddress.ip_address(endpoint.host.partition("%")[0]).is_loopback
+    except ValueError:
+        return endpoint.host == "localhost"
 
 
 def _first_line(path: Path) -> str:

@@ -1,12 +1,13 @@
-"""Process: what the operating system and the interpreter know of this process, under Prometheus' standard names.
+"""Process: what the system and the interpreter know of this process, under Prometheus' standard names, and of its loop.
 
-Flow: measure_process() and measure_loop() once -> Registry.read calls back -> gauges and counters are set
-Never: asks anything before somebody reads, waits, or fails where a system does not tell.
+Flow: an application begins -> measure_process(), measure_loop() -> Registry.read calls back -> values are set
+Never: asks anything before somebody reads, keeps a timer, waits, or fails where a system does not tell.
 """
 
 from __future__ import annotations
 
 import asyncio
+import functools
 import gc
 import os
 import platform
@@ -16,7 +17,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ropewalk.metrics.registry import Registry, current_registry
-from ropewalk.metrics.values import Histogram
 
 __all__ = ["measure_loop", "measure_process"]
 
@@ -67,7 +67,7 @@ def _kernel(registry: Registry, proc: Path) -> Callable[[], None]:
     resident = registry.gauge("process_resident_memory_bytes", "memory that is in RAM").of()
     threads = registry.gauge("process_threads", "threads, those of libraries among them").of()
     started = registry.gauge("process_start_time_seconds", "when the process began, since 1970").of()
-    boot = _boot_time(proc)
+    boot = functools.cache(_boot_time)
 
     def update() -> None:
         # The name in brackets may itself hold blanks and brackets.
@@ -75,8 +75,8 @@ def _kernel(registry: Registry, proc: Path) -> Callable[[], None]:
         virtual.set(int(fields[_SIZE]))
         resident.set(int(fields[_RESIDENT]) * page)
         threads.set(int(fields[_THREADS]))
-        if boot:
-            started.set(boot + int(fields[_STARTED]) / tick)
+        if booted := boot(proc):
+            started.set(booted + int(fields[_STARTED]) / tick)
 
     return update
 
@@ -136,23 +136,28 @@ def _python(registry: Registry) -> None:
     registry.gauge("python_info", "the interpreter", tuple(labels)).of(*labels.values()).set(1)
 
 
-def measure_loop(name: str, registry: Registry | None = None) -> tuple[Histogram, Callable[[], None]]:
-    """Let a registry tell of the event loop that runs here.
+def measure_loop(name: str, registry: Registry | None = None) -> Callable[[], None]:
+    """Let a registry tell of the event loop that runs here: how many tasks it has, and how late it is just then.
 
     Args:
         name: The loop's label.
         registry: This context's own by default.
 
     Returns:
-        Where a watchdog puts how late a loop was, in seconds, for all loops of the registry; and what stops it.
+        What stops it, before the loop ends.
     """
     loop = asyncio.get_running_loop()
     registry = registry or current_registry()
     tasks = registry.gauge("ropewalk_loop_tasks", "tasks that are not done", ("loop",))
     lag = registry.histogram("ropewalk_loop_lag_seconds", "how late the loop calls what is due").of()
 
+    def called(due: float) -> None:
+        lag.observe(max(0.0, loop.time() - due))
+
     def update() -> None:
         tasks.of(name).set(len(asyncio.all_tasks(loop)))
+        # The next reading tells of it.  By the loop's own clock, so that a simulated one tells the same each time.
+        loop.call_soon_threadsafe(called, loop.time())
 
     take_back = registry.before_collect(update)
 
@@ -160,4 +165,4 @@ def measure_loop(name: str, registry: Registry | None = None) -> tuple[Histogram
         take_back()
         tasks.drop(name)
 
-    return lag, stop
+    return stop

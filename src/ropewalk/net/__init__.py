@@ -32,7 +32,7 @@ from ropewalk.net.limits import BadLimit, Limits
 from ropewalk.net.lines import LONGEST_LINE, LineProtocol, LineReader, LineTooLong
 from ropewalk.net.listen import listen
 from ropewalk.net.listener import Listener
-from ropewalk.net.pins import pin_of, pin_of_file
+from ropewalk.net.pins import pin_of, pin_of_file, shown_pin
 from ropewalk.net.proxy import Proxied
 from ropewalk.net.serve import serve
 
@@ -70,5 +70,6 @@ __all__ = [
     "pin_of",
     "pin_of_file",
     "serve",
+    "shown_pin",
     "start_tls",
 ]

@@ -18,8 +18,17 @@ from typing import Protocol
 
 from ropewalk.net.endpoint import Endpoint
 from ropewalk.net.errors import BadCertificate, BadEndpoint
+from ropewalk.net.pins import pin_of_file
 
-__all__ = ["Certificates", "FixedContext", "GivesContext", "certificates_of", "client_context", "server_name_of"]
+__all__ = [
+    "Certificates",
+    "FixedContext",
+    "GivesContext",
+    "certificates_of",
+    "check_named",
+    "client_context",
+    "server_name_of",
+]
 
 _log = logging.getLogger("ropewalk.net")
 _LOOK_AGAIN = 1.0  # seconds between two looks at the files' times
@@ -126,6 +135,19 @@ class Certificates:
         return context
 
 
+def check_named(endpoint: Endpoint) -> None:
+    """Refuse an endpoint that would show a certificate and does not say which; no file is looked at.
+
+    Raises:
+        BadEndpoint.
+    """
+    if "tls" in endpoint.layers and not (endpoint.has("cert") or endpoint.has("dev")):
+        raise BadEndpoint(
+            f"{endpoint.place} has no certificate to show",
+            hint="name its files with cert= and key=, or use dev for one that only this user's programs trust",
+        )
+
+
 def certificates_of(endpoint: Endpoint, told: Callable[[str], None] | None = None) -> GivesContext:
     """What a listening endpoint shows by its options.
 
@@ -133,25 +155,21 @@ def certificates_of(endpoint: Endpoint, told: Callable[[str], None] | None = Non
         BadEndpoint: It has no option that says which certificate.
         BadCertificate: The files cannot be read.
     """
+    check_named(endpoint)
     alpn = _words(endpoint, "alpn")
     client_ca = Path(endpoint.option("client_ca")) if endpoint.has("client_ca") else None
     if endpoint.has("cert"):
         key = Path(endpoint.option("key")) if endpoint.has("key") else None
         return Certificates(Path(endpoint.option("cert")), key, client_ca=client_ca, alpn=alpn, told=told)
-    if endpoint.has("dev"):
-        from ropewalk.net.development import DevelopmentAuthority
+    from ropewalk.net.development import DevelopmentAuthority
 
-        hosts = {"localhost", endpoint.host, endpoint.option("server_name", "localhost")} - {"", "*"}
-        context = server_context(alpn)
-        DevelopmentAuthority.of_user().equip(context, sorted(hosts))
-        if client_ca is not None:
-            load_authorities(context, client_ca)
-            context.verify_mode = ssl.CERT_REQUIRED
-        return FixedContext(context)
-    raise BadEndpoint(
-        f"{endpoint.place} has no certificate to show",
-        hint="name its files with cert= and key=, or use dev for one that only this user's programs trust",
-    )
+    hosts = {"localhost", endpoint.host, endpoint.option("server_name", "localhost")} - {"", "*"}
+    context = server_context(alpn)
+    DevelopmentAuthority.of_user().equip(context, sorted(hosts))
+    if client_ca is not None:
+        load_authorities(context, client_ca)
+        context.verify_mode = ssl.CERT_REQUIRED
+    return FixedContext(context)
 
 
 def client_context(endpoint: Endpoint) -> ssl.SSLContext:
@@ -193,9 +211,19 @@ def _client_context(files: tuple[tuple[str, int], ...], pinned_only: bool, alpn:
     return context
 
 
-def server_context(alpn: Sequence[str] = ()) -> ssl.SSLContext:
+class ServerContext(ssl.SSLContext):
+    """A server's context, which knows what it shows; OpenSSL's cannot be asked.
+
+    Attributes:
+        pin: Of the certificate's key: see `pin_of`; "" before there is one.
+    """
+
+    pin = ""
+
+
+def server_context(alpn: Sequence[str] = ()) -> ServerContext:
     """A server's context without a certificate yet."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context = ServerContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.options |= ssl.OP_NO_RENEGOTIATION  # which costs us more than the peer; OpenSSL 3 has it so by itself
     if alpn:
@@ -212,6 +240,8 @@ def load_chain(context: ssl.SSLContext, cert: Path, key: Path | None) -> None:
     try:
         # A password would be asked for on the terminal, by a server that has none.
         context.load_cert_chain(cert, key, password=_no_password)
+        if isinstance(context, ServerContext):
+            context.pin = pin_of_file(cert)
     except (OSError, ValueError) as error:
         files = f"{cert} with key {key}" if key else str(cert)
         raise BadCertificate(

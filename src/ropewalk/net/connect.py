@@ -10,7 +10,9 @@ import asyncio
 import os
 import socket
 import ssl
+from collections.abc import Callable
 from contextlib import suppress
+from typing import TypeVar, cast
 
 from aiohappyeyeballs import start_connection
 
@@ -28,14 +30,16 @@ from ropewalk.net.layers import Factory, guard_of
 from ropewalk.net.pins import check_pin
 from ropewalk.net.proxied import header_to_send
 
-__all__ = ["connect"]
+__all__ = ["check_reachable", "connect"]
+
+P = TypeVar("P", bound=asyncio.BaseProtocol)
 
 _NEXT_ADDRESS = 0.25  # seconds until the next address is tried beside the first (RFC 8305, 8)
 
 
 async def connect(
-    url: str | Endpoint, factory: Factory, *, deadline: float = 30.0, close_after: float = 5.0
-) -> tuple[asyncio.Transport, asyncio.BaseProtocol]:
+    url: str | Endpoint, factory: Callable[[], P], *, deadline: float = 30.0, close_after: float = 5.0
+) -> tuple[asyncio.Transport, P]:
     """Connect a protocol of the factory to an endpoint.
 
     Args:
@@ -77,7 +81,20 @@ async def connect(
         raise told from error
     finally:
         connect_counter(endpoint.carrier, outcome).inc()
-    return top, protocol
+    return top, cast(P, protocol)  # what the factory made, which a connection does not know by its type
+
+
+def check_reachable(endpoint: Endpoint) -> None:
+    """Refuse an endpoint that can only be listened on.
+
+    Raises:
+        BadEndpoint.
+    """
+    if endpoint.carrier == "tcp" and (endpoint.host == "*" or endpoint.port == 0):
+        raise BadEndpoint(
+            f"cannot connect to {endpoint.place}: it has no {'port' if endpoint.port == 0 else 'host'}",
+            hint="a listener's endpoint.peer() is what its clients need",
+        )
 
 
 async def _connected(endpoint: Endpoint, factory: Factory, connection: Connection, close_after: float) -> None:
@@ -141,11 +158,7 @@ async def _socket(endpoint: Endpoint) -> CountedSocket:
 
 
 async def _tcp(endpoint: Endpoint) -> socket.socket:
-    if endpoint.host == "*" or endpoint.port == 0:
-        raise BadEndpoint(
-            f"cannot connect to {endpoint.place}: it has no {'port' if endpoint.port == 0 else 'host'}",
-            hint="a listener's endpoint.peer() is what its clients need",
-        )
+    check_reachable(endpoint)
     loop = asyncio.get_running_loop()
     family = {"": socket.AF_UNSPEC, "4": socket.AF_INET, "6": socket.AF_INET6}[endpoint.option("family")]
     found = await loop.getaddrinfo(endpoint.host, endpoint.port, family=family, type=socket.SOCK_STREAM)

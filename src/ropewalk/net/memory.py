@@ -33,7 +33,7 @@ class MemoryTransport(asyncio.Transport):
     """One end.  Made in pairs by `memory_pair`."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, protocol: asyncio.BaseProtocol, name: str, peer: str) -> None:
-        super().__init__({"sockname": name, "peername": peer})
+        super().__init__({"sockname": name, "peername": peer, "ropewalk.private": True})
         self._loop, self._protocol = loop, protocol
         self._other: MemoryTransport = self
         self._waiting: deque[bytes | memoryview] = deque()  # written, and not yet read by the other end

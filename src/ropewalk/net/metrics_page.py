@@ -13,7 +13,6 @@ import msgspec
 
 from ropewalk.metrics.exposition import Exposition
 from ropewalk.metrics.page import Page, Pages, Request
-from ropewalk.metrics.process import measure_process
 from ropewalk.net.serving import Serving, ServingConfig
 from ropewalk.service import Context
 
@@ -21,7 +20,7 @@ __all__ = ["MetricsService"]
 
 
 class MetricsService(Serving):
-    """Kind ``metrics``: ``/metrics`` of the application that it runs in, the process's own figures among them."""
+    """Kind ``metrics``: ``/metrics`` of the application that it runs in."""
 
     Config: type[msgspec.Struct] = ServingConfig
     _protocol: Callable[[], asyncio.Protocol]
@@ -30,9 +29,8 @@ class MetricsService(Serving):
         super().__init__(config, context)
 
     async def start(self) -> None:
-        """Listen, and look at the process whenever somebody reads."""
+        """Listen."""
         registry = self.context.registry
-        self.owned.callback(measure_process(registry))
         exposition = Exposition(registry)
 
         async def answer(request: Request) -> Page | None:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from ropewalk.net.errors import BadCertificate, NotVerified
 
-__all__ = ["check_pin", "pin_of", "pin_of_file"]
+__all__ = ["check_pin", "pin_of", "pin_of_file", "shown_pin"]
 
 
 def pin_of(certificate: bytes) -> str:
@@ -44,12 +44,26 @@ def pin_of_file(path: Path | str) -> str:
     import ssl
 
     try:
-        text = Path(path).read_text("ascii")
+        text = Path(path).read_text("ascii", "replace")  # there may be words of people between the blocks
         end = "-----END CERTIFICATE-----"
         first = text[text.index("-----BEGIN CERTIFICATE-----") : text.index(end) + len(end)]
         return pin_of(ssl.PEM_cert_to_DER_cert(first))
     except (OSError, ValueError) as error:
         raise BadCertificate(f"no certificate can be read from {path}: {error}") from error
+
+
+def shown_pin(transport: asyncio.BaseTransport) -> str:
+    """The pin of the key that the server of a TLS connection has shown, at either end; "" where it is not known.
+
+    Who signs it binds what is signed to this connection: RFC 5929 section 4, in a form that outlasts a renewal.
+    """
+    session = transport.get_extra_info("ssl_object")
+    if session is None:
+        return ""
+    if session.server_side:
+        return str(getattr(transport.get_extra_info("sslcontext") or session.context, "pin", ""))
+    certificate = session.getpeercert(binary_form=True)
+    return pin_of(certificate) if certificate else ""
 
 
 def check_pin(transport: asyncio.Transport, pins: str, where: str) -> None:

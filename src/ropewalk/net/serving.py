@@ -15,7 +15,7 @@ from typing import Annotated, cast
 import msgspec
 
 from ropewalk.errors import Misuse, RopewalkError
-from ropewalk.net.certificates import Certificates
+from ropewalk.net.certificates import Certificates, check_named
 from ropewalk.net.endpoint import Endpoint
 from ropewalk.net.limits import Limits
 from ropewalk.net.listen import listen
@@ -23,7 +23,17 @@ from ropewalk.net.listener import Listener
 from ropewalk.service import Context, Service
 from ropewalk.service.kinds import imported
 
-__all__ = ["BadFactory", "LimitsConfig", "ProtocolConfig", "ProtocolService", "Serving", "ServingConfig", "within"]
+__all__ = [
+    "BadFactory",
+    "LimitsConfig",
+    "ProtocolConfig",
+    "ProtocolService",
+    "Serving",
+    "ServingConfig",
+    "listening",
+    "of_key",
+    "within",
+]
 
 _FILES = frozenset({"cert", "key", "client_ca", "ca"})
 _DRAINED = 0.8  # of the seconds that a stop may take: what is left is for the service itself
@@ -67,8 +77,8 @@ class ServingConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def __post_init__(self) -> None:
         """Find here what can be found without listening: a check and a reload then find it too."""
         for url in self.urls:
-            with _of_key("listen"):
-                Endpoint.parse(url)
+            with of_key("listen"):
+                listening(url)
 
     @property
     def urls(self) -> tuple[str, ...]:
@@ -145,7 +155,7 @@ class ProtocolConfig(ServingConfig, frozen=True, forbid_unknown_fields=True, kw_
     def __post_init__(self) -> None:
         """The factory is there too."""
         super().__post_init__()
-        with _of_key("factory"):
+        with of_key("factory"):
             _factory(self.factory)
 
 
@@ -171,8 +181,19 @@ def within(context: Context, endpoint: Endpoint) -> Endpoint:
     return replace(endpoint, options=options)
 
 
+def listening(url: str) -> Endpoint:
+    """An endpoint to listen on, as far as that can be told without listening.
+
+    Raises:
+        BadEndpoint.
+    """
+    endpoint = Endpoint.parse(url)
+    check_named(endpoint)
+    return endpoint
+
+
 @contextmanager
-def _of_key(key: str) -> Iterator[None]:
+def of_key(key: str) -> Iterator[None]:
     """What is wrong is wrong with the value of this key, which the configuration then names with its line."""
     try:
         yield

@@ -1,8 +1,10 @@
 """WebSocket as a byte stream: what comes in binary messages is joined, what is written goes out as binary messages.
 
+A protocol that has a method `message_received` gets each message whole by that, and what it writes at once is one.
+
 Flow: lower transport -> WebSocketSide.data_received -> websockets' protocol, no I/O -> the user's protocol
       the user's protocol -> WebSocketTransport.write -> frames -> lower transport
-Never: holds more of a peer than one frame (``max_message``) and what one read of the lower transport brought.
+Never: holds more of a peer than one message (``max_message``) and what one read of the lower transport brought.
 
 RFC 6455.  Text is refused with 1003, since bytes cannot be told from it; compression is not offered, since what runs
 over this is encrypted or small, and a compressed frame can grow a thousandfold.
@@ -12,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sys
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
@@ -78,6 +81,8 @@ class WebSocketSide(asyncio.Protocol):
         self._unfed = b""  # came in one read, and is parsed in the next turns of the loop
         self._asked = 0  # bytes of the request so far
         self._unsent = -1  # bytes that waited when the closing was last looked at
+        self._whole = False  # the user's protocol takes whole messages
+        self._parts: list[bytes] = []  # of one that is not whole
         self._pending: deque[bytes] = deque()  # came in the same read as what made the user pause
         self._ended = False  # the peer's close frame came
         self._eof_told = False
@@ -241,12 +246,19 @@ class WebSocketSide(asyncio.Protocol):
         if self.closing or self._ended:
             return
         if frame.opcode is Opcode.BINARY or frame.opcode is Opcode.CONT:
-            if not frame.data:
+            data = bytes(frame.data)
+            if self._whole:
+                self._parts.append(data)
+                if not frame.fin:
+                    return
+                data = b"".join(self._parts)
+                self._parts.clear()
+            elif not data:
                 return
             if self.paused or self._pending:
-                self._pending.append(bytes(frame.data))
+                self._pending.append(data)
             else:
-                self._show(bytes(frame.data))
+                self._show(data)
         elif frame.opcode is Opcode.TEXT:
             self._break(CloseCode.UNSUPPORTED_DATA, "text message, expected binary ones")
         elif frame.opcode is Opcode.PING and self._writing_paused:
@@ -274,6 +286,8 @@ class WebSocketSide(asyncio.Protocol):
 
     def _open(self) -> None:
         self.protocol = self._factory()
+        if hasattr(self.protocol, "message_received"):
+            self._whole, self._message = True, sys.maxsize
         self.transport = WebSocketTransport(self)
         self._send()  # the response, before anything that the user writes
         self._opened(self.transport, self.protocol)
@@ -285,7 +299,10 @@ class WebSocketSide(asyncio.Protocol):
         assert self.protocol is not None
         assert self.transport is not None
         try:
-            deliver(self.protocol, data)
+            if self._whole:
+                self.protocol.message_received(data)  # type: ignore[attr-defined]  # `_open` has looked
+            else:
+                deliver(self.protocol, data)
         except Exception as error:  # noqa: BLE001 - the user's code; the loop is told, and the connection ends
             report(self.protocol, self.transport, error, "data_received()")
             self._error = error

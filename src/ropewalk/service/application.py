@@ -10,11 +10,12 @@ import asyncio
 import logging
 import random
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from ropewalk.errors import Misuse, RopewalkError, Unavailable
 from ropewalk.metrics import Registry, using
+from ropewalk.metrics.process import measure_loop, measure_process
 from ropewalk.service.board import Board
 from ropewalk.service.interface import Context, Service
 from ropewalk.service.plan import Plan, checked_order
@@ -98,7 +99,9 @@ class Application:
             raise Misuse(f"application {self.name!r} has run", hint="make another one of the same plans")
         self._ran, self._loop, self._told = True, asyncio.get_running_loop(), stopping
         try:
-            with using(self.registry):
+            with using(self.registry), ExitStack() as measured:
+                measured.callback(measure_process())
+                measured.callback(measure_loop(self.name))
                 await self._run(up)
         finally:
             self._stop_asked, self._loop, self._tasks = True, None, None

@@ -11,7 +11,7 @@ import re
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Literal, TypeVar, get_args
 
 import msgspec
 import msgspec.structs
@@ -224,10 +224,12 @@ class _Source:
 
 def _fields(struct: object, steps: list[str]) -> list[str]:
     """The keys of the struct that these steps lead to; none where that is no struct."""
-    fields = _fields_of(struct)
     for step in steps:
-        fields = _fields_of(next((field.type for field in fields if field.encode_name == step), None))
-    return [field.encode_name for field in fields]
+        if step.isdigit():  # a place in a list of them
+            struct = next(iter(get_args(struct)), None)
+        else:
+            struct = next((field.type for field in _fields_of(struct) if field.encode_name == step), None)
+    return [field.encode_name for field in _fields_of(struct)]
 
 
 def _fields_of(kind: object) -> tuple[msgspec.structs.FieldInfo, ...]:

@@ -48,6 +48,8 @@ def _keys(text: str) -> Iterator[tuple[int, tuple[str, ...]]]:
             if found[1] == "[[":
                 seen[table] = seen.get(table, -1) + 1
             table = _placed(table, seen)
+            if found[1] == "[[":
+                yield found.start(2), table[:-1]  # the array, which has no other line
             yield found.start(2), table
         elif found[3]:
             yield found.start(3), table + _split(found[3])

@@ -122,7 +122,7 @@ class HalfSync(Generic[P, T]):
     def _crew(self) -> _Crew:
         crew = self._crews.get(asyncio.get_running_loop())
         if crew is None:
-            raise NotStarted(f"{self.name} has no workers in this loop", hint="async with it around its use")
+            raise NotStarted(f"{self.name} has no workers in this loop: call it inside `async with`, which starts them")
         return crew
 
 
@@ -176,7 +176,8 @@ class _Crew:
         except PoolFull:
             self._refused += 1
             self._counts.refused.inc()
-            raise
+            running, waiting = self._now()
+            raise PoolFull(f"{self._name} is full: {running} running, {waiting} waiting") from None
         job, result = Job(self._loop, fn), self._loop.create_future()
         self._empty.clear()
         self._put(job, result)
@@ -254,8 +255,6 @@ class _Crew:
             return  # nobody waits any more
         if error is None:
             result.set_result(value)
-        elif isinstance(error, StopIteration):  # which a future cannot hold
-            result.set_exception(RuntimeError("the function raised StopIteration"))
         else:
             result.set_exception(error)
 

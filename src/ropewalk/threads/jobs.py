@@ -166,6 +166,8 @@ class Job(Generic[T]):
         _here.job = self
         try:
             return self._context.run(self._fn)
+        except StopIteration as error:  # which a future cannot hold
+            raise RuntimeError("the function raised StopIteration") from error
         finally:
             _here.job = previous
             with self._lock:

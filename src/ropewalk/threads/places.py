@@ -51,7 +51,7 @@ class Places:
             self.taken += 1
             return
         if self._max_waiting is not None and len(self._waiting) >= self._max_waiting:
-            raise PoolFull(f"{self._name} is full: {self.taken} calls are in it and {len(self._waiting)} wait")
+            raise PoolFull(f"{self._name} is full: {self.taken} running, {len(self._waiting)} waiting")
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append(turn)
         try:

@@ -1,6 +1,6 @@
 """Pools: blocking functions in worker threads, so many at a time and so many waiting.
 
-Flow: run -> the pool's gate -> anyio's worker threads -> the result, in the loop
+Flow: run -> the pool's gate -> its worker threads -> the result, in the loop
 Never: has more threads or more waiting calls than the pool allows, cancelled ones that still run included.
 """
 
@@ -9,11 +9,10 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, TypeVar, TypeVarTuple, Unpack
 from weakref import WeakKeyDictionary
-
-import anyio.to_thread
 
 from ropewalk.errors import Misuse, Unavailable
 from ropewalk.loops import SimulatedLoop
@@ -66,7 +65,7 @@ class _Gate:
     def __init__(self, pool: Pool) -> None:
         self.pool = pool
         self._places = Places(f"pool {pool.name}", pool.size, pool.max_waiting)
-        self._threads = anyio.CapacityLimiter(pool.size)  # never the one that makes wait: the places do that before
+        self._threads = ThreadPoolExecutor(pool.size, f"ropewalk pool {pool.name}")  # the places bound what comes to it
         self._counts = PoolCounts(pool.name)
 
     async def run(self, fn: Callable[[], T], *, abandon: bool) -> T:
@@ -74,10 +73,8 @@ class _Gate:
         await self._enter()
         job = Job(loop, fn)
         try:
-            if isinstance(loop, SimulatedLoop):
-                return await loop.run_in_executor(None, job.perform)
-            # Abandoned as far as anyio knows: it does not hold on when asyncio itself cancels, so `settled` does.
-            return await anyio.to_thread.run_sync(job.perform, abandon_on_cancel=True, limiter=self._threads)
+            threads = None if isinstance(loop, SimulatedLoop) else self._threads
+            return await loop.run_in_executor(threads, job.perform)
         except asyncio.CancelledError:
             job.cancel()
             if not abandon:
