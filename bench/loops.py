@@ -115,7 +115,7 @@ async def many_through_queue(count: int) -> float:
         return (time.perf_counter() - start) / count * 1e6
 
 
-async def back(count: int, hop: Callable[[], Any]) -> float:
+async def back(count: int, hop: Callable[[], Any], run: Callable[[Callable[[], float]], Any] = run_in_thread) -> float:
     """From a worker into the loop."""
 
     def worker() -> float:
@@ -124,7 +124,7 @@ async def back(count: int, hop: Callable[[], Any]) -> float:
             hop()
         return (time.perf_counter() - start) / count * 1e6
 
-    return await run_in_thread(worker)
+    return float(await run(worker))
 
 
 async def back_by_asyncio(count: int) -> float:
@@ -135,7 +135,7 @@ async def back_by_asyncio(count: int) -> float:
 
 async def back_by_anyio(count: int) -> float:
     """anyio's way."""
-    return await back(count, lambda: anyio.from_thread.run(nothing))
+    return await back(count, lambda: anyio.from_thread.run(nothing), anyio.to_thread.run_sync)
 
 
 def blocking(count: int, hop: Callable[[], Any]) -> float:
