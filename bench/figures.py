@@ -29,10 +29,13 @@ class Load:
     counts: int  # increments in one round
     pushes: int  # to the collector in one round
     starts: int  # of a process
+    section: float  # seconds of remote calls of one side and work, after a quarter of it that warms up
+    references: int  # to remote objects, held at once
+    sessions: int  # that do nothing
 
 
-FULL = Load(7, 6, 1_500, 100, 10_000, 2_000, 3.0, 200_000, 20, 21)
-QUICK = Load(3, 2, 500, 30, 1_000, 300, 1.0, 50_000, 5, 5)
+FULL = Load(7, 6, 1_500, 100, 10_000, 2_000, 3.0, 200_000, 20, 21, 0.4, 100_000, 1_000)
+QUICK = Load(3, 2, 500, 30, 1_000, 300, 1.0, 50_000, 5, 5, 0.2, 100_000, 1_000)
 
 
 @dataclass(slots=True)

@@ -1,7 +1,7 @@
 """Run: `make bench`: rates beside the floors and other programs on this machine, and which goals are met.
 
     python bench/run.py --quick             smaller data, three rounds
-    python bench/run.py --only platform     the network platform's parts alone; `spaces` for the others
+    python bench/run.py --only platform     the network platform's parts alone; `spaces`, `remote` for the others
     python bench/run.py --only large        one part; may be repeated
     python bench/run.py --ram               the large file once more on /dev/shm
     python bench/run.py --large             memory for 4 GiB and for 1,000,000 files too (many minutes)
@@ -51,18 +51,20 @@ PLATFORM = {  # part -> module and function
     "launch": ("launch", "measure"),
     "intake": ("intake", "measure"),
 }
+REMOTE = {"calls": ("remote", "calls"), "holding": ("remote", "holding")}
+MODULES = PLATFORM | REMOTE
 PACKAGES = ("uvloop", "websockets", "twisted", "aiofastnet", "anyio", "prometheus-client", "opentelemetry-sdk")
-GROUPS = {"spaces": SPACES, "platform": tuple(PLATFORM)}
+GROUPS = {"spaces": SPACES, "platform": tuple(PLATFORM), "remote": tuple(REMOTE)}
 
 
 def main(words: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Rates beside the floors and other programs on this machine.")
     parser.add_argument("--quick", action="store_true", help="smaller data, three rounds")
-    parser.add_argument("--rounds", type=int, help="how many; five, seven for the platform, or three with --quick")
+    parser.add_argument("--rounds", type=int, help="how many; five, seven but for spaces, or three with --quick")
     parser.add_argument("--folder", type=Path, help="where the temporary folder goes: the disk to measure")
     parser.add_argument("--ram", action="store_true", help=f"the large file once more on {RAM}")
     parser.add_argument("--large", action="store_true", help="memory for 4 GiB and for 1,000,000 files too")
-    parts = (*GROUPS, *SPACES, "memory", *PLATFORM)
+    parts = (*GROUPS, *SPACES, "memory", *PLATFORM, *REMOTE)
     parser.add_argument("--only", choices=parts, action="append", help="a part, or a group of them; may be repeated")
     parser.add_argument("--json", type=Path, help="write everything into this file too")
     given = parser.parse_args(words)
@@ -73,7 +75,7 @@ def main(words: list[str] | None = None) -> int:
     report = Report(_machine(sizes.rounds, load.rounds))
     spaces = Spaces(sizes, folder, report)
     steps: list[Callable[[], None]] = [
-        partial(_platform, part, report, load, folder) if part in PLATFORM else getattr(spaces, part)
+        partial(_loaded, part, report, load, folder) if part in MODULES else getattr(spaces, part)
         for part in _chosen(given.only or tuple(GROUPS))
     ]
     if given.ram:
@@ -102,9 +104,9 @@ def _chosen(given: Sequence[str]) -> list[str]:
     return list(dict.fromkeys(part for name in given for part in GROUPS.get(name, (name,))))
 
 
-def _platform(part: str, report: Report, load: figures.Load, folder: Path) -> None:
+def _loaded(part: str, report: Report, load: figures.Load, folder: Path) -> None:
     # Imported only now: what this process holds in memory, a child begins with, and it counts as the child's peak.
-    module, name = PLATFORM[part]
+    module, name = MODULES[part]
     inside = folder / part
     inside.mkdir()
     getattr(import_module(module), name)(report, load, inside)
@@ -119,7 +121,7 @@ def _machine(rounds: int, platform_rounds: int) -> dict[str, str]:
         "date": time.strftime("%Y-%m-%d %H:%M %Z"),
         "machine": f"{os.cpu_count()} cores, {platform.system()} {platform.release()}, {platform.machine()}",
         "versions": ", ".join([f"Python {platform.python_version()}", *versions]),
-        "rounds": f"{rounds}, of the platform {platform_rounds}, interleaved; figures are medians, peaks the worst",
+        "rounds": f"{rounds} of spaces, else {platform_rounds}, interleaved; figures are medians, peaks the worst",
     }
 
 

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 
@@ -14,20 +15,38 @@ import floors
 import launch
 import network
 import pytest
+import remote
+import remote_work
 from data import Sizes, compare, make_large, make_small
 from figures import Figure, Load, in_turns
 from hypothesis import given
 from hypothesis import strategies as st
 from measure import Command, Failed, Row, Taken, ratio, run, turned
 from peers import Ropewalk
+from remote_ours import BARE, OURS, TUNED
+from remote_peers import SIDES as PEERS
 from report import Goal, Report, beside, faster, table
-from run import GROUPS, PLATFORM, SPACES, main
+from run import GROUPS, MODULES, PLATFORM, REMOTE, SPACES, main
 from spaces import Spaces
 
 TINY = Sizes(
     rounds=1, large=300_000, small=3, small_size=700, changes=2, reads=5, folder=10, starts=1
 )  # bytes and counts
-LIGHT = Load(rounds=2, turns=1, echoes=3, accepts=2, idle=20, hops=3, rest=0.01, counts=10, pushes=2, starts=1)
+LIGHT = Load(
+    rounds=2,
+    turns=1,
+    echoes=3,
+    accepts=2,
+    idle=20,
+    hops=3,
+    rest=0.01,
+    counts=10,
+    pushes=2,
+    starts=1,
+    section=0.01,
+    references=10,
+    sessions=2,
+)
 WORKS = {  # part -> some of what it must measure
     "echo": {"TCP echo", "TLS echo", "Unix echo", "WebSocket echo"},
     "accept": {"TCP accept", "TLS accept", "Unix accept", "WebSocket accept"},
@@ -232,11 +251,11 @@ def test_all_parts_are_run_unless_one_is_chosen(
 
     for name in SPACES:
         monkeypatch.setattr(Spaces, name, part(name))
-    for name, (module, function) in PLATFORM.items():
+    for name, (module, function) in MODULES.items():
         monkeypatch.setattr(import_module(module), function, part(name))
     words = ["--folder", str(tmp_path)]
     assert main(words) == 0
-    assert ran == [*SPACES, *PLATFORM] == [*GROUPS["spaces"], *GROUPS["platform"]]
+    assert ran == [*SPACES, *PLATFORM, *REMOTE] == [name for group in GROUPS.values() for name in group]
     ran.clear()
     assert main([*words, "--only", "idle", "--only", "platform"]) == 0
     assert ran == ["idle", *(name for name in PLATFORM if name != "idle")]
@@ -299,3 +318,120 @@ def test_client_and_server_share_a_core_and_give_the_others_back() -> None:
     with network.one_core():
         assert len(os.sched_getaffinity(0)) == 1
     assert os.sched_getaffinity(0) == before
+
+
+# Remote objects.
+
+
+def timed(title: str, **values: float) -> dict[str, Figure]:
+    names = {"ours": OURS, "bare": BARE, "picows": remote.PICOWS, "pyro": remote.PYRO, "pb": remote.PB}
+    return {names[side]: Figure(title, names[side], "/s", [value]) for side, value in values.items()}
+
+
+def test_a_section_warms_up_and_times_as_many_calls_as_fill_it() -> None:
+    """Ten microseconds a call: 220 to begin with, then a quarter of a second, then one."""
+    steps = remote_work.section(flying=100, seconds=1.0, server=os.getpid())
+    assert next(steps) == 220
+    assert steps.send(220 * 1e-5) == 25_000
+    assert steps.send(25_000 * 1e-5) == 100_000
+    with pytest.raises(StopIteration) as done:
+        steps.send(1.0)
+    took = done.value.value
+    assert (took["calls"], took["seconds"]) == (100_000, 1.0)
+    assert min(took.values()) >= 0
+
+
+async def test_each_way_of_calling_makes_all_calls_and_looks_at_each_answer() -> None:
+    made: list[int] = []
+
+    async def echo(value: object) -> object:
+        made.append(1)
+        return value
+
+    for name, work in remote_work.WORKS.items():
+        made.clear()
+        await remote_work.calls(echo)[name](2 * work.flying)
+        assert len(made) == 2 * work.flying
+    made.clear()
+    await remote_work.many(lambda: echo(7), 7, 100)(200)
+    assert len(made) == 200
+
+    async def wrong(_value: object) -> object:
+        return 8
+
+    for act in (remote_work.calls(wrong)["a"], remote_work.many(lambda: wrong(7), 7, 1)):
+        with pytest.raises(SystemExit, match="got 8, expected 7"):
+            await act(1)
+
+
+def test_ours_stands_beside_the_best_peer_and_a_batch_is_ranked_only_where_it_must() -> None:
+    found: remote.Found = {row.title: {} for row in remote.ROWS}
+    b, many = "b: 100 calls in flight", "b: 100 begun, then awaited"
+    found[b] = timed(b, ours=30.0, bare=200.0, picows=20.0, pb=1.0, pyro=60.0)
+    found[many] = timed(many, ours=90.0, pyro=60.0)
+    goals = {goal.what: (goal.got, goal.met) for goal in remote.goals(found)}
+    assert goals == {
+        f"{b}, beside {BARE}": (0.15, True),
+        f"{b}, the best peer, beside {remote.PICOWS}": (1.5, True),
+        f"{b}, beside {remote.PB}": (30.0, True),
+        f"{many}, beside {remote.PYRO}": (1.5, True),
+    }
+    one = "a: the same, one core"
+    found = {row.title: {} for row in remote.ROWS} | {one: timed(one, ours=30.0, pb=100.0, pyro=60.0)}
+    assert [(goal.got, goal.met) for goal in remote.goals(found)] == [(0.5, False)]  # the fastest of them counts
+
+
+@pytest.mark.system
+def test_a_process_of_a_side_that_fails_is_told_with_its_last_words() -> None:
+    process = remote.Process([sys.executable, "-c", "input(); raise SystemExit('no luck')"])
+    try:
+        with pytest.raises(Failed, match="ended with 1: no luck"):
+            process.ask("a 1")
+    finally:
+        process.end()
+
+
+@pytest.mark.system
+def test_a_process_of_a_side_that_says_nothing_is_not_waited_for_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    process = remote.Process([sys.executable, "-c", "input(); input()"])
+    try:
+        monkeypatch.setattr(remote, "PATIENCE", 0)
+        with pytest.raises(Failed, match="said nothing"):
+            process.ask("a 1")
+    finally:
+        monkeypatch.undo()
+        process.end()
+
+
+@pytest.mark.slow
+@pytest.mark.system
+def test_a_tiny_run_of_remote_calls_has_its_sides_and_notes_what_is_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With one peer that our own tests have installed, one that fails, and one that is not there."""
+    there = PEERS["websockets, JSON-RPC"]
+    missing, failing = replace(there, needs=("no_such_module",)), replace(there, needs=())
+    sides = {"websockets, JSON-RPC": there, "not there": missing, "failing": failing}  # the script knows no such side
+    monkeypatch.delenv(remote.PEERS_PYTHON, raising=False)
+    monkeypatch.setattr(remote, "PEER_SIDES", sides)
+    report = Report({})
+    remote.calls(report, LIGHT, tmp_path)
+    found = {(figure.work, figure.side) for figure in report.figures}
+    assert {row.title for row in remote.ROWS} == {work for work, _ in found}
+    ours = {BARE, OURS, TUNED, *remote.VARIANTS}
+    assert {side for _, side in found} == {*ours, "websockets, JSON-RPC"}
+    assert all(len(figure.values) == LIGHT.rounds and min(figure.values) > 0 for figure in report.figures)
+    assert all("CPU" in figure.more for figure in report.figures)
+    assert "remote objects without not there: not installed" in report.notes[0]
+    assert "failing is left out, since it failed: " in report.notes[1]
+    assert "KeyError: 'failing'" in report.notes[1]
+    assert any("in one round trip" in goal.what for goal in report.goals)
+
+
+@pytest.mark.slow
+@pytest.mark.system
+def test_a_tiny_run_measures_what_is_held(tmp_path: Path) -> None:
+    report = Report({})
+    remote.holding(report, LIGHT, tmp_path)
+    assert [(figure.side, figure.unit) for figure in report.figures] == [(OURS, "bytes"), (OURS, "KiB")]
+    assert len(report.goals) == 2

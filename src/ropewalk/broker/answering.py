@@ -1,0 +1,420 @@
+"""Answering: the calls that the other end makes.
+
+Most calls are of a plain method with what it takes, and are done and answered where they are read (`Broker.taken`);
+here is all else: what waits for other answers, what runs for a while, what is cancelled, what fails.
+
+Flow: CALL -> `call`: held back until what it needs is there -> `_begin` -> the method -> RETURN or ERROR -> FINISH
+Never: begins calls to one target in another order than they came; answers twice; lets an error of a method out.
+Source: docs/spec/broker.md section 4.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Iterable
+from contextvars import Context, copy_context
+from functools import partial
+from time import perf_counter
+from typing import Any
+
+from ropewalk.broker.about import CURRENT, about_of
+from ropewalk.broker.burden import Burden
+from ropewalk.broker.calling import invoke
+from ropewalk.broker.drives import Runs
+from ropewalk.broker.errors import BadMessage, Busy, Cancelled, Late, NoAnswer, NoSuchObject, OverLimit
+from ropewalk.broker.held import Fault, Held, Kept, Open, Queue
+from ropewalk.broker.lanes import Lanes
+from ropewalk.broker.limits import FREE, Limits
+from ropewalk.broker.objects import Objects
+from ropewalk.broker.outbox import Outbox
+from ropewalk.broker.packing import Shows
+from ropewalk.broker.paths import LONGEST, walk
+from ropewalk.broker.promise import Path, Promise
+from ropewalk.broker.replies import Replies
+from ropewalk.broker.unpacking import Awaited, settle
+from ropewalk.broker.weigh import too_deep
+from ropewalk.errors import RopewalkError
+
+__all__ = ["Answering"]
+
+_LONGEST_NAME = 128
+_AWAITABLE = frozenset({Promise, Path})
+
+
+class Answering:
+    """The answers of one end of a session.
+
+    Attributes:
+        answers: By question: `Open`, `Fault`, `Kept`, or a small value as it is.
+        careful: No call may be done by the short way: some are held back, or all are, or the session is over.
+        marked: Some value of the frame that is taken has to be put in its place.
+        kept: Bytes of answers that were not finished.
+        opened: By the frame that is being taken.
+        replies: What is said.
+        burden: What the arguments of calls that are not answered take.
+    """
+
+    def __init__(
+        self, outbox: Outbox, lanes: Lanes, objects: Objects, shows: Shows, runs: Runs, ours: Limits, depth: int
+    ) -> None:
+        self.ours = ours
+        self.replies = Replies(outbox, lanes, shows, depth)
+        self.answers: dict[int, Any] = {}
+        self.careful = self.marked = self.over = False
+        self.kept = 0
+        self.burden = Burden()
+        self.opened: list[Open] = []
+        self._objects, self._runs = objects, runs
+        self._queues: dict[int, Queue] = {}  # by what is called: a number, or that of a question made negative
+        self._live: dict[Queue, None] = {}  # those with calls in them
+        self._queued = 0  # calls held back since they need an answer, or are behind one that does
+        self._ready: list[Queue] = []  # to be drained
+
+    @property
+    def busy(self) -> bool:
+        """Whether something is not answered yet."""
+        return any(answer.__class__ is Open for answer in self.answers.values())
+
+    @property
+    def _stalls(self) -> bool:
+        """Whether nothing is begun, since too much of what was answered is not finished."""
+        return self.kept > self.ours.window
+
+    # Calls.
+
+    def call(self, message: list[Any]) -> None:
+        """A CALL of any kind.
+
+        Raises:
+            BadMessage: It is none.
+            OverLimit: It is one too many, or too deep.
+        """
+        if self.over:
+            return
+        _, question, target, method, arguments, named, about = message + [None] * (7 - len(message))
+        if type(question) is not int or not 0 < question < 2**31 or question in self.answers:
+            raise BadMessage(f"question {question!r:.40} is in use, or is no number")
+        if len(self.answers) >= self.ours.questions:
+            raise OverLimit(f"more than {self.ours.questions:,} questions are open")
+        if type(method) is not str or not 0 < len(method) <= _LONGEST_NAME or type(arguments) is not list:
+            raise BadMessage("a call has no method or no arguments")
+        if named is None:
+            named = {}
+        elif type(named) is not dict or not all(type(name) is str for name in named):
+            raise BadMessage("named arguments are not a map of names")
+        if too_deep((arguments, named), self.ours.depth):
+            raise OverLimit(f"arguments lie more than {self.ours.depth} deep inside each other")
+        opened = Open(question)
+        held = opened.held = Held(opened, method, arguments, named, about_of(about, self._runs.time()))
+        key = self._look(held, target)
+        self.answers[question] = opened
+        if held.about is not None and held.about.until is not None:
+            opened.timer = self._runs.at(held.about.until, partial(self._late, held))
+        self.opened.append(opened)
+        if self.burden.busy is not None:
+            self._withdraw(held, self.burden.busy)
+        else:
+            self._queue(held, key)
+
+    def _look(self, held: Held, target: Any) -> int:
+        """Find out what a call is about, now that its numbers mean what its sender meant; what orders it."""
+        if type(target) is int and 0 <= target < 2**31:
+            key = target
+            shown = self._objects.shown.get(target)
+            if shown is None:
+                held.error = NoSuchObject(f"there is no object {target}")
+            else:
+                held.target = shown.target
+        elif type(target) is list and target and type(target[0]) is int and 0 < target[0] < 2**31:
+            key = -target[0]
+            if len(target) > LONGEST + 1 or any(type(step) not in (int, str) for step in target[1:]):
+                raise BadMessage("a path is longer than 64, or has a step that is neither a number nor text")
+            held.target = Awaited(target[0], tuple(target[1:]))
+            self._want(held, held.target)
+        else:
+            raise BadMessage("the target of a call is neither a number nor a path")
+        if self.marked:
+            held.marked = True
+            try:
+                settle([held.arguments, held.named], lambda awaited: self._want(held, awaited))
+            except RopewalkError as error:
+                held.error = held.error or error
+        if held.error is not None:
+            held.lack_nothing()
+        return key
+
+    def _want(self, held: Held, awaited: Awaited) -> None:
+        answer = self.answers.get(awaited.question, self)
+        if answer is self or (answer.__class__ is Open and answer.finished):
+            held.error = held.error or NoAnswer(f"there is no answer {awaited.question}")
+        elif answer.__class__ is Fault:
+            held.error = held.error or answer.error
+        elif answer.__class__ is not Open:
+            held.given[awaited.question] = answer
+        elif answer not in held.needs:
+            held.needs.add(answer)
+            answer.after.append(held)
+            held.open.chain = max(held.open.chain, answer.chain + 1)
+
+    def _queue(self, held: Held, key: int) -> None:
+        queue = self._queues.get(key)
+        if not (held.needs or (queue is not None and queue.calls) or self._stalls):
+            self._begin(held)
+            return
+        if held.open.chain > self.ours.chain:
+            self._withdraw(held, Busy(f"more than {self.ours.chain} answers wait for each other in a row"))
+            return
+        if self._queued >= self.ours.queued and not self._stalls:
+            self._withdraw(held, Busy(f"{self.ours.queued:,} calls wait for other answers, which is the most"))
+            return
+        if queue is None:
+            queue = self._queues[key] = Queue(key)
+        held.queue = queue
+        queue.calls.append(held)
+        self._queued += 1
+        self._live[queue] = None
+        self.careful = True
+
+    def _drain(self, queues: Iterable[Queue]) -> None:
+        """Begin the calls of these targets that nothing holds back any more."""
+        draining = bool(self._ready)
+        self._ready.extend(queues)
+        if draining:
+            return
+        try:
+            for queue in self._ready:  # what is begun may make others ready, which are then at its end
+                calls = queue.calls
+                while calls and not calls[0].needs and not self._stalls:
+                    held = calls.popleft()
+                    self._queued -= 1
+                    held.queue = None
+                    self._begin(held)
+                if not calls:
+                    self._live.pop(queue, None)
+                    if self._queues.get(queue.key) is queue:
+                        del self._queues[queue.key]
+        finally:
+            self._ready.clear()
+            self.relax()
+
+    def _withdraw(self, held: Held, error: RopewalkError) -> None:
+        """A call that waits will not be made."""
+        held.lack_nothing()
+        queue, held.queue = held.queue, None
+        if queue is not None:
+            queue.calls.remove(held)
+            self._queued -= 1
+        self._fail(held, error)
+        if queue is not None:
+            self._drain((queue,))
+
+    def relax(self) -> None:
+        """See whether calls may go the short way."""
+        self.careful = bool(self._live or self.burden.busy or self.over or self._stalls)
+
+    def forget(self, key: int) -> None:
+        """A number is free: who has it next waits for nobody who waits for who had it before."""
+        self._queues.pop(key, None)
+
+    def _begin(self, held: Held) -> None:
+        """Do a call, all of whose needs are there."""
+        held.open.held = None
+        if held.error is not None:
+            self._fail(held, held.error, told=True)
+            return
+        context = copy_context()
+        try:
+            target, arguments, named = held.target, held.arguments, held.named
+            if target.__class__ is Awaited:
+                target = _part(held, target)
+            if held.marked:
+                arguments, named = settle([arguments, named], partial(_part, held))
+            if held.about is not None or CURRENT.get() is not None:
+                context.run(CURRENT.set, held.about)
+            offers = self._objects.offers(target)
+            offer = offers.get(held.method)
+            if offer is not None and offer.seconds is not None:
+                held.open.timed = (offer.seconds, perf_counter())
+            value = context.run(invoke, target, offers, held.method, arguments, named)
+        except (Exception, asyncio.CancelledError) as error:
+            self._fail(held, error)
+        else:
+            if value.__class__ in _AWAITABLE or inspect.isawaitable(value):
+                self._start(held, value, context)
+            else:
+                self._give(held, value, context)
+
+    # Work that takes its time.
+
+    def _start(self, held: Held, value: Any, context: Context) -> None:
+        # A coroutine is run as it is: another one around it would leave it unawaited where it is cancelled at once.
+        work = value if inspect.iscoroutine(value) else _awaited(value)
+        if self.over:
+            work.close()
+            return
+        held.open.task = self._runs.spawn(work, context)
+        held.open.task.add_done_callback(partial(self._done, held, context))
+
+    def _done(self, held: Held, context: Context, task: asyncio.Task[Any]) -> None:
+        if task.cancelled():
+            self._fail(held, Cancelled("the call was stopped"))
+        elif (error := task.exception()) is not None:
+            self._fail(held, error)
+        elif self._is_open(held):
+            self._give(held, task.result(), context)
+
+    def _late(self, held: Held) -> None:
+        opened = held.open
+        opened.timer = None
+        if not self._is_open(held):
+            return
+        late = Late("the deadline is over")
+        if opened.held is not None:
+            self._withdraw(held, late)
+            return
+        self._fail(held, late)
+        if opened.task is not None:
+            opened.task.cancel()
+
+    # Answers.
+
+    def _is_open(self, held: Held) -> bool:
+        return not self.over and self.answers.get(held.open.question) is held.open
+
+    def _give(self, held: Held, value: Any, context: Context) -> None:
+        if self.over:
+            return
+        try:
+            size = context.run(self.replies.say, held.open.question, value)  # a stream in it goes on in there
+        except Exception as error:
+            self._fail(held, error)
+            return
+        self._close(held.open, value if size < FREE else Kept(value, size))
+
+    def give(self, question: int, value: Any) -> None:
+        """What a plain method gave, where it cannot be sent as it is."""
+        opened = Open(question)
+        if self.over:
+            return
+        self.answers[question] = opened
+        self.opened.append(opened)
+        held = Held(opened, "", [], {}, None)
+        if value.__class__ in _AWAITABLE or inspect.isawaitable(value):
+            self._start(held, value, copy_context())
+        else:
+            self._give(held, value, copy_context())
+
+    def keep(self, question: int, value: Any, size: int) -> None:
+        """An answer was said by the short way, and takes room."""
+        self.answers[question] = Kept(value, size)
+        self.kept += size
+        self.relax()
+
+    def fail(self, question: int, error: BaseException, *, told: bool = False) -> None:
+        """ERROR of any kind; ``told``: it is in the log already."""
+        self.replies.fail(question, error, traces=self.ours.traces, told=told)
+
+    def _fail(self, held: Held, error: BaseException, *, told: bool = False) -> None:
+        if self._is_open(held):
+            self.fail(held.open.question, error, told=told)
+            self._close(held.open, Fault(error.with_traceback(None)))
+
+    def _close(self, opened: Open, answer: Any) -> None:
+        """An answer is there: go on with the calls that need it."""
+        question = opened.question
+        opened.held = None
+        if opened.timed is not None:
+            seconds, began = opened.timed
+            seconds.observe(perf_counter() - began)
+        if opened.timer is not None:
+            opened.timer.cancel()
+            opened.timer = None
+        if opened.weight is not None:
+            self.burden.remove(opened, self._most)
+            self.relax()
+        if opened.finished:
+            del self.answers[question]
+            self.forget(-question)
+        else:
+            self.answers[question] = answer
+            if answer.__class__ is Kept:
+                self.kept += answer.size
+                self.relax()
+        if opened.after:
+            after, opened.after = opened.after, []
+            for held in after:
+                held.needs.discard(opened)
+                if answer.__class__ is Fault:
+                    held.error = answer.error
+                    held.lack_nothing()
+                else:
+                    held.given[question] = answer
+            self._drain([held.queue for held in after if held.queue is not None])
+
+    def finish(self, question: object) -> None:
+        """FINISH of one question.
+
+        Raises:
+            BadMessage: It is not in use, or was finished before.
+        """
+        answer = self.answers.get(question, self) if type(question) is int else self
+        if answer is self or type(question) is not int:
+            raise BadMessage(f"answer {question!r:.40} is finished and is not in use")
+        if answer.__class__ is Open:
+            self._cancel(answer)
+            return
+        del self.answers[question]
+        self.forget(-question)
+        if self.replies.drop(question):
+            self.fail(question, Cancelled("the caller wanted it no more"))
+        if answer.__class__ is Kept:
+            stalled = self._stalls
+            self.kept -= answer.size
+            if stalled and not self._stalls:
+                self._drain(list(self._live))
+
+    def _cancel(self, opened: Open) -> None:
+        if opened.finished:
+            raise BadMessage(f"answer {opened.question} is finished twice")
+        opened.finished = True
+        if opened.task is not None:
+            opened.task.cancel()
+        elif opened.held is not None:
+            self._withdraw(opened.held, Cancelled("the caller wanted it no more"))
+
+    # Memory.
+
+    @property
+    def _most(self) -> int:
+        return self.ours.memory + self.ours.window
+
+    def weigh(self, weight: int) -> None:
+        """The frame that was taken last weighs so much: as long as any of the calls in it is open."""
+        opened = [one for one in self.opened if self.answers.get(one.question) is one]
+        self.opened = []
+        self.burden.add(opened, weight, self._most)
+        self.relax()
+
+    def end(self) -> None:
+        """The session is over: stop all work for it."""
+        self.over = self.careful = True
+        for answer in self.answers.values():
+            if answer.__class__ is Open:
+                if answer.timer is not None:
+                    answer.timer.cancel()
+                if answer.task is not None:
+                    answer.task.cancel()
+        self.replies.end()
+        for kept in (self.answers, self._queues, self._live):
+            kept.clear()
+
+
+def _part(held: Held, awaited: Awaited) -> Any:
+    """What an answer that a call names, or a part of it, is."""
+    answer = held.given[awaited.question]
+    return walk(answer.value if answer.__class__ is Kept else answer, awaited.steps)
+
+
+async def _awaited(value: Any) -> Any:
+    return await value

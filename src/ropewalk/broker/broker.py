@@ -1,0 +1,410 @@
+"""Broker: the engine of one end of a session. Bytes go in; bytes, calls and answers come out.
+
+It knows no socket, and of time and tasks only what it is given. Calls of plain methods with plain values, and their
+answers, are done here in one loop over the messages of a frame; everything else is done by the part it belongs to.
+
+Flow: `reader` -> `taken` -> hello, then calls (`Answering`), answers (`Asking`), items (`Streams`) .. -> `take`
+Never: goes on after the other end broke a rule; lets an error of a method out; reads what a name from the wire says.
+Source: docs/spec/broker.md.
+"""
+
+from __future__ import annotations
+
+from asyncio import CancelledError
+from collections.abc import Callable, Sequence
+from time import perf_counter
+from typing import Any
+
+import msgspec
+
+from ropewalk.broker.about import CURRENT
+from ropewalk.broker.answering import Answering
+from ropewalk.broker.asking import Asking
+from ropewalk.broker.blobs import Blobs
+from ropewalk.broker.calling import run
+from ropewalk.broker.drives import Drives
+from ropewalk.broker.errors import BadFrame, BadMessage, BadValue, Ended, OverLimit, error_of
+from ropewalk.broker.frames import Bytes, Reader
+from ropewalk.broker.greeting import HELLO, Greeting, greeting
+from ropewalk.broker.held import Fault
+from ropewalk.broker.lanes import Lanes
+from ropewalk.broker.limits import BEFORE_LOGIN, FREE, LIGHT, Limits, at_least, before, granted, told
+from ropewalk.broker.objects import Objects, Shown
+from ropewalk.broker.offers import PLAIN, Object
+from ropewalk.broker.outbox import Outbox, encode_into, frame_of
+from ropewalk.broker.packing import SIMPLE, plain
+from ropewalk.broker.promise import Promise
+from ropewalk.broker.shared import Shared, Shares
+from ropewalk.broker.streams import Streams
+from ropewalk.broker.unpacking import Unpacking, settle
+from ropewalk.broker.values import Values
+from ropewalk.broker.weigh import LARGE, PER_BYTE, check_keys, too_deep, weigh
+from ropewalk.errors import PeerFault, RopewalkError
+
+__all__ = ["Broker"]
+
+_NESTED: frozenset[Any] = frozenset({list, dict, tuple, set})
+
+
+class Broker(Values):
+    """One end of a session.
+
+    Args:
+        door: What the other end can call before anything else.
+        drives: Who drives it.
+        ours: What this end accepts, after login where it is a server.
+        server: This end was connected to.
+        nonce: 32 random bytes.
+        node: Public key of this end, where it has one.
+
+    Attributes:
+        hello: What the other end has said of itself, once it is there.
+    """
+
+    def __init__(
+        self, door: Object, drives: Drives, *, ours: Limits, server: bool, nonce: bytes, node: bytes | None = None
+    ) -> None:
+        self.server, self.nonce, self.node = server, nonce, node
+        self.hello: Greeting | None = None
+        self.calls = 0  # messages
+        self.pings = 0  # of these
+        self._drives, self._fault = drives, drives.fault
+        now = before(ours) if server else at_least(ours)
+        self.outbox = Outbox(drives.wake)
+        self.lanes = Lanes(self.outbox, BEFORE_LOGIN)
+        self.objects = Objects(now, BEFORE_LOGIN, drives.late, drives.table)
+        self.asking = self.objects.asking = Asking(drives, self.outbox, self.lanes, self, BEFORE_LOGIN, drives.late)
+        self.answering = Answering(self.outbox, self.lanes, self.objects, self, drives, now, BEFORE_LOGIN.depth)
+        self.blobs = Blobs(now)
+        self.streams = Streams(
+            drives, self.outbox, self.lanes, self, drives, now, BEFORE_LOGIN, self._item, self._seen, drives.late
+        )
+        self.shares = Shares(self, drives.wake)
+        self.unpacking = Unpacking(self)
+        self.reader = Reader(self, HELLO)
+        self.objects.shown[0] = Shown(door, 0, self.objects.offers(door))
+        self._ours(now)
+        self.outbox.put_frame(frame_of(greeting(nonce, node, now)))
+
+    # What each end accepts.
+
+    def _ours(self, limits: Limits) -> None:
+        self.ours = limits
+        for part in (self.objects, self.answering, self.blobs, self.streams):
+            part.ours = limits
+        self.unpacking.depth = limits.depth
+        self._light = min(LIGHT, limits.weight // PER_BYTE)
+        if self.hello is not None:
+            self.reader.limit = limits.frame
+
+    def accept(self, limits: Limits) -> None:
+        """Accept more from now on, and tell the other end."""
+        raised = {name: max(value, getattr(self.ours, name)) for name, value in told(limits).items()}
+        self._ours(msgspec.structs.replace(limits, **raised))
+        self.outbox.say((12, told(self.ours)))
+
+    def _theirs(self, got: object) -> None:
+        limits = granted(self.lanes.theirs, got)
+        for part in (self.objects, self.lanes, self.streams):
+            part.theirs = limits
+        self.answering.replies.depth = limits.depth
+        self.outbox.limit(limits)
+        self.asking.raised(limits)
+
+    # Frames.
+
+    def taken(self, body: memoryview, segments: Sequence[bytes]) -> None:  # noqa: C901 - one loop, since a call to a part costs a tenth of what a call costs
+        """A frame is whole.
+
+        Raises:
+            PeerFault: It is not what it must be.
+        """
+        if self.hello is None:
+            self._hello(body, segments)
+            return
+        size = len(body)
+        if size > self._light:
+            weigh(body, self.ours.weight)
+        if size > LARGE:
+            check_keys(body)
+        unpacking = self.unpacking
+        messages = unpacking.decode(body, segments)
+        asking, answering, outbox = self.asking, self.answering, self.outbox
+        questions, finished = asking.questions, asking.finished
+        answers, shown, depth = answering.answers, self.objects.shown, self.ours.depth
+        answering.marked = bool(unpacking.marks)
+        # What costs something is asked once a frame; if so, each of its messages goes the long way.
+        marked = answering.marked or CURRENT.get() is not None
+        tight = len(answers) + len(messages) > self.ours.questions
+        now = perf_counter()
+        for message in messages:
+            if type(message) is not list or not message:
+                raise BadMessage("a message is not an array that says what it is")
+            kind = message[0]
+            if kind == 1 and len(message) == 3:
+                _, question, value = message
+                promise = questions.pop(question, None) if question.__class__ is int else None
+                if promise is None:
+                    raise BadMessage(f"an answer to question {question!r:.40}, which is not open")
+                if promise._odd or marked or (value.__class__ in _NESTED and too_deep((value,), depth)):
+                    self._returned(promise, value)
+                    continue
+                finished.append(question)
+                promise._value = value
+                future = promise._future
+                if future is not None and not future.done():
+                    future.set_result(value)
+            elif kind == 0 and len(message) == 5 and not (marked or tight or answering.careful):
+                _, question, target, method, arguments = message
+                there = shown.get(target) if target.__class__ is int else None
+                offer = None if there is None or method.__class__ is not str else there.offers.get(method)
+                if (
+                    there is None
+                    or offer is None
+                    or offer.how != PLAIN
+                    or question.__class__ is not int
+                    or not 0 < question < 2147483648
+                    or question in answers
+                    or arguments.__class__ is not list
+                ):
+                    answering.call(message)
+                    continue
+                for argument in arguments:
+                    if argument.__class__ in _NESTED:
+                        if too_deep((arguments,), depth):
+                            raise OverLimit(f"arguments lie more than {depth} deep inside each other")
+                        break
+                try:
+                    value = run(offer, there.target, arguments, _NONE)
+                    if value.__class__ not in SIMPLE and not plain((value,), answering.replies.depth):
+                        answering.give(question, value)
+                        continue
+                    body_out = outbox.body
+                    before = len(body_out)
+                    try:
+                        encode_into((1, question, value), body_out, -1)
+                    except (OverflowError, UnicodeEncodeError):
+                        del body_out[before:]
+                        answering.give(question, value)
+                        continue
+                    after = len(body_out)
+                    if after > outbox.soft:
+                        outbox.cut(before)
+                    outbox.count += 1
+                    if after - before < FREE:
+                        answers[question] = value
+                    else:
+                        answering.keep(question, value, after - before)
+                except (Exception, CancelledError) as error:
+                    answering.fail(question, error)
+                    answers[question] = Fault(error.with_traceback(None))
+                finally:
+                    then, now = now, perf_counter()
+                    if offer.seconds is not None:
+                        offer.seconds.observe(now - then)
+            else:
+                self._other(kind, message)
+        self.calls += len(messages)
+        if answering.opened:
+            answering.weigh(weigh(body, 1 << 62) + sum(map(len, segments)) + self.blobs.taken)
+        self.blobs.taken = 0
+
+    def _hello(self, body: memoryview, segments: Sequence[bytes]) -> None:
+        hello = Greeting.read(body, segments)
+        limits = hello.limits
+        if self.server and type(limits) is dict:
+            limits = told(Limits()) | limits  # a client has the defaults from the start
+        self.hello = hello._replace(limits=None)  # which are kept where they are heeded
+        self.reader.limit = self.ours.frame
+        self._theirs(limits)
+
+    def piece(self, body: memoryview, size: int) -> memoryview:
+        """A piece of a blob begins.
+
+        Raises:
+            PeerFault: It is not what it must be.
+        """
+        if self.hello is None:
+            raise BadFrame("the first frame is no hello")
+        return self.blobs.piece(body, size)
+
+    def piece_end(self) -> None:
+        """The piece is whole."""
+        self.blobs.piece_end()
+
+    # Messages that are not as most are.
+
+    def _returned(self, promise: Promise, value: Any) -> None:
+        error: RopewalkError | None = None
+        try:
+            if self.unpacking.marks:
+                try:
+                    value = settle(value, _no_answer)
+                except PeerFault:
+                    raise
+                except RopewalkError as broken:
+                    error = broken
+            if error is None and value.__class__ in _NESTED and too_deep((value,), self.ours.depth):
+                raise OverLimit(f"an answer lies more than {self.ours.depth} deep inside itself")
+        except PeerFault:
+            self.asking.questions[promise._question] = promise  # it has no answer: the end of the session will be
+            raise
+        self.asking.answered(promise, value, error)
+
+    def _other(self, kind: object, message: list[Any]) -> None:
+        take = _OTHERS.get(kind) if isinstance(kind, int) else None
+        if take is None or not take[1] <= len(message) <= take[2]:
+            raise BadMessage(f"message {kind!r:.40} with {len(message) - 1} fields is not known")
+        take[0](self, message)
+
+    def _call(self, message: list[Any]) -> None:
+        self.answering.call(message)
+
+    def _error(self, message: list[Any]) -> None:
+        question, error = message[1], error_of(*message[2:])
+        promise = self.asking.questions.pop(question, None) if question.__class__ is int else None
+        if promise is None:
+            raise BadMessage(f"an error for question {question!r:.40}, which is not open")
+        self.asking.answered(promise, None, error)
+
+    def _release(self, message: list[Any]) -> None:
+        _, numbers, counts = message
+        if type(numbers) is not list or type(counts) is not list or len(numbers) != len(counts):
+            raise BadMessage("what is released is not two arrays of one length")
+        for number, count in zip(numbers, counts, strict=True):
+            released = self.objects.release(number, count)
+            if released is None:
+                continue
+            self.answering.forget(number)
+            if isinstance(released, Shared):
+                self.shares.unwatch(number)
+
+    def _finish(self, message: list[Any]) -> None:
+        if type(message[1]) is not list:
+            raise BadMessage("what is finished is no array")
+        answers, finish = self.answering.answers, self.answering.finish
+        careful = self.answering.careful
+        for question in message[1]:
+            if not careful and question.__class__ is int and answers.get(question, self).__class__ in SIMPLE:
+                del answers[question]
+            else:
+                finish(question)
+
+    def _credit(self, message: list[Any]) -> None:
+        self.streams.granted(message[1], message[2])
+
+    def _take_item(self, message: list[Any]) -> None:
+        self.streams.item(message[1], message[2])
+
+    def _end_stream(self, message: list[Any]) -> None:
+        if len(message) in (3, 4):
+            raise BadMessage("the end of a stream has half an error")
+        self.streams.end(message[1], error_of(*message[2:]) if len(message) > 2 else None)
+
+    def _close_stream(self, message: list[Any]) -> None:
+        self.streams.close(message[1])
+
+    def _update(self, message: list[Any]) -> None:
+        changes = message[3]
+        if self.unpacking.marks:
+            try:
+                changes = settle(changes, _no_answer)
+            except PeerFault:
+                raise
+            except RopewalkError as error:
+                raise BadValue(f"a change cannot be made here: {error}") from None
+        self.shares.update(message[1], message[2], changes)
+
+    def _ping(self, message: list[Any]) -> None:
+        if type(message[1]) is not int:
+            raise BadMessage("a ping has no number")
+        self.pings += 1
+        self.pong = message[1]
+        self._drives.wake(False)
+
+    def _pong(self, message: list[Any]) -> None:
+        if type(message[1]) is not int:
+            raise BadMessage("a pong has no number")
+        self.pings += 1
+
+    def _limits(self, message: list[Any]) -> None:
+        try:
+            self._theirs(message[1])
+        except BadFrame as error:
+            raise BadMessage(str(error)) from None
+
+    def _goaway(self, message: list[Any]) -> None:
+        if type(message[1]) is not str:
+            raise BadMessage("a goodbye has no text")
+        self.leaving = message[1][:4096]
+        self.asking.leave(Ended(f"the other end is about to close the session: {self.leaving}"))
+        self._drives.late()
+
+    def _abort(self, message: list[Any]) -> None:
+        _, code, text = message
+        if type(code) is not str or type(text) is not str:
+            raise BadMessage("the end of a session has no code and no text")
+        raise Ended(f"the other end ended the session: {text:.4096} ({code:.128})")
+
+    pong: int | None = None
+    leaving: str | None = None  # why the other end wants to close
+
+    # What is to be sent.
+
+    def take(self) -> list[list[Bytes]]:
+        """The frames to be written now, each in pieces."""
+        most = self.outbox.soft // 16  # of what is told in one message; a pair of numbers has at most 10 bytes
+        if self.asking.finished:
+            finished = self.asking.take_finished()
+            for at in range(0, len(finished), most):
+                self.outbox.say((4, finished[at : at + most]))
+            if self.asking.careful:
+                self.asking.pump()
+        if self.objects.released:
+            numbers, counts = self.objects.take_released()
+            for at in range(0, len(numbers), most):
+                self.outbox.say((3, numbers[at : at + most], counts[at : at + most]))
+        if self.streams.gone:
+            self.streams.sweep()
+        if self.shares.changed:
+            self.shares.tell()
+        if self.pong is not None:
+            self.outbox.say((11, self.pong))
+            self.pong = None
+        return self.outbox.take()
+
+    @property
+    def owes(self) -> bool:
+        """Whether there is something to say that is in no hurry."""
+        return bool(self.asking.finished or self.objects.released or self.streams.gone)
+
+    def end(self, error: RopewalkError) -> None:
+        """The session is over."""
+        self.asking.end(error)
+        self.answering.end()
+        self.streams.stop(error)
+        self.shares.end(error)
+        self.objects.end()
+
+
+def _no_answer(_awaited: object) -> Any:
+    raise BadMessage("an answer names what is not there yet")
+
+
+_NONE: dict[str, Any] = {}
+_OTHERS: dict[int, tuple[Callable[[Broker, list[Any]], None], int, int]] = {
+    0: (Broker._call, 5, 7),
+    2: (Broker._error, 5, 6),
+    3: (Broker._release, 3, 3),
+    4: (Broker._finish, 2, 2),
+    5: (Broker._credit, 3, 3),
+    6: (Broker._take_item, 3, 3),
+    7: (Broker._end_stream, 2, 6),
+    8: (Broker._close_stream, 2, 2),
+    9: (Broker._update, 4, 4),
+    10: (Broker._ping, 2, 2),
+    11: (Broker._pong, 2, 2),
+    12: (Broker._limits, 2, 2),
+    13: (Broker._goaway, 2, 2),
+    14: (Broker._abort, 3, 3),
+}

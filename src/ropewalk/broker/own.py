@@ -1,0 +1,78 @@
+"""Own: calls of objects of this end that came back as an answer.
+
+While such an answer is underway, calls on it go to the other end and come back from there. Once it is here there is
+nobody to send them to: they are made here, with the same outcome.
+
+Flow: object, method, arguments -> a task -> a promise like any other
+Never: begins calls of one object in another order than they were made.
+Source: docs/spec/broker.md section 4.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Mapping, Sequence
+from contextvars import copy_context
+from functools import partial
+from typing import Any
+
+from ropewalk.broker.calling import invoke
+from ropewalk.broker.copyables import entry_of
+from ropewalk.broker.drives import Spawns
+from ropewalk.broker.errors import error_of, wire_form
+from ropewalk.broker.offers import Object
+from ropewalk.broker.promise import Path, Promise
+
+__all__ = ["call_own", "holds_own"]
+
+
+def call_own(
+    spawns: Spawns, promise: Promise, target: Object, method: str, arguments: Sequence[Any], named: Mapping[str, Any]
+) -> None:
+    """Call a method of an object of this end, for a promise."""
+    promise._over = True
+    promise._task = spawns.spawn(_call(target, method, arguments, named), copy_context())
+    promise._task.add_done_callback(partial(_done, promise))
+
+
+async def _call(target: Object, method: str, arguments: Sequence[Any], named: Mapping[str, Any]) -> Any:
+    given = [await _there(one) for one in arguments]
+    rest = {name: await _there(one) for name, one in named.items()}
+    value = invoke(target, type(target).__offers__, method, given, rest)
+    return await value if inspect.isawaitable(value) else value
+
+
+async def _there(value: Any) -> Any:
+    """An argument with what it names in place of its promises."""
+    if isinstance(value, Promise | Path):
+        return await value
+    if type(value) is list or type(value) is tuple:
+        return type(value)([await _there(one) for one in value])
+    if type(value) is dict:
+        return {key: await _there(one) for key, one in value.items()}
+    return value
+
+
+def _done(promise: Promise, task: asyncio.Task[Any]) -> None:
+    if promise.done():
+        if not task.cancelled():
+            task.exception()
+        return
+    error = asyncio.CancelledError() if task.cancelled() else task.exception()
+    if error is None:
+        promise._resolve(task.result())
+    else:
+        promise._fail(error_of(*wire_form(error)))
+
+
+def holds_own(value: Any) -> bool:
+    """Whether an object of this end is in an answer."""
+    if isinstance(value, Object):
+        return True
+    if isinstance(value, list | tuple | set):
+        return any(map(holds_own, value))
+    if isinstance(value, dict):
+        return any(map(holds_own, value.values()))
+    entry = entry_of(type(value))
+    return entry is not None and any(map(holds_own, entry.take(value).values()))

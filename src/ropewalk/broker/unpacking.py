@@ -1,0 +1,352 @@
+"""Unpacking: values of the wire as this end has them.
+
+Flow: body -> decode, which calls `Unpacking.extension` -> values; `marks` counts what has to be looked for in them
+Never: makes anything of a name from the wire but by the table of what was registered.
+Source: docs/spec/broker.md section 5.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import decimal
+import re
+import uuid
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple, Protocol
+
+import msgspec
+
+from ropewalk.broker.copyables import entry_named
+from ropewalk.broker.errors import BadFrame, BadMessage, BadValue, CannotSend, NoSuchObject, OverLimit
+from ropewalk.broker.limits import LIGHT, Limits
+from ropewalk.broker.paths import LONGEST
+from ropewalk.broker.weigh import check_keys, too_deep, weigh
+from ropewalk.errors import PeerFault, RopewalkError
+
+__all__ = ["Awaited", "Broken", "Finds", "Unpacking", "settle"]
+
+_DECIMAL = re.compile(r"-?[0-9]+(\.[0-9]+)?(E[+-][0-9]+)?|NaN|-?Infinity")
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_MOMENT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{6})?")
+_LONGEST_INTEGER, _LONGEST_DECIMAL, _LONGEST_TEXT = 1024, 4096, 512
+_ALIKE, _MANY = 16, 64  # elements of a set that may have one hash; elements from which that is looked at
+_KEYS = frozenset({str, int, bytes, bool, type(None)})
+
+
+class Awaited(NamedTuple):
+    """In place of a value: the answer to a question of the other end, or a part of it."""
+
+    question: int
+    steps: tuple[int | str, ...]
+
+
+class Broken(NamedTuple):
+    """In place of a value that cannot be made: why. Not the error itself, which is large, and there may be many."""
+
+    kind: type[RopewalkError]
+    text: str
+    hint: str
+
+    @property
+    def error(self) -> RopewalkError:
+        """The error, to be raised."""
+        return self.kind(self.text, hint=self.hint)
+
+
+class Finds(Protocol):
+    """What unpacking asks of a session."""
+
+    def found(self, number: int, name: str) -> Any:
+        """What stands here for an object of the other end, counted once more."""
+
+    def own(self, number: int) -> Any:
+        """An object of ours that was shown; None where there is none of this number."""
+
+    def shared(self, number: int, name: str, run: bytes, version: int, state: Any) -> Any:
+        """What stands here for a shared object of the other end."""
+
+    def coming(self, number: int) -> Any:
+        """A stream that the other end will fill."""
+
+    def whole(self, number: int) -> bytes:
+        """A blob that is whole."""
+
+
+class Unpacking:
+    """Decodes bodies of one session.
+
+    Attributes:
+        marks: How many `Awaited` and `Broken` are in what was decoded last.
+        depth: How deep the fields of a copyable, and the state of a shared object, may lie.
+    """
+
+    def __init__(self, finds: Finds, depth: int = 64) -> None:
+        self.marks = 0
+        self.depth = depth
+        self._finds = finds
+        self._inline = False  # this is an item, which has no segments and no blobs
+        self._seen: list[Any] | None = None  # what is found goes there
+        self._again: Iterator[Any] | None = None  # what was found before comes from there
+        self._segments: Sequence[bytes] = ()
+        self._used: set[int] = set()
+        self._decode = msgspec.msgpack.Decoder(ext_hook=self._extension).decode
+
+    def decode(self, body: memoryview, segments: Sequence[bytes]) -> list[Any]:
+        """The messages of a body.
+
+        Raises:
+            BadFrame, BadValue, BadMessage, OverLimit: It is none.
+        """
+        self.marks = 0
+        if segments:
+            self._segments, self._used = segments, set()
+        try:
+            messages = self._decode(body)
+        except msgspec.DecodeError as error:
+            raise BadFrame(f"a body is not as MessagePack writes it: {error}") from None
+        except UnicodeDecodeError:
+            raise BadFrame("text in a body is not UTF-8") from None
+        except RecursionError:
+            raise BadFrame("values in a body lie too deep inside each other") from None
+        except TypeError as error:  # a key of a map that cannot be one
+            raise BadFrame(f"a body cannot be decoded: {error}") from None
+        if segments:
+            if len(self._used) != len(segments):
+                raise BadFrame(f"{len(segments) - len(self._used)} segments of a frame are not used")
+            self._segments = ()
+        if messages.__class__ is not list or not messages:
+            raise BadFrame(f"a body is {type(messages).__name__}, expected an array of messages")
+        return messages
+
+    def seen(self, content: bytes, ours: Limits) -> list[Any]:
+        """What is shown in an item of a stream, which counts from when it came, not from when somebody wants it.
+
+        Raises:
+            BadFrame, BadValue, BadMessage, OverLimit: It is none.
+        """
+        if _SHOWN.search(content) is None:
+            return []
+        seen: list[Any] = []
+        self._seen = seen
+        try:
+            self.item(content, ours)
+        except PeerFault:
+            raise
+        except RopewalkError:  # it cannot be made here, which is said to who wants it
+            return seen
+        finally:
+            self._seen = None
+        return seen
+
+    def item(self, content: bytes, ours: Limits, seen: Sequence[Any] = ()) -> Any:
+        """An item of a stream from the form it came in, with what was `seen` in it.
+
+        Raises:
+            BadFrame, BadValue, BadMessage, OverLimit: It is none.
+            RopewalkError: Something in it cannot be made here.
+        """
+        if len(content) > LIGHT:
+            weigh(content, ours.weight)
+        check_keys(content)
+        marks, self._inline = self.marks, True
+        self._again = iter(seen) if seen else None
+        try:
+            (item,) = self.decode(memoryview(b"\x91" + content), ())
+            marked = bool(self.marks)
+        finally:
+            self.marks, self._inline, self._again = marks, False, None
+        if too_deep((item,), ours.depth):
+            raise OverLimit(f"an item lies more than {ours.depth} deep inside itself")
+        return settle(item, _nothing) if marked else item
+
+    def _extension(self, code: int, data: memoryview) -> Any:
+        take = _TAKES.get(code)
+        if take is None:
+            raise BadValue(f"extension {code} is not known")
+        content = self._decode(data)
+        if self._again is not None and code in _SHOWING:
+            value = next(self._again)
+            self.marks += value.__class__ is Broken
+            return value
+        try:
+            value = take(self, content)
+        except (TypeError, ValueError, IndexError, KeyError, ArithmeticError):
+            raise BadValue(f"extension {code} cannot have this {type(content).__name__} as its content") from None
+        if self._seen is not None and code in _SHOWING:
+            self._seen.append(value)
+        return value
+
+    def _segment(self, index: int) -> bytes:
+        if type(index) is not int or index < 0 or index in self._used or self._inline:
+            raise ValueError
+        segment = self._segments[index]
+        self._used.add(index)
+        return segment
+
+    def _blob(self, number: int) -> bytes:
+        if self._inline:
+            raise ValueError
+        return self._finds.whole(_number(number))
+
+    def _theirs(self, content: list[Any]) -> Any:
+        number, name = content
+        return self._finds.found(_number(number), _text(name))
+
+    def _ours(self, number: int) -> Any:
+        own = self._finds.own(_number(number))
+        return self._broken(NoSuchObject(f"there is no object {number}")) if own is None else own
+
+    def _awaited(self, content: list[Any]) -> Awaited:
+        question, *steps = content
+        if any(type(step) not in (int, str) for step in steps) or len(steps) > LONGEST:
+            raise ValueError
+        self.marks += 1
+        return Awaited(_number(question), tuple(steps))
+
+    def _copyable(self, content: list[Any]) -> Any:
+        name, fields = content
+        if type(name) is not str or type(fields) is not dict or any(type(field) is not str for field in fields):
+            raise ValueError
+        if too_deep((fields,), self.depth):
+            raise OverLimit(f"fields lie more than {self.depth} deep inside each other")
+        try:
+            if not _clean(fields):
+                return self._broken(CannotSend("what is not there yet cannot be inside of a copyable"))
+            return entry_named(name).make(fields)
+        except RopewalkError as error:
+            return self._broken(error)
+
+    def _shared(self, content: list[Any]) -> Any:
+        number, name, run, version, state = content
+        if type(run) is not bytes or len(run) != 8 or type(version) is not int or version < 0:
+            raise ValueError
+        if too_deep((state,), self.depth):
+            raise OverLimit(f"the state of a shared object lies more than {self.depth} deep inside itself")
+        if not _clean(state):
+            self._finds.found(_number(number), _text(name))  # it was shown nevertheless
+            return self._broken(CannotSend("the state of a shared object has something that cannot be made here"))
+        return self._finds.shared(_number(number), _text(name), run, version, state)
+
+    def _integer(self, data: bytes) -> int:
+        if type(data) is not bytes or not 1 <= len(data) <= _LONGEST_INTEGER:
+            raise ValueError
+        return int.from_bytes(data, "big", signed=True)
+
+    def _tuple(self, items: list[Any]) -> tuple[Any, ...]:
+        if type(items) is not list:
+            raise ValueError
+        return tuple(items)
+
+    def _set(self, items: list[Any]) -> set[Any]:
+        if type(items) is not list or not all(map(_clean, items)):
+            raise ValueError
+        if len(items) >= _MANY and max(Counter(map(hash, items)).values()) > _ALIKE:
+            raise OverLimit("elements of a set were chosen to make it slow")
+        made = set(items)
+        if len(made) != len(items):
+            raise ValueError
+        return made
+
+    def _decimal(self, text: str) -> decimal.Decimal:
+        if type(text) is not str or len(text) > _LONGEST_DECIMAL or not _DECIMAL.fullmatch(text):
+            raise ValueError
+        return decimal.Decimal(text)
+
+    def _broken(self, error: RopewalkError) -> Broken:
+        self.marks += 1
+        return Broken(type(error), str(error)[:_LONGEST_TEXT], error.hint)
+
+
+def _nothing(_awaited: Awaited) -> Any:
+    raise BadMessage("what is not there yet is named outside of a call")
+
+
+def _number(value: Any) -> int:
+    if type(value) is not int or not 0 < value < 2**31:
+        raise ValueError
+    return value
+
+
+def _text(value: Any) -> str:
+    if type(value) is not str or len(value) > 128:
+        raise ValueError
+    return value
+
+
+def _clean(value: Any) -> bool:
+    """Whether nothing in a value has to be put in its place yet."""
+    kind = value.__class__
+    if kind is Awaited or kind is Broken:
+        return False
+    if kind is list or kind is tuple:
+        return all(map(_clean, value))
+    return all(map(_clean, value.values())) if kind is dict else True
+
+
+def _uuid(data: bytes) -> uuid.UUID:
+    if type(data) is not bytes:
+        raise ValueError
+    return uuid.UUID(bytes=data)
+
+
+def _date(text: str) -> dt.date:
+    if not _DATE.fullmatch(text):
+        raise ValueError
+    return dt.date.fromisoformat(text)
+
+
+def _moment(text: str) -> dt.datetime:
+    if not _MOMENT.fullmatch(text):
+        raise ValueError
+    return dt.datetime.fromisoformat(text)
+
+
+def _duration(count: int) -> dt.timedelta:
+    if type(count) is not int:
+        raise ValueError
+    return dt.timedelta(microseconds=count)
+
+
+def settle(value: Any, answer: Callable[[Awaited], Any]) -> Any:
+    """A value with all that was awaited in its place.
+
+    Raises:
+        RopewalkError: Something in it could not be made, or ``answer`` says so.
+    """
+    kind = value.__class__
+    if kind is Awaited:
+        return answer(value)
+    if kind is Broken:
+        raise value.error
+    if kind is list:
+        return [settle(one, answer) for one in value]
+    if kind is tuple:
+        return tuple([settle(one, answer) for one in value])
+    if kind is dict:
+        if not _KEYS.issuperset(map(type, value)):
+            raise BadValue("a key of a map is not text, an integer, binary, a boolean or nil")
+        return {key: settle(one, answer) for key, one in value.items()}
+    return value
+
+
+_SHOWING = frozenset({2, 3, 6, 9})
+_SHOWN = re.compile(rb"(?:[\xd4-\xd8]|\xc7.|\xc8..|\xc9....)[\x02\x03\x06\x09]", re.DOTALL)  # or what looks like it
+_TAKES: dict[int, Callable[[Unpacking, Any], Any]] = {
+    1: Unpacking._segment,
+    2: Unpacking._theirs,
+    3: Unpacking._ours,
+    4: Unpacking._awaited,
+    5: Unpacking._copyable,
+    6: Unpacking._shared,
+    7: Unpacking._integer,
+    8: Unpacking._tuple,
+    9: lambda self, number: self._finds.coming(_number(number)),
+    10: Unpacking._blob,
+    11: Unpacking._set,
+    12: Unpacking._decimal,
+    13: lambda _self, data: _uuid(data),
+    14: lambda _self, text: _date(text),
+    15: lambda _self, text: _moment(text),
+    16: lambda _self, count: _duration(count),
+}
