@@ -298,6 +298,45 @@ async def test_what_a_held_call_names_is_not_given_up_before_it_is_sent() -> Non
     await pair.stop()
 
 
+async def test_a_reference_in_a_held_call_is_not_released_before_it_is_sent() -> None:
+    pair, door = await _with(limits=Limits(questions=8))
+    door.gate.set()
+    desk = await pair.got(pair.me.desk("a"))
+    door.gate.clear()
+    full = [pair.me.back(number) for number in range(8)]
+    held = pair.me.back([{"desk": desk}])
+    del desk
+    gc.collect()
+    await pair.run()
+    door.gate.set()
+    assert await pair.got((await pair.got(held))[0]["desk"].say("x")) == "a:x"
+    assert [promise.value() for promise in full] == list(range(8))
+    await pair.stop()
+
+
+async def test_a_held_call_on_an_object_of_the_callers_own_goes_through_the_other_end() -> None:
+    class Mine(rope.Object):
+        @rope.remote
+        def say(self, word: str) -> str:
+            return f"mine:{word}"
+
+    pair, door = await _with(limits=Limits(questions=8))
+    back = pair.me.back([Mine()])
+    full = [pair.me.back(number) for number in range(7)]
+    held = [back[0].say("held"), pair.me.back(back), pair.me.back((1, [back[0]]))]
+    assert pair.client.broker.asking.held
+    door.gate.set()
+    assert await pair.got(held[0]) == "mine:held"
+    assert await pair.got(held[1]) == back.value()
+    assert await pair.got(held[2]) == (1, back.value())
+    assert [promise.value() for promise in full] == list(range(7))
+    del back, held
+    gc.collect()
+    await pair.run()
+    assert pair.client.broker.asking.open == 0
+    await pair.stop()
+
+
 async def test_an_answer_that_is_an_object_of_the_callers_own() -> None:
     class Mine(rope.Object):
         calls = 0

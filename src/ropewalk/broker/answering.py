@@ -22,14 +22,13 @@ from ropewalk.broker.about import CURRENT, about_of
 from ropewalk.broker.burden import Burden
 from ropewalk.broker.calling import invoke
 from ropewalk.broker.drives import Runs
-from ropewalk.broker.errors import BadMessage, Busy, Cancelled, Late, NoAnswer, NoSuchObject, OverLimit
-from ropewalk.broker.held import Fault, Held, Kept, Open, Queue
+from ropewalk.broker.errors import BadMessage, Busy, Cancelled, Late, OverLimit
+from ropewalk.broker.held import Fault, Held, Kept, Open, Queue, look, part_of
 from ropewalk.broker.lanes import Lanes
 from ropewalk.broker.limits import FREE, Limits
 from ropewalk.broker.objects import Objects
 from ropewalk.broker.outbox import Outbox
 from ropewalk.broker.packing import Shows
-from ropewalk.broker.paths import LONGEST, walk
 from ropewalk.broker.promise import Path, Promise
 from ropewalk.broker.replies import Replies
 from ropewalk.broker.unpacking import Awaited, settle
@@ -107,7 +106,7 @@ class Answering:
             raise OverLimit(f"arguments lie more than {self.ours.depth} deep inside each other")
         opened = Open(question)
         held = opened.held = Held(opened, method, arguments, named, about_of(about, self._runs.time()))
-        key = self._look(held, target)
+        key = look(held, target, self._objects.shown, self.answers, marked=self.marked)
         self.answers[question] = opened
         if held.about is not None and held.about.until is not None:
             opened.timer = self._runs.at(held.about.until, partial(self._late, held))
@@ -116,46 +115,6 @@ class Answering:
             self._withdraw(held, self.burden.busy)
         else:
             self._queue(held, key)
-
-    def _look(self, held: Held, target: Any) -> int:
-        """Find out what a call is about, now that its numbers mean what its sender meant; what orders it."""
-        if type(target) is int and 0 <= target < 2**31:
-            key = target
-            shown = self._objects.shown.get(target)
-            if shown is None:
-                held.error = NoSuchObject(f"there is no object {target}")
-            else:
-                held.target = shown.target
-        elif type(target) is list and target and type(target[0]) is int and 0 < target[0] < 2**31:
-            key = -target[0]
-            if len(target) > LONGEST + 1 or any(type(step) not in (int, str) for step in target[1:]):
-                raise BadMessage("a path is longer than 64, or has a step that is neither a number nor text")
-            held.target = Awaited(target[0], tuple(target[1:]))
-            self._want(held, held.target)
-        else:
-            raise BadMessage("the target of a call is neither a number nor a path")
-        if self.marked:
-            held.marked = True
-            try:
-                settle([held.arguments, held.named], lambda awaited: self._want(held, awaited))
-            except RopewalkError as error:
-                held.error = held.error or error
-        if held.error is not None:
-            held.lack_nothing()
-        return key
-
-    def _want(self, held: Held, awaited: Awaited) -> None:
-        answer = self.answers.get(awaited.question, self)
-        if answer is self or (answer.__class__ is Open and answer.finished):
-            held.error = held.error or NoAnswer(f"there is no answer {awaited.question}")
-        elif answer.__class__ is Fault:
-            held.error = held.error or answer.error
-        elif answer.__class__ is not Open:
-            held.given[awaited.question] = answer
-        elif answer not in held.needs:
-            held.needs.add(answer)
-            answer.after.append(held)
-            held.open.chain = max(held.open.chain, answer.chain + 1)
 
     def _queue(self, held: Held, key: int) -> None:
         queue = self._queues.get(key)
@@ -227,9 +186,9 @@ class Answering:
         try:
             target, arguments, named = held.target, held.arguments, held.named
             if target.__class__ is Awaited:
-                target = _part(held, target)
+                target = part_of(held, target)
             if held.marked:
-                arguments, named = settle([arguments, named], partial(_part, held))
+                arguments, named = settle([arguments, named], partial(part_of, held))
             if held.about is not None or CURRENT.get() is not None:
                 context.run(CURRENT.set, held.about)
             offers = self._objects.offers(target)
@@ -408,12 +367,6 @@ class Answering:
         self.replies.end()
         for kept in (self.answers, self._queues, self._live):
             kept.clear()
-
-
-def _part(held: Held, awaited: Awaited) -> Any:
-    """What an answer that a call names, or a part of it, is."""
-    answer = held.given[awaited.question]
-    return walk(answer.value if answer.__class__ is Kept else answer, awaited.steps)
 
 
 async def _awaited(value: Any) -> Any:

@@ -14,7 +14,7 @@ from typing import Any
 
 from ropewalk.broker.about import CURRENT
 from ropewalk.broker.drives import Loop
-from ropewalk.broker.errors import Cancelled, Lost, NoMethod
+from ropewalk.broker.errors import Cancelled, Lost
 from ropewalk.broker.lanes import Lanes
 from ropewalk.broker.limits import FREE, Limits
 from ropewalk.broker.objects import Handle, pass_on
@@ -22,7 +22,7 @@ from ropewalk.broker.offers import Object
 from ropewalk.broker.outbox import Outbox, encode_into
 from ropewalk.broker.own import call_own, holds_own
 from ropewalk.broker.packing import SIMPLE, NeedFailed, Packing, Shows, plain
-from ropewalk.broker.paths import check_path, walk
+from ropewalk.broker.paths import check_method, check_path, walk
 from ropewalk.broker.promise import Promise
 from ropewalk.broker.sending import Ask, Sending, encoded
 from ropewalk.broker.settling import reference, settle
@@ -31,7 +31,6 @@ from ropewalk.errors import RopewalkError
 __all__ = ["Asking"]
 
 _log = logging.getLogger("ropewalk.broker")
-_LONGEST_NAME = 128
 
 
 class Asking:
@@ -85,7 +84,7 @@ class Asking:
 
     def method(self, handle: Handle, name: str) -> Callable[..., Promise]:
         """A function that calls a method of an object of the other end."""
-        _check_name(name)
+        check_method(name)
         target = handle.number
         outbox, questions, free = self._outbox, self.questions, self._free
         current = CURRENT.get
@@ -136,7 +135,7 @@ class Asking:
         named: Mapping[str, Any],
     ) -> Promise:
         """Call a method of what is, or will be, a part of the answer of a promise."""
-        _check_name(method)
+        check_method(method)
         check_path(steps)
         if not promise._is_here():
             question = promise._question
@@ -398,8 +397,3 @@ class Asking:
         for promise in promises:
             promise._over = True
             promise._fail(Lost(f"{error}; whether the call was done is not known", hint=error.hint))
-
-
-def _check_name(name: str) -> None:
-    if not 0 < len(name) <= _LONGEST_NAME:
-        raise NoMethod(f"a method's name has {len(name)} characters, expected 1 to {_LONGEST_NAME}")

@@ -257,9 +257,6 @@ class Broker(Values):
             raise BadMessage(f"message {kind!r:.40} with {len(message) - 1} fields is not known")
         take[0](self, message)
 
-    def _call(self, message: list[Any]) -> None:
-        self.answering.call(message)
-
     def _error(self, message: list[Any]) -> None:
         question, error = message[1], error_of(*message[2:])
         promise = self.asking.questions.pop(question, None) if question.__class__ is int else None
@@ -290,19 +287,10 @@ class Broker(Values):
             else:
                 finish(question)
 
-    def _credit(self, message: list[Any]) -> None:
-        self.streams.granted(message[1], message[2])
-
-    def _take_item(self, message: list[Any]) -> None:
-        self.streams.item(message[1], message[2])
-
     def _end_stream(self, message: list[Any]) -> None:
         if len(message) in (3, 4):
             raise BadMessage("the end of a stream has half an error")
         self.streams.end(message[1], error_of(*message[2:]) if len(message) > 2 else None)
-
-    def _close_stream(self, message: list[Any]) -> None:
-        self.streams.close(message[1])
 
     def _update(self, message: list[Any]) -> None:
         changes = message[3]
@@ -393,14 +381,14 @@ def _no_answer(_awaited: object) -> Any:
 
 _NONE: dict[str, Any] = {}
 _OTHERS: dict[int, tuple[Callable[[Broker, list[Any]], None], int, int]] = {
-    0: (Broker._call, 5, 7),
+    0: (lambda self, message: self.answering.call(message), 5, 7),
     2: (Broker._error, 5, 6),
     3: (Broker._release, 3, 3),
     4: (Broker._finish, 2, 2),
-    5: (Broker._credit, 3, 3),
-    6: (Broker._take_item, 3, 3),
+    5: (lambda self, message: self.streams.granted(*message[1:]), 3, 3),
+    6: (lambda self, message: self.streams.item(*message[1:]), 3, 3),
     7: (Broker._end_stream, 2, 6),
-    8: (Broker._close_stream, 2, 2),
+    8: (lambda self, message: self.streams.close(message[1]), 2, 2),
     9: (Broker._update, 4, 4),
     10: (Broker._ping, 2, 2),
     11: (Broker._pong, 2, 2),

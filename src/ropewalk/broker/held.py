@@ -12,11 +12,17 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Mapping
 from typing import Any
 
 from ropewalk.broker.about import About
+from ropewalk.broker.errors import BadMessage, NoAnswer, NoSuchObject
+from ropewalk.broker.objects import Shown
+from ropewalk.broker.paths import LONGEST, walk
+from ropewalk.broker.unpacking import Awaited, settle
+from ropewalk.errors import RopewalkError
 
-__all__ = ["Fault", "Held", "Kept", "Open", "Queue"]
+__all__ = ["Fault", "Held", "Kept", "Open", "Queue", "look", "part_of"]
 
 
 class Open:
@@ -115,3 +121,51 @@ class Held:
         for need in self.needs:
             need.after.remove(self)
         self.needs.clear()
+
+
+def look(held: Held, target: Any, shown: Mapping[int, Shown], answers: Mapping[int, Any], *, marked: bool) -> int:
+    """Find out what a call is about, now that its numbers mean what its sender meant; what orders it."""
+    if type(target) is int and 0 <= target < 2**31:
+        key = target
+        there = shown.get(target)
+        if there is None:
+            held.error = NoSuchObject(f"there is no object {target}")
+        else:
+            held.target = there.target
+    elif type(target) is list and target and type(target[0]) is int and 0 < target[0] < 2**31:
+        key = -target[0]
+        if len(target) > LONGEST + 1 or any(type(step) not in (int, str) for step in target[1:]):
+            raise BadMessage("a path is longer than 64, or has a step that is neither a number nor text")
+        held.target = Awaited(target[0], tuple(target[1:]))
+        _want(held, held.target, answers)
+    else:
+        raise BadMessage("the target of a call is neither a number nor a path")
+    if marked:
+        held.marked = True
+        try:
+            settle([held.arguments, held.named], lambda awaited: _want(held, awaited, answers))
+        except RopewalkError as error:
+            held.error = held.error or error
+    if held.error is not None:
+        held.lack_nothing()
+    return key
+
+
+def _want(held: Held, awaited: Awaited, answers: Mapping[int, Any]) -> None:
+    answer = answers.get(awaited.question, answers)
+    if answer is answers or (answer.__class__ is Open and answer.finished):
+        held.error = held.error or NoAnswer(f"there is no answer {awaited.question}")
+    elif answer.__class__ is Fault:
+        held.error = held.error or answer.error
+    elif answer.__class__ is not Open:
+        held.given[awaited.question] = answer
+    elif answer not in held.needs:
+        held.needs.add(answer)
+        answer.after.append(held)
+        held.open.chain = max(held.open.chain, answer.chain + 1)
+
+
+def part_of(held: Held, awaited: Awaited) -> Any:
+    """What an answer that a call names, or a part of it, is."""
+    answer = held.given[awaited.question]
+    return walk(answer.value if answer.__class__ is Kept else answer, awaited.steps)

@@ -11,11 +11,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from ropewalk.broker.copyables import entry_of
-from ropewalk.broker.errors import CannotSend, NoPath
+from ropewalk.broker.errors import CannotSend, NoMethod, NoPath
 
-__all__ = ["LONGEST", "check_path", "walk"]
+__all__ = ["LONGEST", "check_method", "check_path", "walk"]
 
 LONGEST = 64  # steps of a path
+_LONGEST_NAME = 128
 
 
 def check_path(steps: Sequence[int | str]) -> None:
@@ -29,6 +30,16 @@ def check_path(steps: Sequence[int | str]) -> None:
     for step in steps:
         if type(step) is not str and not (type(step) is int and 0 <= step < 2**31):
             raise CannotSend(f"got {step!r:.40} as a step of a path, expected text or an index from 0")
+
+
+def check_method(name: str) -> None:
+    """Return if this can be sent as the name of a method.
+
+    Raises:
+        NoMethod: It cannot.
+    """
+    if not 0 < len(name) <= _LONGEST_NAME:
+        raise NoMethod(f"a method's name has {len(name)} characters, expected 1 to {_LONGEST_NAME}")
 
 
 def walk(value: Any, steps: Sequence[int | str]) -> Any:

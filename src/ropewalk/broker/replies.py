@@ -81,9 +81,8 @@ class Replies:
         message: list[Any] = [2, question, family, code, text]
         try:
             self._outbox.say([*message, details] if details else message)
-        except (CannotSend, UnicodeEncodeError):  # longer than the other end takes, or no text
-            text = text[:_SHORT].encode("utf-8", "replace").decode()
-            self._outbox.say([2, question, family, code, text])
+        except CannotSend:  # longer than the other end takes
+            self._outbox.say([2, question, family, code, text[:_SHORT]])
 
     def end(self) -> None:
         """The session is over."""
