@@ -74,17 +74,17 @@ class End:
 
     # Bytes.
 
-    def say(self, lanes: int = 1 << 30) -> int:
+    def say(self, lanes: int = 1 << 30, *, late: bool = True) -> int:
         """Take what the broker wants to send, and so many pieces of blobs; bytes that wait now."""
         if self.error is None:
-            self._take()
+            self._take(late=late)
             while lanes and self.broker.lanes.pump():
                 lanes -= 1
                 self._take()
         return len(self.said)
 
-    def _take(self) -> None:
-        for frame in self.broker.take():
+    def _take(self, *, late: bool = False) -> None:
+        for frame in self.broker.take(late=late):
             for piece in frame:
                 self.said += piece
 

@@ -13,11 +13,11 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from ropewalk.broker.blobs import Blobs
 from ropewalk.broker.errors import BadFrame, BadMessage, CannotSend, OverLimit
-from ropewalk.broker.frames import Reader
 from ropewalk.broker.lanes import Job, Lanes
 from ropewalk.broker.limits import PIECE, Limits
 from ropewalk.broker.outbox import Outbox, encode, frame_of
 from ropewalk.errors import PeerFault
+from tests.broker.reading import reading
 
 LIMITS = Limits(window=2_000_000, blob=1_000_000, blobs=6, frame=100_000)
 
@@ -36,7 +36,7 @@ class Taker:
 
 def fed(taker: Taker, *frames: Any) -> None:
     """Frames to a taker."""
-    reader = Reader(taker, 1 << 20)
+    reader = reading(taker, 1 << 20)
     for frame in frames:
         reader.feed(b"".join(frame))
 
@@ -144,7 +144,7 @@ class Blobbed(RuleBasedStateMachine):
         self.outbox.limit(LIMITS)
         self.lanes = Lanes(self.outbox, LIMITS)
         self.taker = Taker()
-        self.reader = Reader(self.taker, LIMITS.frame)
+        self.reader = reading(self.taker, LIMITS.frame)
         self.jobs: dict[int, list[tuple[int, Job]]] = {}  # by lane, in order
         self.count = 0
         self.used: list[int] = []

@@ -14,6 +14,7 @@ from ropewalk.broker.errors import BadFrame, OverLimit
 from ropewalk.broker.frames import HEADER, MOST_SEGMENTS, Reader, _pool
 from ropewalk.broker.outbox import frame_of
 from ropewalk.errors import PeerFault
+from tests.broker.reading import reading
 
 LIMIT = 1 << 20
 Got = list[tuple[Any, ...]]
@@ -64,7 +65,7 @@ def read(reader: Reader, data: bytes) -> None:
         size = min(len(room), len(data))
         room[:size] = data[:size]
         del room
-        reader.buffer_updated(size)
+        reader.read(size)
         data = data[size:]
 
 
@@ -74,7 +75,7 @@ WAYS: list[Callable[[Reader, bytes], None]] = [fed, read]
 def outcome(parts: Sequence[bytes], way: Callable[[Reader, bytes], None], limit: int = LIMIT) -> tuple[Got, str]:
     """What a reader makes of bytes that come in these parts: what it got, and the code that ended it."""
     notes = Notes()
-    reader = Reader(notes, limit)
+    reader = reading(notes, limit)
     try:
         for part in parts:
             way(reader, part)
@@ -171,7 +172,7 @@ def test_the_most_segments_are_taken() -> None:
 
 def test_a_limit_that_is_raised_by_a_frame_counts_for_the_next_one_in_the_same_bytes() -> None:
     notes = Notes()
-    reader = Reader(notes, 20)
+    reader = reading(notes, 20)
     taken = notes.taken
 
     def raised(body: memoryview, segments: Sequence[bytes]) -> None:
@@ -186,7 +187,7 @@ def test_a_limit_that_is_raised_by_a_frame_counts_for_the_next_one_in_the_same_b
 
 
 def test_nothing_is_held_between_frames_but_what_came_of_the_next() -> None:
-    reader = Reader(Notes(), LIMIT)
+    reader = reading(Notes(), LIMIT)
     read(reader, joined(frame_of(b"a" * 100_000)) + b"\0\0")
     assert reader._buffer is None
     assert reader._rest == b"\0\0"
@@ -194,16 +195,26 @@ def test_nothing_is_held_between_frames_but_what_came_of_the_next() -> None:
 
 
 def test_a_long_frame_that_comes_in_small_parts_is_not_copied_again_with_each() -> None:
-    """What is kept between two reads is read into its place when it is more than a little."""
-    reader = Reader(Notes(), LIMIT)
-    read(reader, joined(frame_of(b"a" * 200_000))[:150_000])
-    assert len(reader._rest) == 0
-    read(reader, bytes(50_008) + joined(frame_of(b"b" * 60_000))[:50_000])
-    assert len(reader._rest) == 50_000
+    """What is more than a little stays in the buffer, in its place from the second read on."""
+    reader = reading(Notes(), LIMIT)
+    data = joined(frame_of(b"a")) + joined(frame_of(b"b" * 200_000)) + joined(frame_of(b"c" * 60_000))[:5_000]
+    read(reader, data[:150_000])
+    kept = reader._buffer
+    assert kept is not None
+    assert reader._rest == b""
+    for at in range(150_000, 200_000, 100):
+        read(reader, data[at : at + 100])
+        assert reader._buffer is kept
+    read(reader, data[200_000:])
+    assert (reader._buffer, len(reader._rest)) == (None, 5_000)
+    assert _pool.free[-1] is kept
 
 
-def test_a_fault_gives_the_buffer_back() -> None:
+@pytest.mark.parametrize("size", [8, 100_000])
+def test_a_fault_gives_the_buffer_back(size: int) -> None:
     free = len(_pool.free)
+    reader = reading(Notes(), LIMIT)
     with pytest.raises(BadFrame):
-        read(Reader(Notes(), LIMIT), bytes(8))
+        read(reader, bytes(size))
+    assert reader._buffer is None
     assert len(_pool.free) in (free, 1)

@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ropewalk.broker.errors import CannotSend
-from ropewalk.broker.frames import Reader
 from ropewalk.broker.limits import LIGHT, Limits
 from ropewalk.broker.outbox import Outbox, encode, encode_into, frame_of
 from ropewalk.broker.weigh import _exactly
+from tests.broker.reading import reading
 
 
 class Taker:
@@ -79,7 +79,7 @@ def test_every_message_arrives_in_order_in_frames_within_the_limits(
     taker = Taker()
     for frame in sent:
         assert len(frame) <= theirs.frame
-        Reader(taker, theirs.frame).feed(frame)
+        reading(taker, theirs.frame).feed(frame)
     assert [message for frame, _ in taker.frames for message in (frame or [[]])] == wanted
     for body in taker.bodies:
         assert _exactly(body, 1 << 60) <= theirs.weight
@@ -129,7 +129,7 @@ def test_only_one_message_of_a_frame_has_segments_and_it_is_the_last() -> None:
     outbox.say([4])
     taker = Taker()
     for frame in outbox.take():
-        Reader(taker, 1 << 20).feed(b"".join(frame))
+        reading(taker, 1 << 20).feed(b"".join(frame))
     assert taker.frames == [([[1], [2]], [b"a"]), ([[3]], [b"b"]), ([[4]], [])]
 
 
@@ -165,11 +165,11 @@ def test_an_error_is_told_however_little_the_other_end_takes(text: str) -> None:
     outbox.say_error((2, 7), ("failed", "c" * 128, text, {"hint": text}))
     (frame,) = outbox.take()
     taker = Taker()
-    Reader(taker, 4096).feed(b"".join(frame))
+    reading(taker, 4096).feed(b"".join(frame))
     (message,) = taker.frames[0][0]
     assert message[:4] == [2, 7, "failed", "c" * 128]
     assert text.startswith(message[4])
     outbox.say_error((7, 7), ("missing", "c", "text", {"hint": "h"}))
     outbox.say_error((7, 7), ("missing", "c", "text", {}))
-    Reader(taker, 4096).feed(b"".join(outbox.take()[0]))
+    reading(taker, 4096).feed(b"".join(outbox.take()[0]))
     assert taker.frames[1][0] == [[7, 7, "missing", "c", "text", {"hint": "h"}], [7, 7, "missing", "c", "text"]]

@@ -213,11 +213,12 @@ def test_who_reads_nothing_is_left() -> None:
             began = asyncio.get_running_loop().time()
             answer = me.echo(b"x" * 3_000_000)
             await asyncio.sleep(0)
-            assert session.transport is not None
-            session.transport.pause_reading()
+            transport = session.transport
+            assert transport is not None
+            transport.pause_reading()
             await until(lambda: house.given[0].gone)
             assert asyncio.get_running_loop().time() - began == pytest.approx(50, abs=2)
-            session.transport.resume_reading()
+            transport.resume_reading()
             with pytest.raises(Lost):
                 await answer
 

@@ -18,7 +18,6 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from docs.spec.vectors.reference_broker import frame, frames, pack, unpack
 from ropewalk.auth import Channel, HeldKey, ed25519_blob
 from ropewalk.broker.errors import UnknownType
-from ropewalk.broker.frames import Reader
 from ropewalk.broker.limits import BEFORE_LOGIN, Limits, told
 from ropewalk.broker.logins import Hellos, Key, check_node, credentials_of, node_proof, taken
 from ropewalk.broker.outbox import encode, frame_of
@@ -29,6 +28,7 @@ from ropewalk.broker.weigh import _exactly
 from ropewalk.broker.wires import Wire
 from ropewalk.errors import PeerFault, Refused, RopewalkError
 from tests.broker.pair import End
+from tests.broker.reading import reading
 from tests.broker.shapes import NoSession
 from tests.broker.test_frames import Notes
 from tests.broker.vector_door import Door
@@ -56,7 +56,7 @@ def code_of(do: Callable[[], object]) -> str | None:
 @cases("frames")
 def test_frames(case: Case) -> None:
     notes = Notes()
-    reader = Reader(notes, case["limit"])
+    reader = reading(notes, case["limit"])
     assert code_of(lambda: reader.feed(bytes.fromhex(case["bytes"]))) == case.get("error")
     if "error" not in case:
         assert notes.shown() == case["frames"]

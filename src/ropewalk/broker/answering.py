@@ -47,7 +47,7 @@ class Answering:
     Attributes:
         answers: By question: `Open`, `Fault`, `Kept`, or a small value as it is.
         careful: No call may be done by the short way: some are held back, or all are, or the session is over.
-        marked: Some value of the frame that is taken has to be put in its place.
+        marked: Some value of the frame that is taken may have to be put in its place.
         kept: Bytes of answers that were not finished.
         opened: By the frame that is being taken.
         replies: What is said.

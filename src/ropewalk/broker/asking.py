@@ -39,6 +39,7 @@ class Asking:
     Attributes:
         questions: Those that have no answer yet.
         finished: Those that the other end is to be told we need no more.
+        urgent: It is to be told of them with what is sent next; else when they are more, or time has passed.
         careful: No call may go out by the short way: something is held back, or nothing may be asked at all.
         ended: Why nothing can be asked any more.
         leaving: Why nothing should be asked any more.
@@ -50,7 +51,7 @@ class Asking:
         self.loop, self.theirs = loop, theirs
         self.questions: dict[int, Promise] = {}
         self.finished: list[int] = []
-        self.careful = False
+        self.careful = self.urgent = False
         self.ended: RopewalkError | None = None
         self.leaving: RopewalkError | None = None
         self._outbox, self._lanes, self._shows, self._late = outbox, lanes, shows, late
@@ -175,7 +176,7 @@ class Asking:
             return
         if promise._named and promise._error is None and holds_own(promise._value):
             return
-        promise._over = True
+        promise._over = self.urgent = True
         if self.ended is None:
             self.finished.append(promise._question)
             self._late()
@@ -333,7 +334,9 @@ class Asking:
 
     def _relax(self) -> None:
         beyond = max(0, self._next - 1 - self.theirs.questions) - len(self._spare)
-        self.careful = bool(self._sending or self.ended or self.leaving or beyond)
+        careful, self.careful = self.careful, bool(self._sending or self.ended or self.leaving or beyond)
+        if self.careful and not careful:
+            self._outbox.wake(False)  # from now on it must be looked for what may be sent
 
     # Answers.
 
@@ -380,6 +383,7 @@ class Asking:
         finished = self.finished[:]
         # The same list, which `Broker.taken` may be about to add to; and what was added while this ran stays.
         del self.finished[: len(finished)]
+        self.urgent = False
         self._done += len(finished)
         if self._next - 1 <= self.theirs.questions:
             self._free += finished

@@ -21,7 +21,7 @@ from ropewalk.broker.about import CURRENT
 from ropewalk.broker.answering import Answering
 from ropewalk.broker.asking import Asking
 from ropewalk.broker.blobs import Blobs
-from ropewalk.broker.calling import run
+from ropewalk.broker.calling import refused
 from ropewalk.broker.drives import Drives
 from ropewalk.broker.errors import BadFrame, BadMessage, BadValue, Ended, OverLimit, error_of
 from ropewalk.broker.frames import Bytes, Reader
@@ -36,13 +36,15 @@ from ropewalk.broker.packing import SIMPLE, plain
 from ropewalk.broker.promise import Promise
 from ropewalk.broker.shared import Shared, Shares
 from ropewalk.broker.streams import Streams
-from ropewalk.broker.unpacking import Unpacking, settle
+from ropewalk.broker.unpacking import UNDECODABLE, Unpacking, settle, undecodable
 from ropewalk.broker.values import Values
 from ropewalk.broker.weigh import LARGE, PER_BYTE, check_keys, too_deep, weigh
 from ropewalk.errors import PeerFault, RopewalkError
 
 __all__ = ["Broker"]
 
+_SHORTEST = 7  # bytes of a call
+_ENOUGH = 16  # questions that are finished, of which the other end is told together
 _NESTED: frozenset[Any] = frozenset({list, dict, tuple, set})
 
 
@@ -56,13 +58,22 @@ class Broker(Values):
         server: This end was connected to.
         nonce: 32 random bytes.
         node: Public key of this end, where it has one.
+        reader: What cuts the bytes that come into frames, where there is one already.
 
     Attributes:
         hello: What the other end has said of itself, once it is there.
     """
 
     def __init__(
-        self, door: Object, drives: Drives, *, ours: Limits, server: bool, nonce: bytes, node: bytes | None = None
+        self,
+        door: Object,
+        drives: Drives,
+        *,
+        ours: Limits,
+        server: bool,
+        nonce: bytes,
+        node: bytes | None = None,
+        reader: Reader | None = None,
     ) -> None:
         self.server, self.nonce, self.node = server, nonce, node
         self.hello: Greeting | None = None
@@ -81,8 +92,17 @@ class Broker(Values):
         )
         self.shares = Shares(self, drives.wake)
         self.unpacking = Unpacking(self)
-        self.reader = Reader(self, HELLO)
+        self.reader = reader or Reader(HELLO)
+        self.reader.taker = self
         self.objects.shown[0] = Shown(door, 0, self.objects.offers(door))
+        self._enough = 1  # questions that are finished, to be told of at once
+        self._small = -1  # bytes of a body that is neither heavy, nor a hello, nor anything else that needs a look
+        # What every frame needs, at one look; none of these is ever another.
+        asking, answering = self.asking, self.answering
+        self._parts = (
+            *(self.unpacking, self.unpacking.read, answering, self.outbox),
+            *(asking.questions, asking.finished, answering.answers, self.objects.shown),
+        )
         self._ours(now)
         self.outbox.put_frame(frame_of(greeting(nonce, node, now)))
 
@@ -94,7 +114,9 @@ class Broker(Values):
             part.ours = limits
         self.unpacking.depth = limits.depth
         self._light = min(LIGHT, limits.weight // PER_BYTE)
+        self._most = limits.questions
         if self.hello is not None:
+            self._small = min(LARGE, self._light)
             self.reader.limit = limits.frame
 
     def accept(self, limits: Limits) -> None:
@@ -109,6 +131,7 @@ class Broker(Values):
             part.theirs = limits
         self.answering.replies.depth = limits.depth
         self.outbox.limit(limits)
+        self._enough = min(_ENOUGH, limits.questions // 4)
         self.asking.raised(limits)
 
     # Frames.
@@ -119,26 +142,32 @@ class Broker(Values):
         Raises:
             PeerFault: It is not what it must be.
         """
-        if self.hello is None:
-            self._hello(body, segments)
-            return
         size = len(body)
-        if size > self._light:
-            weigh(body, self.ours.weight)
-        if size > LARGE:
+        if size > self._small:
+            if self.hello is None:
+                self._hello(body, segments)
+                return
+            if size > self._light:
+                weigh(body, self.ours.weight)
             check_keys(body)
-        unpacking = self.unpacking
-        messages = unpacking.decode(body, segments)
-        asking, answering, outbox = self.asking, self.answering, self.outbox
-        questions, finished = asking.questions, asking.finished
-        answers, shown, depth = answering.answers, self.objects.shown, self.ours.depth
-        answering.marked = bool(unpacking.marks)
+            self.asking.urgent = True
+        unpacking, decode, answering, outbox, questions, finished, answers, shown = self._parts
+        if segments:
+            messages = unpacking.decode(body, segments)
+        else:
+            try:
+                messages = decode(body)
+            except UNDECODABLE as error:
+                raise undecodable(error) from None
+        if messages.__class__ is not list or not messages:
+            raise BadFrame(f"a body is {type(messages).__name__}, expected an array of messages")
+        depth = unpacking.depth
         # What costs something is asked once a frame; if so, each of its messages goes the long way.
-        marked = answering.marked or CURRENT.get() is not None
-        tight = len(answers) + len(messages) > self.ours.questions
-        now = perf_counter()
+        marked = answering.marked = unpacking.marks > 0 or CURRENT.get() is not None
+        tight = marked or len(answers) + size // _SHORTEST > self._most
+        began = 0.0
         for message in messages:
-            if type(message) is not list or not message:
+            if message.__class__ is not list or not message:
                 raise BadMessage("a message is not an array that says what it is")
             kind = message[0]
             if kind == 1 and len(message) == 3:
@@ -154,7 +183,7 @@ class Broker(Values):
                 future = promise._future
                 if future is not None and not future.done():
                     future.set_result(value)
-            elif kind == 0 and len(message) == 5 and not (marked or tight or answering.careful):
+            elif kind == 0 and len(message) == 5 and not (tight or answering.careful):
                 _, question, target, method, arguments = message
                 there = shown.get(target) if target.__class__ is int else None
                 offer = None if there is None or method.__class__ is not str else there.offers.get(method)
@@ -174,8 +203,11 @@ class Broker(Values):
                         if too_deep((arguments,), depth):
                             raise OverLimit(f"arguments lie more than {depth} deep inside each other")
                         break
+                began = began or perf_counter()
                 try:
-                    value = run(offer, there.target, arguments, _NONE)
+                    if offer.checked:
+                        arguments = offer.convert(arguments)
+                    value = offer.call(there.target, *arguments)
                     if value.__class__ not in SIMPLE and not plain((value,), answering.replies.depth):
                         answering.give(question, value)
                         continue
@@ -196,18 +228,24 @@ class Broker(Values):
                     else:
                         answering.keep(question, value, after - before)
                 except (Exception, CancelledError) as error:
-                    answering.fail(question, error)
-                    answers[question] = Fault(error.with_traceback(None))
+                    fault = refused(offer, arguments, error)
+                    answering.fail(question, fault)
+                    answers[question] = Fault(fault.with_traceback(None))
                 finally:
-                    then, now = now, perf_counter()
+                    then, began = began, perf_counter()
                     if offer.seconds is not None:
-                        offer.seconds.observe(now - then)
+                        offer.seconds.observe(began - then)
             else:
                 self._other(kind, message)
+                began = 0.0
         self.calls += len(messages)
+        if len(finished) >= self._enough:
+            self.asking.urgent = True
         if answering.opened:
             answering.weigh(weigh(body, 1 << 62) + sum(map(len, segments)) + self.blobs.taken)
         self.blobs.taken = 0
+        if marked:
+            unpacking.marks = 0
 
     def _hello(self, body: memoryview, segments: Sequence[bytes]) -> None:
         hello = Greeting.read(body, segments)
@@ -215,8 +253,9 @@ class Broker(Values):
         if self.server and type(limits) is dict:
             limits = told(Limits()) | limits  # a client has the defaults from the start
         self.hello = hello._replace(limits=None)  # which are kept where they are heeded
-        self.reader.limit = self.ours.frame
+        self._ours(self.ours)
         self._theirs(limits)
+        self._drives.wake(False)
 
     def piece(self, body: memoryview, size: int) -> memoryview:
         """A piece of a blob begins.
@@ -282,7 +321,7 @@ class Broker(Values):
         answers, finish = self.answering.answers, self.answering.finish
         careful = self.answering.careful
         for question in message[1]:
-            if not careful and question.__class__ is int and answers.get(question, self).__class__ in SIMPLE:
+            if not careful and question.__class__ is int and answers.get(question, self).__class__ in _SMALL:
                 del answers[question]
             else:
                 finish(question)
@@ -326,7 +365,7 @@ class Broker(Values):
             raise BadMessage("a goodbye has no text")
         self.leaving = message[1][:4096]
         self.asking.leave(Ended(f"the other end is about to close the session: {self.leaving}"))
-        self._drives.late()
+        self._drives.wake(False)
 
     def _abort(self, message: list[Any]) -> None:
         _, code, text = message
@@ -339,15 +378,16 @@ class Broker(Values):
 
     # What is to be sent.
 
-    def take(self) -> list[list[Bytes]]:
-        """The frames to be written now, each in pieces."""
+    def take(self, *, late: bool = False) -> list[list[Bytes]]:
+        """The frames to be written now, each in pieces; ``late``: with what is in no hurry."""
         most = self.outbox.soft // 16  # of what is told in one message; a pair of numbers has at most 10 bytes
-        if self.asking.finished:
-            finished = self.asking.take_finished()
+        asking = self.asking
+        if asking.finished and (late or asking.urgent or asking.careful):
+            finished = asking.take_finished()
             for at in range(0, len(finished), most):
                 self.outbox.say((4, finished[at : at + most]))
-            if self.asking.careful:
-                self.asking.pump()
+            if asking.careful:
+                asking.pump()
         if self.objects.released:
             numbers, counts = self.objects.take_released()
             for at in range(0, len(numbers), most):
@@ -360,11 +400,6 @@ class Broker(Values):
             self.outbox.say((11, self.pong))
             self.pong = None
         return self.outbox.take()
-
-    @property
-    def owes(self) -> bool:
-        """Whether there is something to say that is in no hurry."""
-        return bool(self.asking.finished or self.objects.released or self.streams.gone)
 
     def end(self, error: RopewalkError) -> None:
         """The session is over."""
@@ -379,7 +414,7 @@ def _no_answer(_awaited: object) -> Any:
     raise BadMessage("an answer names what is not there yet")
 
 
-_NONE: dict[str, Any] = {}
+_SMALL = SIMPLE | {list, dict, bytes}  # classes of answers that are kept as they are, and no queue can be for
 _OTHERS: dict[int, tuple[Callable[[Broker, list[Any]], None], int, int]] = {
     0: (lambda self, message: self.answering.call(message), 5, 7),
     2: (Broker._error, 5, 6),

@@ -15,26 +15,17 @@ from ropewalk.broker.errors import BadArguments, NoMethod, NoReference
 from ropewalk.broker.objects import Remote, pass_on
 from ropewalk.broker.offers import Object, Offer
 
-__all__ = ["invoke", "run"]
+__all__ = ["invoke", "refused"]
 
 
-def run(offer: Offer, target: Any, arguments: list[Any], named: dict[str, Any]) -> Any:
-    """Call a method with arguments as they came.
-
-    Raises:
-        BadArguments: It does not take them.
-        Exception: What it raises.
-    """
-    if named:
-        arguments, named = offer.convert_named(arguments, named)
-        return offer.call(target, *arguments, **named)
-    if offer.checked:
-        return offer.call(target, *offer.convert(arguments))
-    try:
-        return offer.call(target, *arguments)
-    except TypeError:
-        offer.bind(arguments, {})
-        raise
+def refused(offer: Offer, arguments: list[Any], error: BaseException) -> BaseException:
+    """What a call failed by: its method's own error, or that it does not take so many arguments."""
+    if isinstance(error, TypeError) and not offer.checked:
+        try:
+            offer.bind(arguments, {})
+        except BadArguments as wrong:
+            return wrong
+    return error
 
 
 def invoke(target: Any, offers: Mapping[str, Offer], method: str, arguments: list[Any], named: dict[str, Any]) -> Any:
@@ -51,10 +42,23 @@ def invoke(target: Any, offers: Mapping[str, Offer], method: str, arguments: lis
         raise NoReference(f"{method} is called on a {type(target).__name__}, expected a reference")
     offer = offers.get(method)
     if offer is not None:
-        return run(offer, target, arguments, named)
+        return _run(offer, target, arguments, named)
     if method != "@describe":
         known = ", ".join(sorted(offers)) or "none"
         raise NoMethod(f"{type(target).__name__} has no remote method {method!r:.60}", hint=f"it has: {known:.2000}")
     if arguments or named:
         raise BadArguments("@describe takes no arguments")
     return described(type(target))
+
+
+def _run(offer: Offer, target: Object, arguments: list[Any], named: dict[str, Any]) -> Any:
+    if named:
+        arguments, named = offer.convert_named(arguments, named)
+        return offer.call(target, *arguments, **named)
+    if offer.checked:
+        return offer.call(target, *offer.convert(arguments))
+    try:
+        return offer.call(target, *arguments)
+    except TypeError:
+        offer.bind(arguments, {})
+        raise

@@ -1,6 +1,6 @@
 """Frames: finding them in bytes that come in any pieces.
 
-Flow: `get_buffer` and `buffer_updated`, or `feed` -> Reader -> the taker's `taken`, or `piece` and `piece_end`
+Flow: `get_buffer` and `read`, or `feed` -> Reader -> the taker's `taken`, or `piece` and `piece_end`
 Never: holds a buffer while nothing is underway; copies what was read into its place; believes a length over the limit.
 Source: docs/spec/broker.md section 1.
 """
@@ -20,11 +20,13 @@ __all__ = ["HEADER", "MOST_SEGMENTS", "Bytes", "Reader", "Taker", "size_of"]
 Bytes = bytes | bytearray | memoryview
 
 HEADER = struct.Struct(">IHH")
+_head, _short_head = HEADER.unpack_from, struct.Struct(">II").unpack_from
 MOST_SEGMENTS = 4096
 _PIECE = 1  # flag: the frame is a piece of a blob
 _BUFFER = 256 * 1024  # bytes that are read at once
-_SMALL = 64 * 1024  # bytes of a frame that is kept with the rest, and so copied with each read, until it is whole
-_POOLED = 4  # buffers of a thread that wait to be used again
+_HELD = 16 * 1024  # bytes of the beginning of a frame for which a session keeps the buffer that they are in
+_DIRECT = 64 * 1024  # bytes of a part that are worth reads of their own; fewer come with what follows
+_POOLED = 4  # buffers of a thread that wait to be used again, beside those that sessions had longer than a read
 
 
 def size_of(frame: Bytes) -> int:
@@ -59,60 +61,105 @@ class _Pool(threading.local):
 
 
 _pool = _Pool()
+_NOTHING = memoryview(b"")
 
 
 class Reader:
-    """Cuts a stream of bytes into frames; `get_buffer` and `buffer_updated` are those of `asyncio.BufferedProtocol`.
+    """Cuts a stream of bytes into frames. It belongs to the thread that made it.
 
     Attributes:
         limit: Bytes of the longest frame.
         received: Bytes so far.
+        taker: Who gets the frames.
     """
 
-    def __init__(self, taker: Taker, limit: int) -> None:
+    taker: Taker
+
+    def __init__(self, limit: int) -> None:
         self.limit = limit
         self.received = 0
-        self._taker = taker
+        self._pool = _pool.free
         self._buffer: memoryview | None = None
-        self._rest = b""  # the beginning of a frame
+        self._have = 0  # bytes of the beginning of a frame
+        self._rest = b""  # these, where they were taken out of the buffer
         self._parts: Generator[memoryview, None, None] | None = None  # of the frame that is read into its place
-        self._into = memoryview(b"")  # what is missing of the part
+        self._into = _NOTHING  # what is missing of the part
 
     def get_buffer(self, _hint: int) -> memoryview:
-        """Where the next bytes go."""
-        if self._parts is not None:
+        """Where the next bytes go: see `asyncio.BufferedProtocol`."""
+        if self._parts is not None and len(self._into) >= _DIRECT:
             return self._into
         buffer = self._buffer
         if buffer is None:
-            free = _pool.free
-            self._buffer = buffer = free.pop() if free else memoryview(bytearray(_BUFFER))
-        return buffer[len(self._rest) :]
+            pool = self._pool
+            self._buffer = buffer = pool.pop() if pool else memoryview(bytearray(_BUFFER))
+        return buffer[self._have :] if self._have else buffer
 
-    def buffer_updated(self, size: int) -> None:
-        """So many bytes came.
+    def read(self, size: int) -> None:
+        """So many bytes came, into the buffer that was given last.
 
         Raises:
             PeerFault: They are not what they must be; nothing more can be read.
         """
         self.received += size
-        if self._parts is not None:
-            self._into = self._into[size:]
-            self._fill(self._into[:0], 0)
-            return
         buffer, self._buffer = self._buffer, None
-        assert buffer is not None
-        rest = self._rest
-        if rest:
-            buffer[: len(rest)] = rest
-            size += len(rest)
-            self._rest = b""
+        if buffer is None or self._have or self._parts is not None:
+            self._go_on(buffer, size)
+            return
+        at = 0
         try:
-            at = self._cut(buffer, size)
+            while at < size:  # most often whole frames came, and these are bodies
+                body, more = _short_head(buffer, at)
+                end = at + 8 + body
+                if more or not body or end > size or end - at > self.limit:
+                    at = self._cut(buffer, at, size)
+                    break
+                self.taker.taken(buffer[at + 8 : end], ())
+                at = end
+        except BaseException:
+            self._pool.append(buffer)
+            raise
+        if at < size:
+            self._keep(buffer, at, size)
+        else:
+            self._pool.append(buffer)
+
+    def _go_on(self, buffer: memoryview | None, size: int) -> None:
+        """So many bytes came of a frame whose beginning is there."""
+        if buffer is None:  # they are in their place
+            self._into = self._into[size:]
+            if not self._into:
+                self._fill(_NOTHING, 0)
+            return
+        have, self._have = self._have, 0
+        if self._rest:
+            buffer[:have] = self._rest
+            self._rest = b""
+        size += have
+        at = 0
+        try:
+            if self._parts is not None:
+                at = self._fill(buffer[:size], 0)
             if at < size:
-                self._rest = bytes(buffer[at:size])
+                at = self._cut(buffer, at, size)
+        except BaseException:
+            at = size
+            raise
         finally:
-            if len(_pool.free) < _POOLED:
-                _pool.free.append(buffer)
+            self._keep(buffer, at, size)
+
+    def _keep(self, buffer: memoryview, at: int, end: int) -> None:
+        """Keep the beginning of a frame: a long one in the buffer, which else is given back."""
+        self._have = have = end - at
+        if have > _HELD:
+            if at:
+                buffer[:have] = buffer[at:end]
+            self._buffer = buffer
+            return
+        if have:
+            self._rest = bytes(buffer[at:end])
+        if len(self._pool) < _POOLED:
+            self._pool.append(buffer)
 
     def feed(self, data: Bytes) -> None:
         """Take bytes that are there already.
@@ -125,38 +172,35 @@ class Reader:
             room = self.get_buffer(len(view))
             size = min(len(room), len(view))
             room[:size] = view[:size]
-            self.buffer_updated(size)
+            self.read(size)
             view = view[size:]
 
-    def _cut(self, view: memoryview, end: int) -> int:
-        """Take the frames at the beginning of ``view``; how far they go."""
-        at = 0
-        taken = self._taker.taken
+    def _cut(self, view: memoryview, at: int, end: int) -> int:
+        """Take the frames in ``view``, the first of which begins at ``at``; how far they go."""
         while end - at >= 8:
-            body, count, flags = HEADER.unpack_from(view, at)
-            size = 8 + 4 * count + body
+            body, count, flags = _head(view, at)
+            begin = at + 8 + 4 * count
+            size = begin + body - at
             if not body or flags > _PIECE or count > MOST_SEGMENTS or (flags and count != 1):
                 raise BadFrame(f"a frame begins with body {body}, segments {count}, flags {flags:#x}")
-            if size > self.limit:
-                raise OverLimit(f"a frame has {size:,} bytes, the limit is {self.limit:,}")
-            if not count:
-                if at + size <= end:
-                    taken(view[at + 8 : at + size], ())
-                    at += size
-                    continue
-                lengths: tuple[int, ...] = ()
-            else:
-                if end - at < 8 + 4 * count:
+            lengths: tuple[int, ...] = ()
+            if count and size <= self.limit:
+                if end < begin:
                     break
                 lengths = struct.unpack_from(f">{count}I", view, at + 8)
                 size += sum(lengths)
-                if size > self.limit:
-                    raise OverLimit(f"a frame has {size:,} bytes, the limit is {self.limit:,}")
-            if not count and size <= _SMALL:
+            if size > self.limit:
+                raise OverLimit(f"a frame has {size:,} bytes, the limit is {self.limit:,}")
+            if flags or size > _BUFFER:
+                self._parts = self._placed(body, lengths, flags)
+                self._into = next(self._parts)
+                at = self._fill(view[:end], begin)
+                continue
+            if at + size > end:
                 break
-            self._parts = self._placed(body, lengths, flags)
-            self._into = next(self._parts)
-            at = self._fill(view[:end], at + 8 + 4 * count)
+            at += size
+            body += begin
+            self.taker.taken(view[begin:body], _segments(view, body, lengths) if count else ())
         return at
 
     def _fill(self, view: memoryview, at: int) -> int:
@@ -172,9 +216,10 @@ class Reader:
             if into:
                 self._into = into
                 return at
+            self._into = into = _NOTHING  # what nobody looks at any more can be taken out uncopied
             following = next(parts, None)
             if following is None:
-                self._parts, self._into = None, memoryview(b"")
+                self._parts = None
                 return at
             into = following
 
@@ -183,8 +228,8 @@ class Reader:
         body = memoryview(bytearray(size))
         yield body
         if flags:
-            yield self._taker.piece(body, lengths[0])
-            self._taker.piece_end()
+            yield self.taker.piece(body, lengths[0])
+            self.taker.piece_end()
             return
         segments: list[bytes] = []
         for length in lengths:
@@ -192,4 +237,13 @@ class Reader:
             place = io.BytesIO(bytes(length))
             yield place.getbuffer()
             segments.append(place.getvalue())
-        self._taker.taken(body, segments)
+        self.taker.taken(body, segments)
+
+
+def _segments(view: memoryview, at: int, lengths: tuple[int, ...]) -> list[bytes]:
+    """What lies there, each so long."""
+    segments = []
+    for length in lengths:
+        segments.append(bytes(view[at : at + length]))
+        at += length
+    return segments

@@ -97,6 +97,7 @@ class Lanes:
             left = job.order[1:] if job.at else job.order
             for number in job.blobs.keys() - set(left):
                 self._outbox.put_frame(frame_of(encode([number, 0]), [b""], 1))
+            self._outbox.wake(False)
             self._leave(job)
         if not lane:
             self._end(key)

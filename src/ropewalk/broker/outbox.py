@@ -22,6 +22,7 @@ from ropewalk.errors import PeerFault
 __all__ = ["Outbox", "encode", "encode_into", "encode_value", "frame_of"]
 
 _HEAD = struct.Struct(">IHHBI")  # a frame's, and that of an array of messages
+_pack_head, _ROOM = _HEAD.pack_into, _HEAD.size
 _ARRAY = 0xDD
 _SHORT = 500  # characters of an error that every frame has room for
 _encoder = msgspec.msgpack.Encoder()
@@ -45,11 +46,11 @@ class Outbox:
     """
 
     def __init__(self, wake: Callable[[bool], None]) -> None:
-        self.body = bytearray(_HEAD.size)
+        self.body = bytearray(_ROOM)
         self.count = 0
         self.sent = 0
         self.wake = wake
-        self._frames: list[list[Bytes]] = []
+        self._frames: list[list[Bytes]] = []  # whoever appends calls `wake`
         self.limit(Limits(frame=4096, weight=2 << 20))
 
     def limit(self, limits: Limits) -> None:
@@ -136,23 +137,33 @@ class Outbox:
         self.check(message)
         if self.count:
             self._close()
+            self.wake(False)
         self.body += message
 
     def put_frame(self, frame: list[Bytes]) -> None:
         """Append a whole frame after what there is: a piece of a blob, or a hello."""
         if self.count:
             self._close()
+        self.sent += sum(map(len, frame))
         self._frames.append(frame)
 
     def take(self) -> list[list[Bytes]]:
         """The frames that are to be written now, in order, each in pieces; they are ours no more."""
         if self.count:
             self._close()
-        frames, self._frames = self._frames, []
-        for frame in frames:
-            for piece in frame:
-                self.sent += len(piece)
+        frames = self._frames
+        if frames:
+            self._frames = []
         return frames
+
+    def take_body(self) -> bytearray:
+        """The frame being filled, which is all that is to be written now."""
+        body = self.body
+        size = len(body)
+        _pack_head(body, 0, size - 8, 0, 0, _ARRAY, self.count)
+        self.sent += size
+        self.body, self.count = bytearray(_ROOM), 0
+        return body
 
     @property
     def waiting(self) -> bool:
@@ -162,13 +173,15 @@ class Outbox:
     def _close(self, segments: Segments = ()) -> None:
         """End the frame being filled."""
         body = self.body
-        _HEAD.pack_into(body, 0, len(body) - 8, len(segments), 0, _ARRAY, self.count)
+        _pack_head(body, 0, len(body) - 8, len(segments), 0, _ARRAY, self.count)
         if segments:
             lengths = struct.pack(f">{len(segments)}I", *map(len, segments))
             self._frames.append([body[:8] + lengths, memoryview(body)[8:], *segments])
+            self.sent += _beside(segments)
         else:
             self._frames.append([body])
-        self.body, self.count = bytearray(_HEAD.size), 0
+        self.sent += len(body)
+        self.body, self.count = bytearray(_ROOM), 0
 
 
 def _beside(segments: Segments) -> int:

@@ -20,7 +20,8 @@ from ropewalk.broker.broker import Broker
 from ropewalk.broker.counts import Counts
 from ropewalk.broker.errors import BadFrame, Busy, Ended, Lost
 from ropewalk.broker.farewell import Farewell
-from ropewalk.broker.frames import size_of
+from ropewalk.broker.frames import Reader, size_of
+from ropewalk.broker.greeting import HELLO
 from ropewalk.broker.limits import Limits, widest
 from ropewalk.broker.logins import Hellos
 from ropewalk.broker.objects import Handle, Remote
@@ -29,6 +30,7 @@ from ropewalk.broker.times import Times
 from ropewalk.broker.wires import Wire, wire_of
 from ropewalk.errors import PeerFault, RopewalkError
 from ropewalk.net import fault
+from ropewalk.net.buffered import deliver
 from ropewalk.net.layers import LARGEST_MESSAGE
 
 __all__ = ["Session"]
@@ -43,7 +45,7 @@ _LOGINS = 16  # of one session: each is kept as long as it lasts
 _GOING = 5.0  # seconds for the last words to be read, and for the other end to close
 
 
-class Session(asyncio.BufferedProtocol):
+class Session(Reader, asyncio.BufferedProtocol):
     """One end of a session, as a protocol.
 
     Args:
@@ -59,11 +61,15 @@ class Session(asyncio.BufferedProtocol):
         door: The other end's.
         broker: The engine, once connected.
         error: Why it is over; None before.
+        heard: When the last bytes came, by the loop's clock.
         opened: Done when the other end's hello is there.
+        time, create_future: The loop's.
     """
 
     broker: Broker
     door: Remote
+    time: Callable[[], float]
+    create_future: Callable[[], asyncio.Future[Any]]
 
     def __init__(
         self,
@@ -77,6 +83,7 @@ class Session(asyncio.BufferedProtocol):
         gone: Callable[[Session], None] = lambda _session: None,
         counts: Counts | None = None,
     ) -> None:
+        super().__init__(HELLO)
         self._door, self._ours, self._server, self._nonce, self._node = door, ours, server, nonce, node
         self._came, self._gone, self.counts = came, gone, counts or Counts.current()
         self.transport: asyncio.Transport | None = None
@@ -87,6 +94,7 @@ class Session(asyncio.BufferedProtocol):
         self._leaves: list[Callable[[], Coroutine[Any, Any, None]]] = []  # by logins
         self._later: asyncio.Handle | None = None
         self._reading = self._scheduled = self._paused = False
+        self._more = True  # there is, or may be, more to do than to send the body that the outbox has
         self._going: asyncio.TimerHandle | None = None  # runs once it is over
         self._longest: int | None = None  # message of a WebSocket
 
@@ -95,7 +103,8 @@ class Session(asyncio.BufferedProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """See `asyncio.BaseProtocol`."""
         self.transport = cast("asyncio.Transport", transport)  # uvloop's is none by its type
-        self.loop = asyncio.get_running_loop()
+        self.loop = loop = asyncio.get_running_loop()
+        self.time, self.create_future = loop.time, loop.create_future
         self._thread = threading.get_ident()
         endpoint = transport.get_extra_info("endpoint")
         self._messages = "ws" in getattr(endpoint, "layers", ())
@@ -104,8 +113,17 @@ class Session(asyncio.BufferedProtocol):
             self._ours = self._within(self._ours)
         self.transport.set_write_buffer_limits(high=_HIGH, low=_LOW)
         broker = self.broker = Broker(
-            self._door(self), self, ours=self._ours, server=self._server, nonce=self._nonce, node=self._node
+            self._door(self),
+            self,
+            ours=self._ours,
+            server=self._server,
+            nonce=self._nonce,
+            node=self._node,
+            reader=self,
         )
+        self._outbox, self._asking, self._settled = broker.outbox, broker.asking, broker.asking.finished
+        self._out = self.transport.write
+        self.heard = self.time()
         self.door = Remote(Handle(broker.objects, 0, "door"))
         self._times, self._farewell = Times(self), Farewell(self)
         self.opened = self.loop.create_future()
@@ -115,30 +133,14 @@ class Session(asyncio.BufferedProtocol):
         self._times.book()
         self._flush()
 
-    def get_buffer(self, sizehint: int) -> memoryview:
-        """See `asyncio.BufferedProtocol`."""
-        return self.broker.reader.get_buffer(sizehint) if self.error is None else memoryview(bytearray(1024))
-
     def buffer_updated(self, nbytes: int) -> None:
         """See `asyncio.BufferedProtocol`."""
         if self.error is not None:
             return  # what a layer below still had; nobody takes it any more
-        self._take(self.broker.reader.buffer_updated, nbytes)
-
-    def message_received(self, data: bytes) -> None:
-        """A message of a WebSocket, which is one frame."""
-        if self.error is None:
-            if size_of(data) == len(data):
-                self._take(self.broker.reader.feed, data)
-            else:
-                self.fault(BadFrame(f"a message of {len(data):,} bytes is not one frame"))
-
-    def _take(self, read: Callable[[Any], None], what: int | bytes) -> None:
-        broker = self.broker
-        self._times.heard = self.loop.time()
+        self.heard = self.time()
         self._reading = True
         try:
-            read(what)
+            self.read(nbytes)
         except Ended as error:
             self.end(error)
             return
@@ -147,14 +149,25 @@ class Session(asyncio.BufferedProtocol):
             return
         finally:
             self._reading = False
-        if broker.hello is not None and not self.opened.done():
-            self.opened.set_result(None)
-        if broker.outbox.waiting or broker.pong is not None or broker.lanes or broker.asking.careful:
-            self._flush()
-        elif self._farewell.begun:
-            self._farewell.go_on()
-        if broker.owes:
+        if self._more:
+            self._look()
+        elif self._outbox.count:
+            self._send()
+        if self._settled and self._later is None:
             self._start_late()
+
+    def message_received(self, data: bytes) -> None:
+        """A message of a WebSocket, which is one frame."""
+        if self.error is None and size_of(data) != len(data):
+            self.fault(BadFrame(f"a message of {len(data):,} bytes is not one frame"))
+        if self.error is None:
+            deliver(self, data)
+
+    def _look(self) -> None:
+        """More may have come than calls and answers, or there may be more to do."""
+        if self.broker.hello is not None and not self.opened.done():
+            self.opened.set_result(None)
+        self._flush()
 
     def eof_received(self) -> bool:
         """See `asyncio.BaseProtocol`."""
@@ -175,7 +188,7 @@ class Session(asyncio.BufferedProtocol):
 
     def pause_writing(self) -> None:
         """See `asyncio.BaseProtocol`."""
-        self._paused = self.broker.shares.slow = True
+        self._more = self._paused = self.broker.shares.slow = True
         self._times.paused()
 
     def resume_writing(self) -> None:
@@ -189,11 +202,11 @@ class Session(asyncio.BufferedProtocol):
     def wake(self, alone: bool) -> None:
         """There is something to send."""
         if self._reading or self._scheduled:
-            return
-        if alone and not self._paused:
-            self._flush()
+            self._more = self._more or not alone
+        elif alone and not self._more:
+            self._send()
         else:
-            self._scheduled = True
+            self._more = self._scheduled = True
             self.loop.call_soon(self._flush)
 
     def late(self) -> None:
@@ -212,7 +225,7 @@ class Session(asyncio.BufferedProtocol):
 
     def _late(self) -> None:
         self._later = None
-        self._flush()
+        self._flush(late=True)
 
     def spawn(self, work: Coroutine[Any, Any, Any], context: Context) -> asyncio.Task[Any]:
         """Run something as long as the session lasts."""
@@ -228,14 +241,6 @@ class Session(asyncio.BufferedProtocol):
     def at(self, when: float, call: Callable[[], None]) -> asyncio.TimerHandle:
         """Call at a time of the loop's clock."""
         return self.loop.call_at(when, call)
-
-    def time(self) -> float:
-        """The loop's clock."""
-        return self.loop.time()
-
-    def create_future(self) -> asyncio.Future[Any]:
-        """One of the loop's."""
-        return self.loop.create_future()
 
     def table(self, kind: type[Object]) -> dict[str, Offer]:
         """The remote methods of a class, with where their time is counted."""
@@ -253,22 +258,29 @@ class Session(asyncio.BufferedProtocol):
 
     # Sending.
 
-    def _flush(self) -> None:
-        self._scheduled = False
+    def _send(self) -> None:
+        """Send the body that the outbox has, which is most often all that there is."""
+        if self._more or self._asking.urgent:
+            self._flush()
+        else:
+            self._out(self._outbox.take_body())
+
+    def _flush(self, *, late: bool = False) -> None:
+        """Send all that may be sent now."""
         transport, broker = self.transport, self.broker
         if transport is None or self.error is not None:
             return
-        self._write(transport, broker.take())
+        self._scheduled = True  # what is said from here on is sent below
         lanes = broker.lanes
-        if lanes:
-            size = 0
-            while not self._paused and lanes.pump():
-                before = broker.outbox.sent
-                self._write(transport, broker.take())
-                size += broker.outbox.sent - before
-                if size > _TURN:
-                    self.wake(False)
-                    return
+        self._write(transport, broker.take(late=late))
+        size = broker.outbox.sent
+        while lanes and not self._paused and lanes.pump():
+            self._write(transport, broker.take())
+            if broker.outbox.sent - size > _TURN:
+                self.loop.call_soon(self._flush)
+                return
+        self._scheduled = False
+        self._more = bool(self._paused or lanes or broker.asking.careful or self._farewell.begun)
         if self._paused and transport.get_write_buffer_size() > 2 * broker.ours.window:
             # Answers are never held back; a peer that asks, and does not read them, would have us keep them all.
             self.abort(Lost(f"the other end has left {transport.get_write_buffer_size():,} bytes unread"))
@@ -290,7 +302,7 @@ class Session(asyncio.BufferedProtocol):
         """Nothing more is taken or asked."""
         if self.error is not None:
             return
-        self.error = error
+        self.error, self._more = error, True
         for leave in self._leaves:
             self.run(leave())
         self.broker.end(error)

@@ -30,15 +30,11 @@ class TooSlow(PeerFault):
 
 
 class Times:
-    """The times of one session, from now on.
-
-    Attributes:
-        heard: When the last bytes came.
-    """
+    """The times of one session, from now on."""
 
     def __init__(self, session: Session) -> None:
         self._session, self._loop = session, session.loop
-        self._began = self._looked = self.heard = session.loop.time()
+        self._began = self._looked = session.loop.time()
         self._asked: float | None = None  # when the other end was asked whether it is there
         self._paused: float | None = None  # since when it reads nothing
         self._said = self._same = 0  # messages when it was last looked, and how often nothing had been done
@@ -83,10 +79,10 @@ class Times:
     def _times(self) -> list[tuple[float, Callable[[], None]]]:
         """What is to be done, and when, as it looks now."""
         session, ours = self._session, self._session.broker.ours
-        if self._asked is not None and self.heard >= self._asked:
+        if self._asked is not None and session.heard >= self._asked:
             self._asked = None
         if self._asked is None:
-            times = [(self.heard + ours.quiet, self._ask)]
+            times = [(session.heard + ours.quiet, self._ask)]
         else:
             times = [(self._asked + ours.quiet, self._silent)]
         if session.broker.hello is None:

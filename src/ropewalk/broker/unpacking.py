@@ -24,7 +24,7 @@ from ropewalk.broker.paths import LONGEST
 from ropewalk.broker.weigh import check_keys, too_deep, weigh
 from ropewalk.errors import PeerFault, RopewalkError
 
-__all__ = ["Awaited", "Broken", "Finds", "Unpacking", "settle"]
+__all__ = ["UNDECODABLE", "Awaited", "Broken", "Finds", "Unpacking", "settle", "undecodable"]
 
 _DECIMAL = re.compile(r"-?[0-9]+(\.[0-9]+)?(E[+-][0-9]+)?|NaN|-?Infinity")
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
@@ -77,7 +77,8 @@ class Unpacking:
     """Decodes bodies of one session.
 
     Attributes:
-        marks: How many `Awaited` and `Broken` are in what was decoded last.
+        marks: How many `Awaited` and `Broken` are in what was decoded; who has seen to them makes it 0.
+        read: Decodes a body without segments; raises one of `UNDECODABLE`.
         depth: How deep the fields of a copyable, and the state of a shared object, may lie.
     """
 
@@ -90,34 +91,23 @@ class Unpacking:
         self._again: Iterator[Any] | None = None  # what was found before comes from there
         self._segments: Sequence[bytes] = ()
         self._used: set[int] = set()
-        self._decode = msgspec.msgpack.Decoder(ext_hook=self._extension).decode
+        self.read = msgspec.msgpack.Decoder(ext_hook=self._extension).decode
 
-    def decode(self, body: memoryview, segments: Sequence[bytes]) -> list[Any]:
-        """The messages of a body.
+    def decode(self, body: memoryview, segments: Sequence[bytes]) -> Any:
+        """What a body says. (`read` is the same, for who has no segments and knows what it raises.)
 
         Raises:
             BadFrame, BadValue, BadMessage, OverLimit: It is none.
         """
-        self.marks = 0
-        if segments:
-            self._segments, self._used = segments, set()
+        self._segments, self._used = segments, set()
         try:
-            messages = self._decode(body)
-        except msgspec.DecodeError as error:
-            raise BadFrame(f"a body is not as MessagePack writes it: {error}") from None
-        except UnicodeDecodeError:
-            raise BadFrame("text in a body is not UTF-8") from None
-        except RecursionError:
-            raise BadFrame("values in a body lie too deep inside each other") from None
-        except TypeError as error:  # a key of a map that cannot be one
-            raise BadFrame(f"a body cannot be decoded: {error}") from None
-        if segments:
-            if len(self._used) != len(segments):
-                raise BadFrame(f"{len(segments) - len(self._used)} segments of a frame are not used")
-            self._segments = ()
-        if messages.__class__ is not list or not messages:
-            raise BadFrame(f"a body is {type(messages).__name__}, expected an array of messages")
-        return messages
+            said = self.read(body)
+        except UNDECODABLE as error:
+            raise undecodable(error) from None
+        if len(self._used) != len(segments):
+            raise BadFrame(f"{len(segments) - len(self._used)} segments of a frame are not used")
+        self._segments = ()
+        return said
 
     def seen(self, content: bytes, ours: Limits) -> list[Any]:
         """What is shown in an item of a stream, which counts from when it came, not from when somebody wants it.
@@ -149,10 +139,10 @@ class Unpacking:
         if len(content) > LIGHT:
             weigh(content, ours.weight)
         check_keys(content)
-        marks, self._inline = self.marks, True
+        marks, self.marks, self._inline = self.marks, 0, True
         self._again = iter(seen) if seen else None
         try:
-            (item,) = self.decode(memoryview(b"\x91" + content), ())
+            item = self.decode(memoryview(content), ())
             marked = bool(self.marks)
         finally:
             self.marks, self._inline, self._again = marks, False, None
@@ -164,7 +154,7 @@ class Unpacking:
         take = _TAKES.get(code)
         if take is None:
             raise BadValue(f"extension {code} is not known")
-        content = self._decode(data)
+        content = self.read(data)
         if self._again is not None and code in _SHOWING:
             value = next(self._again)
             self.marks += value.__class__ is Broken
@@ -256,6 +246,20 @@ class Unpacking:
     def _broken(self, error: RopewalkError) -> Broken:
         self.marks += 1
         return Broken(type(error), str(error)[:_LONGEST_TEXT], error.hint)
+
+
+UNDECODABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError, TypeError)  # what a decoder raises
+
+
+def undecodable(error: Exception) -> BadFrame:
+    """What that says of a body."""
+    if isinstance(error, UnicodeDecodeError):
+        return BadFrame("text in a body is not UTF-8")
+    if isinstance(error, RecursionError):
+        return BadFrame("values in a body lie too deep inside each other")
+    if isinstance(error, msgspec.DecodeError):
+        return BadFrame(f"a body is not as MessagePack writes it: {error}")
+    return BadFrame(f"a body cannot be decoded: {error}")  # a key of a map that cannot be one
 
 
 def _nothing(_awaited: Awaited) -> Any:
