@@ -70,8 +70,8 @@ async def test_a_server_that_loses_the_order_is_found(monkeypatch: pytest.Monkey
 async def test_a_server_that_takes_a_number_twice_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     called = Answering.call
 
-    def call(self: Any, message: list[Any]) -> None:
-        self.answers.pop(message[1], None)
+    def call(self: Any, message: Any) -> None:
+        self.answers.pop(message.question, None)
         called(self, message)
 
     monkeypatch.setattr(Answering, "call", call)

@@ -140,7 +140,7 @@ _ABORTED: dict[str, tuple[str, Attack]] = {
     "claims a flag": ("broker.frame", _gives(struct.pack(">IHH", 1, 0, 2))),
     "claims nothing": ("broker.frame", _gives(struct.pack(">IHH", 0, 0, 0))),
     "claims an array": ("broker.frame", _gives(frame(b"\x91\xdd\xff\xff\xff\xff"))),
-    "claims a map": ("broker.frame", _gives(frame(b"\x91\xdf\xff\xff\xff\xff"))),
+    "claims a map": ("broker.frame", _gives(frame(b"\x91\x93\x01\x05\xdf\xff\xff\xff\xff"))),
     "claims a text": ("broker.frame", _gives(frame(b"\x91\xdb\xff\xff\xff\xff"))),
     "claims a blob": ("broker.limit", _gives(frame([1, 2**31], (b"x",), 1))),
     "goes over its frame": ("broker.limit", _gives(struct.pack(">IHH", 100_000, 0, 0))),

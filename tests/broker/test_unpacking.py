@@ -37,7 +37,8 @@ def code_of(do: Callable[[], object]) -> str:
 def got(item: bytes, segments: tuple[bytes, ...] = (), finds: NoSession | None = None) -> Any:
     """A value from its bytes."""
     unpacking = Unpacking(finds or NoSession())
-    (value,) = unpacking.decode(memoryview(b"\x91" + item), segments)
+    (message,) = unpacking.decode(memoryview(b"\x91\x93\x01\x01" + item), segments)
+    value = message.value
     return settle(value, lambda awaited: awaited) if unpacking.marks else value
 
 
@@ -162,7 +163,7 @@ def test_a_copyable_that_raises_when_it_is_made_harms_only_its_message() -> None
 def test_what_cannot_be_made_is_found_wherever_it_lies(outer: Any) -> None:
     broken = ext(5, b"\x92\xa1z\x80")
     unpacking = Unpacking(NoSession())
-    (value,) = unpacking.decode(memoryview(b"\x91" + outer(broken)), ())
+    value = unpacking.value(outer(broken))
     assert unpacking.marks
     with pytest.raises(RopewalkError) as caught:
         settle(value, lambda awaited: awaited)
@@ -209,7 +210,7 @@ def test_an_item_holds_nothing_of_its_frame(item: bytes) -> None:
 
 def test_an_item_that_is_decoded_between_messages_changes_nothing_for_them() -> None:
     unpacking = Unpacking(NoSession())
-    unpacking.decode(memoryview(b"\x91" + ext(4, b"\x91\x01")), ())
+    unpacking.value(ext(4, b"\x91\x01"))
     assert unpacking.item(b"\x05", Limits()) == 5
     assert unpacking.marks == 1
 

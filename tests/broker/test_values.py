@@ -93,11 +93,11 @@ def crossed(value: Any, ends: Ends | None = None, most: int = 64) -> Any:
     """A value after it has gone to the other end."""
     ends = ends or Ends()
     packing = Packing(ends, most)
-    body = encode([packing.swap(value)])
+    body = encode([[1, 1, packing.swap(value)]])
     ends.blobs |= {number: bytes(blob) for number, blob in packing.blobs.items()}
-    (got,) = Unpacking(ends).decode(memoryview(body), [bytes(one) for one in packing.segments])
+    (message,) = Unpacking(ends).decode(memoryview(body), [bytes(one) for one in packing.segments])
     assert not ends.blobs
-    return got
+    return message.value
 
 
 @copyable("tests.values.pair")

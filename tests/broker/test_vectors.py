@@ -150,8 +150,8 @@ def test_values(case: Case) -> None:
     unpacking = Unpacking(Shows())
 
     def decode() -> Any:
-        (value,) = unpacking.decode(memoryview(b"\x91" + body), segments)
-        return settle(value, lambda awaited: awaited)
+        (message,) = unpacking.decode(memoryview(b"\x91\x93\x01\x01" + body), segments)
+        return settle(message.value, lambda awaited: awaited)
 
     if "error" in case:
         assert code_of(decode) == case["error"]

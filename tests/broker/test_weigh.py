@@ -24,12 +24,12 @@ ANY = 1 << 60
 def cost(body: bytes) -> int:
     """Bytes of memory at most in use at once while a body is decoded, beside those before."""
     unpacking = Unpacking(NoSession())
-    unpacking.decode(memoryview(body[:0] + b"\x91\xc0"), ())
+    unpacking.value(b"\xc0")
     tracemalloc.start()
     try:
         before, _ = tracemalloc.get_traced_memory()
         tracemalloc.reset_peak()
-        unpacking.decode(memoryview(body), ())
+        unpacking.value(body)
         return tracemalloc.get_traced_memory()[1] - before
     finally:
         tracemalloc.stop()
@@ -181,13 +181,13 @@ def test_a_set_of_elements_with_one_hash_is_refused() -> None:
     unpacking = Unpacking(NoSession())
     numbers = [ext(7, b"\xc4\x14" + (n * (2**61 - 1)).to_bytes(20, "big")) for n in range(1, 200)]
     with pytest.raises(OverLimit):
-        unpacking.decode(memoryview(array([ext(11, array(numbers))])), ())
+        unpacking.value(ext(11, array(numbers)))
     pairs = [ext(8, _pair(pair)) for pair in _alike(200)]
     if pairs:
         with pytest.raises(OverLimit):
-            unpacking.decode(memoryview(array([ext(11, array(pairs))])), ())
+            unpacking.value(ext(11, array(pairs)))
     many = [ext(8, _pair((n, n))) for n in range(5_000)]
-    (made,) = unpacking.decode(memoryview(array([ext(11, array(many))])), ())
+    made = unpacking.value(ext(11, array(many)))
     assert len(made) == 5_000
 
 

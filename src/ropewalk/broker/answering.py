@@ -26,6 +26,7 @@ from ropewalk.broker.errors import BadMessage, Busy, Cancelled, Late, OverLimit
 from ropewalk.broker.held import Fault, Held, Kept, Open, Queue, look, part_of
 from ropewalk.broker.lanes import Lanes
 from ropewalk.broker.limits import FREE, Limits
+from ropewalk.broker.messages import Call
 from ropewalk.broker.objects import Objects
 from ropewalk.broker.outbox import Outbox
 from ropewalk.broker.packing import Shows
@@ -37,7 +38,6 @@ from ropewalk.errors import RopewalkError
 
 __all__ = ["Answering"]
 
-_LONGEST_NAME = 128
 _AWAITABLE = frozenset({Promise, Path})
 
 
@@ -82,7 +82,7 @@ class Answering:
 
     # Calls.
 
-    def call(self, message: list[Any]) -> None:
+    def call(self, message: Call) -> None:
         """A CALL of any kind.
 
         Raises:
@@ -91,21 +91,15 @@ class Answering:
         """
         if self.over:
             return
-        _, question, target, method, arguments, named, about = message + [None] * (7 - len(message))
-        if type(question) is not int or not 0 < question < 2**31 or question in self.answers:
-            raise BadMessage(f"question {question!r:.40} is in use, or is no number")
+        question, target, arguments, named = message.question, message.target, message.arguments, message.named or {}
+        if question in self.answers:
+            raise BadMessage(f"question {question} is in use")
         if len(self.answers) >= self.ours.questions:
             raise OverLimit(f"more than {self.ours.questions:,} questions are open")
-        if type(method) is not str or not 0 < len(method) <= _LONGEST_NAME or type(arguments) is not list:
-            raise BadMessage("a call has no method or no arguments")
-        if named is None:
-            named = {}
-        elif type(named) is not dict or not all(type(name) is str for name in named):
-            raise BadMessage("named arguments are not a map of names")
         if too_deep((arguments, named), self.ours.depth):
             raise OverLimit(f"arguments lie more than {self.ours.depth} deep inside each other")
         opened = Open(question)
-        held = opened.held = Held(opened, method, arguments, named, about_of(about, self._runs.time()))
+        held = opened.held = Held(opened, message.method, arguments, named, about_of(message.about, self._runs.time()))
         key = look(held, target, self._objects.shown, self.answers, marked=self.marked)
         self.answers[question] = opened
         if held.about is not None and held.about.until is not None:

@@ -16,6 +16,7 @@ from time import perf_counter
 from typing import Any
 
 import msgspec
+from msgspec import UNSET
 
 from ropewalk.broker.about import CURRENT
 from ropewalk.broker.answering import Answering
@@ -29,6 +30,24 @@ from ropewalk.broker.greeting import HELLO, Greeting, greeting
 from ropewalk.broker.held import Fault
 from ropewalk.broker.lanes import Lanes
 from ropewalk.broker.limits import BEFORE_LOGIN, FREE, LIGHT, Limits, at_least, before, granted, told
+from ropewalk.broker.messages import (
+    Abort,
+    Call,
+    Close,
+    Credit,
+    End,
+    Error,
+    Finish,
+    Goaway,
+    Item,
+    LimitsTold,
+    Message,
+    Ping,
+    Pong,
+    Release,
+    Return,
+    Update,
+)
 from ropewalk.broker.objects import Objects, Shown
 from ropewalk.broker.offers import PLAIN, Object
 from ropewalk.broker.outbox import Outbox, encode_into, frame_of
@@ -152,6 +171,7 @@ class Broker(Values):
             check_keys(body)
             self.asking.urgent = True
         unpacking, decode, answering, outbox, questions, finished, answers, shown = self._parts
+        messages: list[Any]  # of `Message`; none of the kinds below needs to be checked for what it is
         if segments:
             messages = unpacking.decode(body, segments)
         else:
@@ -159,22 +179,20 @@ class Broker(Values):
                 messages = decode(body)
             except UNDECODABLE as error:
                 raise undecodable(error) from None
-        if messages.__class__ is not list or not messages:
-            raise BadFrame(f"a body is {type(messages).__name__}, expected an array of messages")
+        if not messages:
+            raise BadFrame("a body has no messages")
         depth = unpacking.depth
         # What costs something is asked once a frame; if so, each of its messages goes the long way.
         marked = answering.marked = unpacking.marks > 0 or CURRENT.get() is not None
         tight = marked or len(answers) + size // _SHORTEST > self._most
         began = 0.0
         for message in messages:
-            if message.__class__ is not list or not message:
-                raise BadMessage("a message is not an array that says what it is")
-            kind = message[0]
-            if kind == 1 and len(message) == 3:
-                _, question, value = message
-                promise = questions.pop(question, None) if question.__class__ is int else None
+            kind = message.__class__
+            if kind is Return:
+                question, value = message.question, message.value
+                promise = questions.pop(question, None)
                 if promise is None:
-                    raise BadMessage(f"an answer to question {question!r:.40}, which is not open")
+                    raise BadMessage(f"an answer to question {question}, which is not open")
                 if promise._odd or marked or (value.__class__ in _NESTED and too_deep((value,), depth)):
                     self._returned(promise, value)
                     continue
@@ -183,19 +201,11 @@ class Broker(Values):
                 future = promise._future
                 if future is not None and not future.done():
                     future.set_result(value)
-            elif kind == 0 and len(message) == 5 and not (tight or answering.careful):
-                _, question, target, method, arguments = message
-                there = shown.get(target) if target.__class__ is int else None
-                offer = None if there is None or method.__class__ is not str else there.offers.get(method)
-                if (
-                    there is None
-                    or offer is None
-                    or offer.how != PLAIN
-                    or question.__class__ is not int
-                    or not 0 < question < 2147483648
-                    or question in answers
-                    or arguments.__class__ is not list
-                ):
+            elif kind is Call and not (tight or answering.careful or message.named or message.about):
+                question, arguments = message.question, message.arguments
+                there = shown.get(message.target) if message.target.__class__ is int else None
+                offer = None if there is None else there.offers.get(message.method)
+                if there is None or offer is None or offer.how != PLAIN or question in answers:
                     answering.call(message)
                     continue
                 for argument in arguments:
@@ -236,7 +246,7 @@ class Broker(Values):
                     if offer.seconds is not None:
                         offer.seconds.observe(began - then)
             else:
-                self._other(kind, message)
+                _OTHERS[kind](self, message)
                 began = 0.0
         self.calls += len(messages)
         if len(finished) >= self._enough:
@@ -290,24 +300,17 @@ class Broker(Values):
             raise
         self.asking.answered(promise, value, error)
 
-    def _other(self, kind: object, message: list[Any]) -> None:
-        take = _OTHERS.get(kind) if isinstance(kind, int) else None
-        if take is None or not take[1] <= len(message) <= take[2]:
-            raise BadMessage(f"message {kind!r:.40} with {len(message) - 1} fields is not known")
-        take[0](self, message)
-
-    def _error(self, message: list[Any]) -> None:
-        question, error = message[1], error_of(*message[2:])
-        promise = self.asking.questions.pop(question, None) if question.__class__ is int else None
+    def _error(self, told: Error) -> None:
+        error = error_of(told.family, told.code, told.text, told.details)
+        promise = self.asking.questions.pop(told.question, None)
         if promise is None:
-            raise BadMessage(f"an error for question {question!r:.40}, which is not open")
+            raise BadMessage(f"an error for question {told.question}, which is not open")
         self.asking.answered(promise, None, error)
 
-    def _release(self, message: list[Any]) -> None:
-        _, numbers, counts = message
-        if type(numbers) is not list or type(counts) is not list or len(numbers) != len(counts):
+    def _release(self, told: Release) -> None:
+        if len(told.references) != len(told.counts):
             raise BadMessage("what is released is not two arrays of one length")
-        for number, count in zip(numbers, counts, strict=True):
+        for number, count in zip(told.references, told.counts, strict=True):
             released = self.objects.release(number, count)
             if released is None:
                 continue
@@ -315,24 +318,23 @@ class Broker(Values):
             if isinstance(released, Shared):
                 self.shares.unwatch(number)
 
-    def _finish(self, message: list[Any]) -> None:
-        if type(message[1]) is not list:
-            raise BadMessage("what is finished is no array")
+    def _finish(self, told: Finish) -> None:
         answers, finish = self.answering.answers, self.answering.finish
         careful = self.answering.careful
-        for question in message[1]:
-            if not careful and question.__class__ is int and answers.get(question, self).__class__ in _SMALL:
+        for question in told.questions:
+            if not careful and answers.get(question, self).__class__ in _SMALL:
                 del answers[question]
             else:
                 finish(question)
 
-    def _end_stream(self, message: list[Any]) -> None:
-        if len(message) in (3, 4):
-            raise BadMessage("the end of a stream has half an error")
-        self.streams.end(message[1], error_of(*message[2:]) if len(message) > 2 else None)
+    def _end_stream(self, told: End) -> None:
+        error = None
+        if told.family is not UNSET:
+            error = error_of(told.family, told.code, told.text, told.details)
+        self.streams.end(told.stream, error)
 
-    def _update(self, message: list[Any]) -> None:
-        changes = message[3]
+    def _update(self, told: Update) -> None:
+        changes: Any = told.changes
         if self.unpacking.marks:
             try:
                 changes = settle(changes, _no_answer)
@@ -340,38 +342,29 @@ class Broker(Values):
                 raise
             except RopewalkError as error:
                 raise BadValue(f"a change cannot be made here: {error}") from None
-        self.shares.update(message[1], message[2], changes)
+        self.shares.update(told.reference, told.version, changes)
 
-    def _ping(self, message: list[Any]) -> None:
-        if type(message[1]) is not int:
-            raise BadMessage("a ping has no number")
+    def _ping(self, told: Ping) -> None:
         self.pings += 1
-        self.pong = message[1]
+        self.pong = told.number
         self._drives.wake(False)
 
-    def _pong(self, message: list[Any]) -> None:
-        if type(message[1]) is not int:
-            raise BadMessage("a pong has no number")
+    def _pong(self, _told: Pong) -> None:
         self.pings += 1
 
-    def _limits(self, message: list[Any]) -> None:
+    def _limits(self, told: LimitsTold) -> None:
         try:
-            self._theirs(message[1])
+            self._theirs(told.limits)
         except BadFrame as error:
             raise BadMessage(str(error)) from None
 
-    def _goaway(self, message: list[Any]) -> None:
-        if type(message[1]) is not str:
-            raise BadMessage("a goodbye has no text")
-        self.leaving = message[1][:4096]
+    def _goaway(self, told: Goaway) -> None:
+        self.leaving = told.text[:4096]
         self.asking.leave(Ended(f"the other end is about to close the session: {self.leaving}"))
         self._drives.wake(False)
 
-    def _abort(self, message: list[Any]) -> None:
-        _, code, text = message
-        if type(code) is not str or type(text) is not str:
-            raise BadMessage("the end of a session has no code and no text")
-        raise Ended(f"the other end ended the session: {text:.4096} ({code:.128})")
+    def _abort(self, told: Abort) -> None:
+        raise Ended(f"the other end ended the session: {told.text:.4096} ({told.code:.128})")
 
     pong: int | None = None
     leaving: str | None = None  # why the other end wants to close
@@ -415,19 +408,19 @@ def _no_answer(_awaited: object) -> Any:
 
 
 _SMALL = SIMPLE | {list, dict, bytes}  # classes of answers that are kept as they are, and no queue can be for
-_OTHERS: dict[int, tuple[Callable[[Broker, list[Any]], None], int, int]] = {
-    0: (lambda self, message: self.answering.call(message), 5, 7),
-    2: (Broker._error, 5, 6),
-    3: (Broker._release, 3, 3),
-    4: (Broker._finish, 2, 2),
-    5: (lambda self, message: self.streams.granted(*message[1:]), 3, 3),
-    6: (lambda self, message: self.streams.item(*message[1:]), 3, 3),
-    7: (Broker._end_stream, 2, 6),
-    8: (lambda self, message: self.streams.close(message[1]), 2, 2),
-    9: (Broker._update, 4, 4),
-    10: (Broker._ping, 2, 2),
-    11: (Broker._pong, 2, 2),
-    12: (Broker._limits, 2, 2),
-    13: (Broker._goaway, 2, 2),
-    14: (Broker._abort, 3, 3),
+_OTHERS: dict[type[Message], Callable[[Broker, Any], None]] = {
+    Call: lambda self, told: self.answering.call(told),
+    Error: Broker._error,
+    Release: Broker._release,
+    Finish: Broker._finish,
+    Credit: lambda self, told: self.streams.granted(told.stream, told.size),
+    Item: lambda self, told: self.streams.item(told.stream, told.item),
+    End: Broker._end_stream,
+    Close: lambda self, told: self.streams.close(told.stream),
+    Update: Broker._update,
+    Ping: Broker._ping,
+    Pong: Broker._pong,
+    LimitsTold: Broker._limits,
+    Goaway: Broker._goaway,
+    Abort: Broker._abort,
 }

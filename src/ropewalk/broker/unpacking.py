@@ -19,7 +19,9 @@ import msgspec
 
 from ropewalk.broker.copyables import entry_named
 from ropewalk.broker.errors import BadFrame, BadMessage, BadValue, CannotSend, NoSuchObject, OverLimit
+from ropewalk.broker.frames import Bytes
 from ropewalk.broker.limits import LIGHT, Limits
+from ropewalk.broker.messages import BODY
 from ropewalk.broker.paths import LONGEST
 from ropewalk.broker.weigh import check_keys, too_deep, weigh
 from ropewalk.errors import PeerFault, RopewalkError
@@ -31,6 +33,7 @@ _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _MOMENT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{6})?")
 _LONGEST_INTEGER, _LONGEST_DECIMAL, _LONGEST_TEXT = 1024, 4096, 512
 _ALIKE, _MANY = 16, 64  # elements of a set that may have one hash; elements from which that is looked at
+_NO_MOMENT = ("Invalid MessagePack timestamp", "Timestamp is out of range")  # what a decoder says of one
 _KEYS = frozenset({str, int, bytes, bool, type(None)})
 
 
@@ -91,10 +94,12 @@ class Unpacking:
         self._again: Iterator[Any] | None = None  # what was found before comes from there
         self._segments: Sequence[bytes] = ()
         self._used: set[int] = set()
-        self.read = msgspec.msgpack.Decoder(ext_hook=self._extension).decode
+        self.read: Callable[[Bytes], list[Any]]  # of `Message`
+        self.read = msgspec.msgpack.Decoder(BODY, ext_hook=self._extension).decode
+        self._value = msgspec.msgpack.Decoder(ext_hook=self._extension).decode
 
-    def decode(self, body: memoryview, segments: Sequence[bytes]) -> Any:
-        """What a body says. (`read` is the same, for who has no segments and knows what it raises.)
+    def decode(self, body: memoryview, segments: Sequence[bytes]) -> list[Any]:
+        """The messages of a body. (`read` is the same, for who has no segments and knows what it raises.)
 
         Raises:
             BadFrame, BadValue, BadMessage, OverLimit: It is none.
@@ -108,6 +113,17 @@ class Unpacking:
             raise BadFrame(f"{len(segments) - len(self._used)} segments of a frame are not used")
         self._segments = ()
         return said
+
+    def value(self, content: Bytes) -> Any:
+        """One value.
+
+        Raises:
+            BadFrame, BadValue, BadMessage, OverLimit: It is none.
+        """
+        try:
+            return self._value(content)
+        except UNDECODABLE as error:
+            raise undecodable(error) from None
 
     def seen(self, content: bytes, ours: Limits) -> list[Any]:
         """What is shown in an item of a stream, which counts from when it came, not from when somebody wants it.
@@ -142,7 +158,7 @@ class Unpacking:
         marks, self.marks, self._inline = self.marks, 0, True
         self._again = iter(seen) if seen else None
         try:
-            item = self.decode(memoryview(content), ())
+            item = self.value(content)
             marked = bool(self.marks)
         finally:
             self.marks, self._inline, self._again = marks, False, None
@@ -154,7 +170,7 @@ class Unpacking:
         take = _TAKES.get(code)
         if take is None:
             raise BadValue(f"extension {code} is not known")
-        content = self.read(data)
+        content = self._value(data)
         if self._again is not None and code in _SHOWING:
             value = next(self._again)
             self.marks += value.__class__ is Broken
@@ -251,8 +267,12 @@ class Unpacking:
 UNDECODABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError, TypeError)  # what a decoder raises
 
 
-def undecodable(error: Exception) -> BadFrame:
+def undecodable(error: Exception) -> PeerFault:
     """What that says of a body."""
+    if isinstance(error, msgspec.ValidationError):
+        why, _, where = str(error).replace("Expected", "expected", 1).partition(" - at ")
+        if "$[" in where and not why.startswith(_NO_MOMENT):
+            return BadMessage(f"got a message that is none: {why} at {where}")
     if isinstance(error, UnicodeDecodeError):
         return BadFrame("text in a body is not UTF-8")
     if isinstance(error, RecursionError):

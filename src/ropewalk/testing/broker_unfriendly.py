@@ -100,7 +100,7 @@ HOSTILE: dict[str, Attack] = {
     "a great segment": Attack(LIMIT, (_head(1, 1) + b"\xff\xff\xff\xff",), cut=True),
     "no array": _gives(FRAME, frame({"a": 1})),
     "an empty array": _gives(FRAME, frame([])),
-    "half a value": _gives(FRAME, frame(b"\x92\x01")),
+    "half a value": _gives(FRAME, frame(b"\x92\x92\x0a\x01")),
     "more than a value": _gives(FRAME, frame(b"\x91\x92\x0a\x01\x01")),
     "a byte that is nothing": _gives(FRAME, frame(b"\x91\xc1")),
     "no UTF-8": _gives(FRAME, frame(b"\x91\x92\x0d\xa1\xff")),
