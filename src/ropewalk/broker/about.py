@@ -11,13 +11,16 @@ import asyncio
 import contextlib
 import math
 import re
-from collections.abc import AsyncIterator, Iterator
+import time
+from collections.abc import Iterator
 from contextvars import ContextVar
+from types import TracebackType
 from typing import Any, NamedTuple
 
-from ropewalk.broker.errors import BadArguments, BadMessage, Late
+from ropewalk.broker.errors import BadArguments, Late
+from ropewalk.broker.messages import AboutTold
 
-__all__ = ["CURRENT", "About", "about_of", "deadline", "remaining", "trace", "tracing"]
+__all__ = ["CURRENT", "PLAIN", "About", "about_of", "deadline", "remaining", "trace", "tracing"]
 
 _MOST = 2**31 - 1
 _LONGEST_TRACE = 256
@@ -53,58 +56,69 @@ class About(NamedTuple):
 
 
 CURRENT: ContextVar[About | None] = ContextVar("ropewalk.broker.about", default=None)
+# A plain program's deadline, by `time.monotonic`: it does not know the clock of whatever loop its calls will run in.
+PLAIN: ContextVar[float | None] = ContextVar("ropewalk.broker.about.plain", default=None)
 
 
-def about_of(told: object, now: float) -> About | None:
-    """What came with a call.
-
-    Raises:
-        BadMessage: It is not what it must be.
-    """
+def about_of(told: AboutTold | None, now: float) -> About | None:
+    """What came with a call."""
     if told is None:
         return None
-    if type(told) is not dict:
-        raise BadMessage("what is told about a call is no map")
-    left, parent = told.get("deadline"), told.get("trace")
-    if left is not None and (type(left) is not int or not 0 < left <= _MOST):
-        raise BadMessage(f"a deadline is {left!r:.40}, expected milliseconds")
-    if parent is not None and (type(parent) is not str or len(parent) > _LONGEST_TRACE):
-        raise BadMessage("a trace is not text, or long")
+    left, parent = told.deadline, told.trace
     if parent is not None and not _TRACE.fullmatch(parent):
         parent = None  # as if there were none, which is what its specification asks for
     return None if left is None and parent is None else About(None if left is None else now + left / 1000, parent)
 
 
-@contextlib.asynccontextmanager
-async def deadline(seconds: float) -> AsyncIterator[None]:
+class deadline:  # noqa: N801 - used as a function is
     """Give all that is awaited inside so many seconds, here and at the other end of each call.
 
-    Inside of another deadline the earlier one counts.
+    Inside of another deadline the earlier one counts. ``async with`` it; a plain program, which has no loop, uses
+    ``with``: each of its calls ends then, and what it does between them is not cut.
 
     Raises:
         Late: They are over; calls that run are cancelled.
-        BadArguments: It is no number of seconds.
+        BadArguments: It is no number of seconds; or ``with`` is used where ``async with`` has to be.
     """
-    if not math.isfinite(seconds):
-        raise BadArguments(f"got a deadline of {seconds} s, expected a number of seconds")
-    now = asyncio.get_running_loop().time()
-    current = CURRENT.get() or About()
-    until = now + seconds if current.until is None else min(now + seconds, current.until)
-    limit = asyncio.timeout_at(until)
-    mark = CURRENT.set(current._replace(until=until))
-    try:
-        async with limit:
-            yield
-    except TimeoutError as error:
-        if not limit.expired():
-            raise
-        raise Late(f"not done within {seconds:g} s") from error
-    finally:
-        CURRENT.reset(mark)
+
+    def __init__(self, seconds: float) -> None:
+        if not math.isfinite(seconds):
+            raise BadArguments(f"got a deadline of {seconds} s, expected a number of seconds")
+        self._seconds = seconds
+
+    async def __aenter__(self) -> None:
+        now = asyncio.get_running_loop().time()
+        current = CURRENT.get() or About()
+        until = now + self._seconds if current.until is None else min(now + self._seconds, current.until)
+        self._limit = asyncio.timeout_at(until)
+        await self._limit.__aenter__()
+        self._mark = CURRENT.set(current._replace(until=until))
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        CURRENT.reset(self._mark)
+        try:
+            await self._limit.__aexit__(kind, error, trace)
+        except TimeoutError as late:
+            raise Late(f"not done within {self._seconds:g} s") from late
+
+    def __enter__(self) -> None:
+        with contextlib.suppress(RuntimeError):
+            asyncio.get_running_loop()
+            raise BadArguments("got `with deadline(..)` beside a loop, expected `async with deadline(..)`")
+        until, earlier = time.monotonic() + self._seconds, PLAIN.get()
+        self._plain = PLAIN.set(until if earlier is None else min(until, earlier))
+
+    def __exit__(self, *_error: object) -> None:
+        PLAIN.reset(self._plain)
 
 
 def remaining() -> float | None:
     """Seconds until the deadline of the call that is being served, or of the block; None without one."""
+    plain = PLAIN.get()
+    if plain is not None:
+        return max(0.0, plain - time.monotonic())
     current = CURRENT.get()
     if current is None or current.until is None:
         return None

@@ -18,7 +18,7 @@ from functools import partial
 from time import perf_counter
 from typing import Any
 
-from ropewalk.broker.about import CURRENT, about_of
+from ropewalk.broker.about import CURRENT, About, about_of
 from ropewalk.broker.burden import Burden
 from ropewalk.broker.calling import invoke
 from ropewalk.broker.drives import Runs
@@ -102,13 +102,17 @@ class Answering:
         held = opened.held = Held(opened, message.method, arguments, named, about_of(message.about, self._runs.time()))
         key = look(held, target, self._objects.shown, self.answers, marked=self.marked)
         self.answers[question] = opened
-        if held.about is not None and held.about.until is not None:
-            opened.timer = self._runs.at(held.about.until, partial(self._late, held))
+        self._book(held)
         self.opened.append(opened)
         if self.burden.busy is not None:
             self._withdraw(held, self.burden.busy)
         else:
             self._queue(held, key)
+
+    def _book(self, held: Held) -> None:
+        """See to it that its deadline is heeded."""
+        if held.about is not None and held.about.until is not None:
+            held.open.timer = self._runs.at(held.about.until, partial(self._late, held))
 
     def _queue(self, held: Held, key: int) -> None:
         queue = self._queues.get(key)
@@ -245,14 +249,15 @@ class Answering:
             return
         self._close(held.open, value if size < FREE else Kept(value, size))
 
-    def give(self, question: int, value: Any) -> None:
+    def give(self, question: int, value: Any, about: About | None) -> None:
         """What a plain method gave, where it cannot be sent as it is."""
         opened = Open(question)
         if self.over:
             return
         self.answers[question] = opened
         self.opened.append(opened)
-        held = Held(opened, "", [], {}, None)
+        held = Held(opened, "", [], {}, about)
+        self._book(held)
         if value.__class__ in _AWAITABLE or inspect.isawaitable(value):
             self._start(held, value, copy_context())
         else:

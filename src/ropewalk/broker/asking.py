@@ -14,13 +14,13 @@ from typing import Any
 
 from ropewalk.broker.about import CURRENT
 from ropewalk.broker.drives import Loop
-from ropewalk.broker.errors import Cancelled, Lost
+from ropewalk.broker.errors import Cancelled, Ended, Lost
 from ropewalk.broker.lanes import Lanes
-from ropewalk.broker.limits import FREE, Limits
+from ropewalk.broker.limits import FREE, PIECE, Limits
 from ropewalk.broker.objects import Handle, pass_on
 from ropewalk.broker.offers import Object
-from ropewalk.broker.outbox import Outbox, encode_into
-from ropewalk.broker.own import call_own, holds_own
+from ropewalk.broker.outbox import FIRST, Outbox, encode_into
+from ropewalk.broker.own import Own, holds_own
 from ropewalk.broker.packing import SIMPLE, NeedFailed, Packing, Shows, plain
 from ropewalk.broker.paths import check_method, check_path, walk
 from ropewalk.broker.promise import Promise
@@ -56,6 +56,7 @@ class Asking:
         self.leaving: RopewalkError | None = None
         self._outbox, self._lanes, self._shows, self._late = outbox, lanes, shows, late
         self._sending = Sending(outbox, lanes, self, loop.time)
+        self._own = Own(loop)
         # Numbers that are free: those that the short way may take, so that it need not count what is open; and those
         # that are larger than the other end takes questions, which calls had that were held back.
         self._free: list[int] = []
@@ -83,7 +84,7 @@ class Asking:
         """Bytes of the window."""
         return self._sending.used
 
-    def method(self, handle: Handle, name: str) -> Callable[..., Promise]:
+    def method(self, handle: Handle, name: str) -> Callable[..., Promise]:  # noqa: C901 - see `Broker.taken`
         """A function that calls a method of an object of the other end."""
         check_method(name)
         target = handle.number
@@ -91,19 +92,28 @@ class Asking:
         current = CURRENT.get
 
         def call(*arguments: Any, **named: Any) -> Promise:
-            if self.careful or named or current() is not None:
+            if self.careful or named:
                 return self.ask(target, handle, target, name, arguments, named)
+            about = current()
             for argument in arguments:
                 if argument.__class__ not in SIMPLE and not plain((argument,), self.theirs.depth - 1):
+                    if argument.__class__ is bytes and len(arguments) == 1 and free and about is None:
+                        promise = self._ask_with(target, name, argument)
+                        if promise is not None:
+                            return promise
                     return self.ask(target, handle, target, name, arguments, named)
             if not free:
                 return self.ask(target, handle, target, name, arguments, named)
             alone = not questions
+            told = None if about is None else about.wire(self.loop.time())
             question = free.pop()
             body = outbox.body
             before = len(body)
             try:
-                encode_into((0, question, target, name, arguments), body, -1)
+                if told is None:
+                    encode_into((0, question, target, name, arguments), body, -1)
+                else:
+                    encode_into((0, question, target, name, arguments, None, told), body, -1)
             except Exception:
                 del body[before:]
                 free.append(question)
@@ -127,6 +137,22 @@ class Asking:
         call.__name__ = name
         return call
 
+    def _ask_with(self, target: int, name: str, argument: bytes) -> Promise | None:
+        """Call with one argument that travels beside the message, unless it is too long for that, or has to wait."""
+        sending = self._sending
+        size = len(argument)
+        if size > PIECE or (sending.used and sending.used + size + FREE > self.theirs.window):
+            return None
+        question = self._free.pop()
+        message = self._outbox.say_with((0, question, target, name, (FIRST,)), argument)
+        if not message:
+            self._free.append(question)
+            return None
+        promise = self.questions[question] = Promise(self, question)
+        promise._odd, promise._cost = True, message + size
+        sending.used += promise._cost
+        return promise
+
     def call_path(
         self,
         promise: Promise,
@@ -145,7 +171,7 @@ class Asking:
             target = walk(promise.value(), steps)
             if isinstance(target, Object):
                 own = Promise(self, 0)
-                call_own(self.loop, own, target, method, arguments, named)
+                self._own.call(own, target, method, arguments, named)
                 return own
             return pass_on(reference(target, method), method, arguments, named)
         except RopewalkError as error:
@@ -204,7 +230,7 @@ class Asking:
         """
         error = self.ended or self.leaving
         if error is not None:
-            raise error
+            raise error.with_traceback(None)  # the same one each time
         if self._free:
             question = self._free.pop()
         elif self._spare:
@@ -394,7 +420,9 @@ class Asking:
 
     def end(self, error: RopewalkError) -> None:
         """Nothing will be answered any more."""
-        self.ended, self.careful = error, True
+        # What is asked from now on is not sent: that is known, whatever ended the session.
+        self.ended = error if isinstance(error, Ended) else Ended(f"{error}; the call was not sent", hint=error.hint)
+        self.careful = True
         self._sending.end(error)
         promises = [promise for promise in self.questions.values() if not promise.done()]
         self.questions.clear()

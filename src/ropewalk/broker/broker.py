@@ -11,63 +11,46 @@ Source: docs/spec/broker.md.
 from __future__ import annotations
 
 from asyncio import CancelledError
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from time import perf_counter
 from typing import Any
 
 import msgspec
-from msgspec import UNSET
 
-from ropewalk.broker.about import CURRENT
+from ropewalk.broker.about import CURRENT, about_of
 from ropewalk.broker.answering import Answering
 from ropewalk.broker.asking import Asking
 from ropewalk.broker.blobs import Blobs
 from ropewalk.broker.calling import refused
 from ropewalk.broker.drives import Drives
-from ropewalk.broker.errors import BadFrame, BadMessage, BadValue, Ended, OverLimit, error_of
+from ropewalk.broker.errors import BadFrame, BadMessage, OverLimit
 from ropewalk.broker.frames import Bytes, Reader
 from ropewalk.broker.greeting import HELLO, Greeting, greeting
+from ropewalk.broker.hearing import Hearing
 from ropewalk.broker.held import Fault
 from ropewalk.broker.lanes import Lanes
-from ropewalk.broker.limits import BEFORE_LOGIN, FREE, LIGHT, Limits, at_least, before, granted, told
+from ropewalk.broker.limits import BEFORE_LOGIN, FREE, LIGHT, PIECE, Limits, at_least, before, told
 from ropewalk.broker.messages import (
-    Abort,
     Call,
-    Close,
-    Credit,
-    End,
-    Error,
-    Finish,
-    Goaway,
-    Item,
-    LimitsTold,
-    Message,
-    Ping,
-    Pong,
-    Release,
     Return,
-    Update,
 )
 from ropewalk.broker.objects import Objects, Shown
 from ropewalk.broker.offers import PLAIN, Object
-from ropewalk.broker.outbox import Outbox, encode_into, frame_of
+from ropewalk.broker.outbox import FIRST, Outbox, encode_into, frame_of
 from ropewalk.broker.packing import SIMPLE, plain
-from ropewalk.broker.promise import Promise
-from ropewalk.broker.shared import Shared, Shares
+from ropewalk.broker.shared import Shares
 from ropewalk.broker.streams import Streams
-from ropewalk.broker.unpacking import UNDECODABLE, Unpacking, settle, undecodable
-from ropewalk.broker.values import Values
+from ropewalk.broker.unpacking import UNDECODABLE, Unpacking, undecodable
 from ropewalk.broker.weigh import LARGE, PER_BYTE, check_keys, too_deep, weigh
-from ropewalk.errors import PeerFault, RopewalkError
+from ropewalk.errors import RopewalkError
 
 __all__ = ["Broker"]
 
 _SHORTEST = 7  # bytes of a call
-_ENOUGH = 16  # questions that are finished, of which the other end is told together
 _NESTED: frozenset[Any] = frozenset({list, dict, tuple, set})
 
 
-class Broker(Values):
+class Broker(Hearing):
     """One end of a session.
 
     Args:
@@ -97,7 +80,6 @@ class Broker(Values):
         self.server, self.nonce, self.node = server, nonce, node
         self.hello: Greeting | None = None
         self.calls = 0  # messages
-        self.pings = 0  # of these
         self._drives, self._fault = drives, drives.fault
         now = before(ours) if server else at_least(ours)
         self.outbox = Outbox(drives.wake)
@@ -114,7 +96,6 @@ class Broker(Values):
         self.reader = reader or Reader(HELLO)
         self.reader.taker = self
         self.objects.shown[0] = Shown(door, 0, self.objects.offers(door))
-        self._enough = 1  # questions that are finished, to be told of at once
         self._small = -1  # bytes of a body that is neither heavy, nor a hello, nor anything else that needs a look
         # What every frame needs, at one look; none of these is ever another.
         asking, answering = self.asking, self.answering
@@ -143,15 +124,6 @@ class Broker(Values):
         raised = {name: max(value, getattr(self.ours, name)) for name, value in told(limits).items()}
         self._ours(msgspec.structs.replace(limits, **raised))
         self.outbox.say((12, told(self.ours)))
-
-    def _theirs(self, got: object) -> None:
-        limits = granted(self.lanes.theirs, got)
-        for part in (self.objects, self.lanes, self.streams):
-            part.theirs = limits
-        self.answering.replies.depth = limits.depth
-        self.outbox.limit(limits)
-        self._enough = min(_ENOUGH, limits.questions // 4)
-        self.asking.raised(limits)
 
     # Frames.
 
@@ -201,7 +173,7 @@ class Broker(Values):
                 future = promise._future
                 if future is not None and not future.done():
                     future.set_result(value)
-            elif kind is Call and not (tight or answering.careful or message.named or message.about):
+            elif kind is Call and not (tight or answering.careful or message.named):
                 question, arguments = message.question, message.arguments
                 there = shown.get(message.target) if message.target.__class__ is int else None
                 offer = None if there is None else there.offers.get(message.method)
@@ -213,13 +185,18 @@ class Broker(Values):
                         if too_deep((arguments,), depth):
                             raise OverLimit(f"arguments lie more than {depth} deep inside each other")
                         break
+                about, reset = None, None
+                if message.about is not None:
+                    about = about_of(message.about, self._drives.time())
+                    reset = CURRENT.set(about)
                 began = began or perf_counter()
                 try:
                     if offer.checked:
                         arguments = offer.convert(arguments)
                     value = offer.call(there.target, *arguments)
                     if value.__class__ not in SIMPLE and not plain((value,), answering.replies.depth):
-                        answering.give(question, value)
+                        if value.__class__ is not bytes or not self._say_with(question, value):
+                            answering.give(question, value, about)
                         continue
                     body_out = outbox.body
                     before = len(body_out)
@@ -227,7 +204,7 @@ class Broker(Values):
                         encode_into((1, question, value), body_out, -1)
                     except (OverflowError, UnicodeEncodeError):
                         del body_out[before:]
-                        answering.give(question, value)
+                        answering.give(question, value, about)
                         continue
                     after = len(body_out)
                     if after > outbox.soft:
@@ -242,11 +219,13 @@ class Broker(Values):
                     answering.fail(question, fault)
                     answers[question] = Fault(fault.with_traceback(None))
                 finally:
+                    if reset is not None:
+                        CURRENT.reset(reset)
                     then, began = began, perf_counter()
                     if offer.seconds is not None:
                         offer.seconds.observe(began - then)
             else:
-                _OTHERS[kind](self, message)
+                self.hear(message)
                 began = 0.0
         self.calls += len(messages)
         if len(finished) >= self._enough:
@@ -256,6 +235,14 @@ class Broker(Values):
         self.blobs.taken = 0
         if marked:
             unpacking.marks = 0
+
+    def _say_with(self, question: int, value: bytes) -> bool:
+        """RETURN of binary that travels beside the message; False where it is too long for that."""
+        size = len(value)
+        message = self.outbox.say_with((1, question, FIRST), value) if size <= PIECE else 0
+        if message:
+            self.answering.keep(question, value, message + size)
+        return message > 0
 
     def _hello(self, body: memoryview, segments: Sequence[bytes]) -> None:
         hello = Greeting.read(body, segments)
@@ -280,94 +267,6 @@ class Broker(Values):
     def piece_end(self) -> None:
         """The piece is whole."""
         self.blobs.piece_end()
-
-    # Messages that are not as most are.
-
-    def _returned(self, promise: Promise, value: Any) -> None:
-        error: RopewalkError | None = None
-        try:
-            if self.unpacking.marks:
-                try:
-                    value = settle(value, _no_answer)
-                except PeerFault:
-                    raise
-                except RopewalkError as broken:
-                    error = broken
-            if error is None and value.__class__ in _NESTED and too_deep((value,), self.ours.depth):
-                raise OverLimit(f"an answer lies more than {self.ours.depth} deep inside itself")
-        except PeerFault:
-            self.asking.questions[promise._question] = promise  # it has no answer: the end of the session will be
-            raise
-        self.asking.answered(promise, value, error)
-
-    def _error(self, told: Error) -> None:
-        error = error_of(told.family, told.code, told.text, told.details)
-        promise = self.asking.questions.pop(told.question, None)
-        if promise is None:
-            raise BadMessage(f"an error for question {told.question}, which is not open")
-        self.asking.answered(promise, None, error)
-
-    def _release(self, told: Release) -> None:
-        if len(told.references) != len(told.counts):
-            raise BadMessage("what is released is not two arrays of one length")
-        for number, count in zip(told.references, told.counts, strict=True):
-            released = self.objects.release(number, count)
-            if released is None:
-                continue
-            self.answering.forget(number)
-            if isinstance(released, Shared):
-                self.shares.unwatch(number)
-
-    def _finish(self, told: Finish) -> None:
-        answers, finish = self.answering.answers, self.answering.finish
-        careful = self.answering.careful
-        for question in told.questions:
-            if not careful and answers.get(question, self).__class__ in _SMALL:
-                del answers[question]
-            else:
-                finish(question)
-
-    def _end_stream(self, told: End) -> None:
-        error = None
-        if told.family is not UNSET:
-            error = error_of(told.family, told.code, told.text, told.details)
-        self.streams.end(told.stream, error)
-
-    def _update(self, told: Update) -> None:
-        changes: Any = told.changes
-        if self.unpacking.marks:
-            try:
-                changes = settle(changes, _no_answer)
-            except PeerFault:
-                raise
-            except RopewalkError as error:
-                raise BadValue(f"a change cannot be made here: {error}") from None
-        self.shares.update(told.reference, told.version, changes)
-
-    def _ping(self, told: Ping) -> None:
-        self.pings += 1
-        self.pong = told.number
-        self._drives.wake(False)
-
-    def _pong(self, _told: Pong) -> None:
-        self.pings += 1
-
-    def _limits(self, told: LimitsTold) -> None:
-        try:
-            self._theirs(told.limits)
-        except BadFrame as error:
-            raise BadMessage(str(error)) from None
-
-    def _goaway(self, told: Goaway) -> None:
-        self.leaving = told.text[:4096]
-        self.asking.leave(Ended(f"the other end is about to close the session: {self.leaving}"))
-        self._drives.wake(False)
-
-    def _abort(self, told: Abort) -> None:
-        raise Ended(f"the other end ended the session: {told.text:.4096} ({told.code:.128})")
-
-    pong: int | None = None
-    leaving: str | None = None  # why the other end wants to close
 
     # What is to be sent.
 
@@ -401,26 +300,3 @@ class Broker(Values):
         self.streams.stop(error)
         self.shares.end(error)
         self.objects.end()
-
-
-def _no_answer(_awaited: object) -> Any:
-    raise BadMessage("an answer names what is not there yet")
-
-
-_SMALL = SIMPLE | {list, dict, bytes}  # classes of answers that are kept as they are, and no queue can be for
-_OTHERS: dict[type[Message], Callable[[Broker, Any], None]] = {
-    Call: lambda self, told: self.answering.call(told),
-    Error: Broker._error,
-    Release: Broker._release,
-    Finish: Broker._finish,
-    Credit: lambda self, told: self.streams.granted(told.stream, told.size),
-    Item: lambda self, told: self.streams.item(told.stream, told.item),
-    End: Broker._end_stream,
-    Close: lambda self, told: self.streams.close(told.stream),
-    Update: Broker._update,
-    Ping: Broker._ping,
-    Pong: Broker._pong,
-    LimitsTold: Broker._limits,
-    Goaway: Broker._goaway,
-    Abort: Broker._abort,
-}

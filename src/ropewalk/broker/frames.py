@@ -89,11 +89,12 @@ class Reader:
         """Where the next bytes go: see `asyncio.BufferedProtocol`."""
         if self._parts is not None and len(self._into) >= _DIRECT:
             return self._into
-        buffer = self._buffer
-        if buffer is None:
+        if self._buffer is None:
             pool = self._pool
             self._buffer = buffer = pool.pop() if pool else memoryview(bytearray(_BUFFER))
-        return buffer[self._have :] if self._have else buffer
+            if not self._have:
+                return buffer
+        return self._buffer[self._have :]
 
     def read(self, size: int) -> None:
         """So many bytes came, into the buffer that was given last.

@@ -14,6 +14,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 __all__ = [
     "BODY",
     "Abort",
+    "AboutTold",
     "Call",
     "Close",
     "Credit",
@@ -39,6 +40,13 @@ class Message(Struct, array_like=True, forbid_unknown_fields=True, gc=False):
     """An array whose first element says what it is."""
 
 
+class AboutTold(Struct, gc=False):
+    """The map beside the arguments of a CALL."""
+
+    deadline: Number | None = None
+    trace: Annotated[str, Meta(max_length=256)] | None = None
+
+
 class Call(Message, tag=0):
     """CALL."""
 
@@ -47,7 +55,7 @@ class Call(Message, tag=0):
     method: Annotated[str, Meta(min_length=1, max_length=128)]
     arguments: list[Any]
     named: dict[str, Any] | None = None
-    about: dict[Any, Any] | None = None
+    about: AboutTold | None = None
 
 
 class Return(Message, tag=1):

@@ -19,7 +19,7 @@ from ropewalk.broker.limits import LIGHT, Limits
 from ropewalk.broker.weigh import PER_BYTE, weigh
 from ropewalk.errors import PeerFault
 
-__all__ = ["Outbox", "encode", "encode_into", "encode_value", "frame_of"]
+__all__ = ["FIRST", "Outbox", "encode", "encode_into", "encode_value", "frame_of"]
 
 _HEAD = struct.Struct(">IHHBI")  # a frame's, and that of an array of messages
 _pack_head, _ROOM = _HEAD.pack_into, _HEAD.size
@@ -27,6 +27,7 @@ _ARRAY = 0xDD
 _SHORT = 500  # characters of an error that every frame has room for
 _encoder = msgspec.msgpack.Encoder()
 encode, encode_into = _encoder.encode, _encoder.encode_into
+FIRST = msgspec.msgpack.Ext(1, encode(0))  # the first of the segments of a frame
 
 Segments = Sequence[Bytes]
 
@@ -108,6 +109,24 @@ class Outbox:
             self._close(segments)
         self.wake(False)
 
+    def say_with(self, message: Sequence[Any], segment: bytes) -> int:
+        """Append a message in which `FIRST` stands for binary that travels beside it.
+
+        Returns:
+            Its length; 0 where the other end does not take that much in one frame, and nothing is appended.
+        """
+        body = self.body
+        before = len(body)
+        encode_into(message, body, -1)
+        after = len(body)
+        if after > self.soft or after + len(segment) > self._frame - 4:
+            del body[before:]
+            return 0
+        self.count += 1
+        self._close((segment,))
+        self.wake(False)
+        return after - before
+
     def check(self, message: bytes, segments: Segments = ()) -> None:
         """Return if the other end takes such a message.
 
@@ -174,13 +193,14 @@ class Outbox:
         """End the frame being filled."""
         body = self.body
         _pack_head(body, 0, len(body) - 8, len(segments), 0, _ARRAY, self.count)
+        self.sent += len(body)
         if segments:
-            lengths = struct.pack(f">{len(segments)}I", *map(len, segments))
-            self._frames.append([body[:8] + lengths, memoryview(body)[8:], *segments])
-            self.sent += _beside(segments)
+            sizes = list(map(len, segments))
+            self.sent += sum(sizes) + 4 * len(sizes)
+            head = body[:8] + struct.pack(f">{len(sizes)}I", *sizes)
+            self._frames.append([head, memoryview(body)[8:], *segments])
         else:
             self._frames.append([body])
-        self.sent += len(body)
         self.body, self.count = bytearray(_ROOM), 0
 
 

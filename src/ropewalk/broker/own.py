@@ -17,30 +17,64 @@ from contextvars import copy_context
 from functools import partial
 from typing import Any
 
+from ropewalk.broker.about import CURRENT
 from ropewalk.broker.calling import invoke
 from ropewalk.broker.copyables import entry_of
-from ropewalk.broker.drives import Spawns
+from ropewalk.broker.drives import Loop
 from ropewalk.broker.errors import error_of, wire_form
 from ropewalk.broker.offers import Object
 from ropewalk.broker.promise import Path, Promise
 
-__all__ = ["call_own", "holds_own"]
+__all__ = ["Own", "holds_own"]
+
+Begun = asyncio.Future[None]
 
 
-def call_own(
-    spawns: Spawns, promise: Promise, target: Object, method: str, arguments: Sequence[Any], named: Mapping[str, Any]
-) -> None:
-    """Call a method of an object of this end, for a promise."""
-    promise._over = True
-    promise._task = spawns.spawn(_call(target, method, arguments, named), copy_context())
-    promise._task.add_done_callback(partial(_done, promise))
+class Own:
+    """The calls of one session's that are made at this end, in a line for each object."""
 
+    __slots__ = ("_last", "_loop")
 
-async def _call(target: Object, method: str, arguments: Sequence[Any], named: Mapping[str, Any]) -> Any:
-    given = [await _there(one) for one in arguments]
-    rest = {name: await _there(one) for name, one in named.items()}
-    value = invoke(target, type(target).__offers__, method, given, rest)
-    return await value if inspect.isawaitable(value) else value
+    def __init__(self, loop: Loop) -> None:
+        self._loop = loop
+        self._last: dict[int, Begun] = {}  # by object, whose task holds it: the last call has begun, or is gone
+
+    def call(
+        self, promise: Promise, target: Object, method: str, arguments: Sequence[Any], named: Mapping[str, Any]
+    ) -> None:
+        """Call a method of an object of this end, for a promise."""
+        before, begun = self._last.get(id(target)), self._loop.create_future()
+        self._last[id(target)] = begun
+        passed = partial(self._passed, id(target), before, begun)
+
+        async def called() -> Any:
+            about = CURRENT.get()
+            async with asyncio.timeout_at(None if about is None else about.until):
+                given = [await _there(one) for one in arguments]
+                rest = {name: await _there(one) for name, one in named.items()}
+                if before is not None:
+                    await asyncio.shield(before)
+                try:
+                    value = invoke(target, type(target).__offers__, method, given, rest)
+                finally:
+                    passed()
+                return await value if inspect.isawaitable(value) else value
+
+        promise._over = True
+        promise._task = self._loop.spawn(called(), copy_context())
+        promise._task.add_done_callback(partial(_done, promise))
+        promise._task.add_done_callback(passed)  # it may have ended before it had begun
+
+    def _passed(self, key: int, before: Begun | None, begun: Begun, _task: object = None) -> None:
+        """A call holds back nothing any more; what was ahead of it still does."""
+        if begun.done():
+            return
+        if before is not None and not before.done():
+            before.add_done_callback(partial(self._passed, key, None, begun))
+            return
+        begun.set_result(None)
+        if self._last.get(key) is begun:
+            del self._last[key]
 
 
 async def _there(value: Any) -> Any:

@@ -74,6 +74,10 @@ class Promise:
                 self._unwait(future)
             raise
 
+    # Else Python would take items 0, 1, 2 .. and never come to an end: each is a part, whatever the answer will be.
+    __iter__ = None
+    __contains__ = None
+
     def __getattr__(self, name: str) -> Path:
         if name.startswith("_"):
             raise AttributeError(name)
@@ -152,6 +156,9 @@ class Path:
 
     def __init__(self, promise: Promise, steps: tuple[int | str, ...]) -> None:
         self._promise, self._steps = promise, steps
+
+    __iter__ = None  # as of a promise
+    __contains__ = None
 
     def __getattr__(self, name: str) -> Path:
         if name.startswith("_"):

@@ -17,7 +17,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from ropewalk.broker.errors import CannotSend, Late, Lost
+from ropewalk.broker.errors import CannotSend, Ended, Late
 from ropewalk.broker.lanes import Job, Lanes
 from ropewalk.broker.limits import FREE
 from ropewalk.broker.outbox import Outbox, encode
@@ -238,7 +238,7 @@ class Sending:
         self._waiting = _NOBODY
         for ask in held:
             ask.packing.undo()
-            self._sends.unasked(ask, Lost(f"{error}; the call was not sent", hint=error.hint))
+            self._sends.unasked(ask, Ended(f"{error}; the call was not sent", hint=error.hint))
 
 
 def encoded(message: list[Any]) -> bytes:

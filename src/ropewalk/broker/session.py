@@ -39,7 +39,8 @@ _log = logging.getLogger("ropewalk.broker")
 
 _HIGH = 512 * 1024  # bytes that wait in the transport: above, no more pieces of blobs are added
 _LOW = 128 * 1024
-_TURN = 4 * 1024 * 1024  # bytes of pieces in one turn of the loop, where the transport takes all at once
+_TOGETHER = 4  # pieces of blobs that are written at once
+_TURNS = 4  # such writes in one turn of the loop, where the transport takes all at once
 _LATER = 0.05  # seconds that what is in no hurry waits for company
 _LOGINS = 16  # of one session: each is kept as long as it lasts
 _GOING = 5.0  # seconds for the last words to be read, and for the other end to close
@@ -61,6 +62,7 @@ class Session(Reader, asyncio.BufferedProtocol):
         door: The other end's.
         broker: The engine, once connected.
         error: Why it is over; None before.
+        meant: The key of the server that is meant, where this end has connected by an address that names it.
         heard: When the last bytes came, by the loop's clock.
         opened: Done when the other end's hello is there.
         time, create_future: The loop's.
@@ -68,6 +70,7 @@ class Session(Reader, asyncio.BufferedProtocol):
 
     broker: Broker
     door: Remote
+    meant: bytes | None = None
     time: Callable[[], float]
     create_future: Callable[[], asyncio.Future[Any]]
 
@@ -273,10 +276,16 @@ class Session(Reader, asyncio.BufferedProtocol):
         self._scheduled = True  # what is said from here on is sent below
         lanes = broker.lanes
         self._write(transport, broker.take(late=late))
-        size = broker.outbox.sent
-        while lanes and not self._paused and lanes.pump():
+        turns = 0
+        while lanes and not self._paused:
+            pieces = _TOGETHER
+            while pieces and lanes.pump():
+                pieces -= 1
             self._write(transport, broker.take())
-            if broker.outbox.sent - size > _TURN:
+            turns += 1
+            if pieces:
+                break
+            if turns == _TURNS:
                 self.loop.call_soon(self._flush)
                 return
         self._scheduled = False
