@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from ropewalk._version import __version__
 from ropewalk.errors import Damaged, Missing, Misuse, PeerFault, Refused, RopewalkError, Unavailable
+from ropewalk.freed import keep_freed
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -28,6 +29,7 @@ __all__ = [
     "RopewalkError",
     "Unavailable",
     "__version__",
+    "keep_freed",
     "open",
     "open_sync",
 ]

@@ -50,11 +50,13 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         name: For people, logs and metrics.
         loop: The event loop's kind.
         deadline: Seconds in which all services must be down once they are to stop.
+        keep_freed: Bytes of freed memory that the process keeps for what it needs next.
     """
 
     name: Annotated[str, msgspec.Meta(min_length=1, max_length=64)] = "ropewalk"
     loop: str = "auto"
     deadline: Seconds = 10.0
+    keep_freed: Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)] = 32 << 20
 
 
 class LogSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -21,6 +21,7 @@ from typing import Self
 
 from ropewalk import loops
 from ropewalk.errors import RopewalkError, Unavailable
+from ropewalk.freed import keep_freed
 from ropewalk.metrics import using
 from ropewalk.service.application import Application
 from ropewalk.service.config import Configuration, load
@@ -74,6 +75,7 @@ def serve_file(path: Path) -> None:
     """
     configuration = load(path)
     deadline = configuration.application.deadline
+    keep_freed(configuration.application.keep_freed)
     with logging_to(settings=configuration.log), _Overdue(deadline) as overdue:
         application = application_of(configuration, path)
         loops.run(serve(application, stopping=overdue.count), loop=configuration.application.loop)
