@@ -11,7 +11,6 @@ Never: leaves out a limit, a count or a check that a program gets by default.
 from __future__ import annotations
 
 import asyncio
-import ctypes
 import json
 import ssl
 import sys
@@ -23,18 +22,17 @@ from typing import Any, cast
 import uvloop
 from remote_work import HOST, INTEGER, WORKS, Run, Side, calls, expect, main, many, private, ready, workers
 
-from ropewalk import broker, net
+from ropewalk import broker, keep_freed, net
 from ropewalk.auth import Anonymous, Credentials, Identity, Perspectives, Portal
 from ropewalk.net.development import DevelopmentAuthority
 
 __all__ = ["BARE", "CHAIN", "OURS", "SIDES", "TUNED"]
 
-BARE, OURS, TUNED = "raw uvloop", "ropewalk", "ropewalk, mallopt"
+BARE, OURS, TUNED = "raw uvloop", "ropewalk", "ropewalk, keep_freed"
 CHAIN = 8  # calls, each of what the one before gives
 AWAY = 0.01  # seconds that bytes take in each direction between ends that are far apart
 BATCH = 2_000  # references in one answer
-DEADLINE = 600.0
-KEPT_BY_MALLOC = 1 << 28  # bytes
+DEADLINE = 600.0  # seconds, which no section reaches
 
 
 # The bare stream: no frames, no messages. What the loop and the kernel can do.
@@ -179,8 +177,9 @@ async def client_ours(address: str) -> dict[str, Run]:
     runs |= {f"tls {name}": run for name, run in _runs(private_me.echo).items()}
     for name, method in (("typed", me.number), ("async", me.later)):
         runs[f"{name} b"] = calls(method)["b"]
-    runs["deadline b"] = _in_time(runs["b"])
-    return runs
+    in_time = {"deadline a": "a", "deadline b": "b", "many deadline b": "many b", "deadline c": "c"}
+    in_time["tls deadline a"] = "tls a"
+    return runs | {timed: _in_time(runs[name]) for timed, name in in_time.items()}
 
 
 def _runs(echo: Callable[..., Any]) -> dict[str, Run]:
@@ -246,23 +245,18 @@ async def _relay(port: int) -> int:
 _kept: list[object] = []
 
 
-def _tune() -> None:
-    """Let freed megabytes stay in the process: else each large value pays for its pages again."""
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt is not None:
-        for setting in (-3, -1):  # M_MMAP_THRESHOLD, M_TRIM_THRESHOLD
-            mallopt(setting, KEPT_BY_MALLOC)
+# The same in processes that keep what they free, as `ropewalk serve` does.
 
 
 async def serve_tuned(folder: Path) -> None:
-    _tune()
+    keep_freed()
     await serve_ours(folder)
 
 
 async def client_tuned(address: str) -> dict[str, Run]:
-    _tune()
+    keep_freed()
     runs = await client_ours(address)
-    return {name: runs[name] for name in ("d", "e", "tls d", "tls e")}
+    return {name: runs[name] for name in ("c", "d", "e", "tls d", "tls e")}
 
 
 # Memory.

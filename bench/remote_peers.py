@@ -1,6 +1,7 @@
 """Peers: what else a Python program can use to call another one, each as its own users would write it.
 
-Here is what one writes by hand on a library for messages; remote_systems.py has the complete systems.
+Here is what one writes by hand on a library for messages; the complete systems are in remote_systems.py, for objects,
+and remote_procedures.py.
 
 Flow: remote.py, in the peers' interpreter -> remote_work.main -> one of these
 Never: imports ropewalk; is given a setting that makes it slower than it is by default.
@@ -17,10 +18,11 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+from remote_procedures import PROCEDURES
 from remote_systems import SYSTEMS
 from remote_work import HOST, WORKS, Run, Side, calls, main, many, ready
 
-__all__ = ["SIDES"]
+__all__ = ["COMPLETE", "SIDES"]
 
 _LONGEST = 1 << 23  # bytes of a message, where a peer wants to be told
 Pending = dict[int, "asyncio.Future[Any]"]
@@ -195,11 +197,12 @@ async def client_websockets(address: str) -> dict[str, Run]:
     return calls(echo)
 
 
+COMPLETE = {**SYSTEMS, **PROCEDURES}
 SIDES = {
     "picows, msgspec": Side(serve_picows, client_picows, "uvloop", ("picows", "msgspec", "uvloop")),
     "msgpack-rpc": Side(serve_msgpack, client_msgpack, "uvloop", ("msgpack", "uvloop")),
     "websockets, JSON-RPC": Side(serve_websockets, client_websockets, "uvloop", ("websockets", "uvloop")),
-    **SYSTEMS,
+    **COMPLETE,
 }
 
 if __name__ == "__main__":

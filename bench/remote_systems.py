@@ -1,4 +1,6 @@
-"""Systems: complete ways to call objects or procedures of another program, each as its own manual does it.
+"""Systems: complete ways to call objects of another program, each as its own manual does it.
+
+What calls procedures only is in remote_procedures.py.
 
 Flow: remote_peers.SIDES -> one of these
 Never: imports ropewalk; is given a setting that makes it slower than it is by default.
@@ -7,15 +9,14 @@ Never: imports ropewalk; is given a setting that makes it slower than it is by d
 from __future__ import annotations
 
 import asyncio
-import sys
+import socket
 import tempfile
 from collections import deque
-from collections.abc import Iterable
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from remote_work import HOST, LARGE, RECORD, WORKS, Run, Side, calls, expect, ready
+from remote_work import HOST, LARGE, RECORD, WORKS, Run, Side, calls, expect, ready, together_twisted
 
 __all__ = ["SYSTEMS"]
 
@@ -42,82 +43,42 @@ def serve_pb(_folder: Path) -> None:
 
 async def client_pb(address: str) -> dict[str, Run]:
     pb: Any = import_module("twisted.spread.pb")
-    defer: Any = import_module("twisted.internet.defer")
     reactor: Any = import_module("twisted.internet.reactor")
     factory = pb.PBClientFactory()
     reactor.connectTCP(HOST, int(address), factory)
     root = await factory.getRootObject()
 
-    async def together(work: Iterable[Any]) -> None:
-        await defer.gatherResults([defer.ensureDeferred(one) for one in work])
-
     halves = [LARGE[: len(LARGE) // 2], LARGE[len(LARGE) // 2 :]]
-    return calls(lambda value: root.callRemote("echo", value), together, {"e": halves})
+    return calls(lambda value: root.callRemote("echo", value), together_twisted, {"e": halves})
 
 
-# gRPC's asyncio interface.
-
-_PROTO = """syntax = "proto3";
-message Number { int64 value = 1; }
-message Order {
-  int64 order = 1; string customer = 2; string mail = 3; bool paid = 4; double total = 5;
-  int32 items = 6; string town = 7; int64 placed = 8; repeated string labels = 9; repeated int64 prices = 10;
-}
-message Binary { bytes value = 1; }
-service Echo {
-  rpc number(Number) returns (Number);
-  rpc order(Order) returns (Order);
-  rpc binary(Binary) returns (Binary);
-}
-"""
+# Foolscap: what came after Perspective Broker. It has no way to do without TLS.
 
 
-def _stubs() -> tuple[Any, Any]:
-    folder = tempfile.TemporaryDirectory()
-    _kept.append(folder)
-    Path(folder.name, "remote_echo.proto").write_text(_PROTO)
-    words = ["protoc", f"-I{folder.name}", f"--python_out={folder.name}", f"--grpc_python_out={folder.name}"]
-    if import_module("grpc_tools.protoc").main([*words, "remote_echo.proto"]):
-        raise SystemExit("protoc failed")
-    sys.path.insert(0, folder.name)
-    return import_module("remote_echo_pb2"), import_module("remote_echo_pb2_grpc")
+def serve_foolscap(_folder: Path) -> None:
+    foolscap: Any = import_module("foolscap.api")
+    reactor: Any = import_module("twisted.internet.reactor")
+    adopted: Any = import_module("twisted.internet.endpoints").AdoptedStreamServerEndpoint
+
+    class Root(foolscap.Referenceable):  # type: ignore[misc]
+        def remote_echo(self, value: Any) -> Any:
+            return value
+
+    tub = foolscap.Tub()
+    tub.startService()
+    listening = socket.create_server((HOST, 0))  # since a tub wants to be told its port
+    listening.setblocking(False)
+    tub.setLocation(f"tcp:{HOST}:{listening.getsockname()[1]}")
+    tub.listenOn(adopted(reactor, listening.detach(), socket.AF_INET))
+    ready(tub.registerReference(Root(), "echo"))
 
 
-async def serve_grpc(_folder: Path) -> None:
-    grpc: Any = import_module("grpc")
-    _, stubs = _stubs()
-
-    class Servicer(stubs.EchoServicer):  # type: ignore[misc,name-defined]
-        async def number(self, request: Any, _context: Any) -> Any:
-            return request
-
-        async def order(self, request: Any, _context: Any) -> Any:
-            return request
-
-        async def binary(self, request: Any, _context: Any) -> Any:
-            return request
-
-    server = grpc.aio.server()
-    stubs.add_EchoServicer_to_server(Servicer(), server)
-    ready(server.add_insecure_port(f"{HOST}:0"))
-    await server.start()
-    await _for_ever()
-
-
-async def client_grpc(address: str) -> dict[str, Run]:
-    grpc: Any = import_module("grpc")
-    messages, stubs = _stubs()
-    stub = stubs.EchoStub(grpc.aio.insecure_channel(f"{HOST}:{address}"))
-
-    async def echo(value: Any) -> Any:
-        if isinstance(value, bytes):
-            return (await stub.binary(messages.Binary(value=value))).value
-        if isinstance(value, dict):
-            order = await stub.order(messages.Order(**value))
-            return {name: getattr(order, name) for name in value}
-        return (await stub.number(messages.Number(value=value))).value
-
-    return calls(echo)
+async def client_foolscap(address: str) -> dict[str, Run]:
+    tub = import_module("foolscap.api").Tub()
+    tub.startService()
+    _kept.append(tub)
+    root = await tub.getReference(address)
+    return calls(lambda value: root.callRemote("echo", value), together_twisted)
 
 
 # Pyro5. It has no calls in flight but in a batch: one message with all of them, one with all answers.
@@ -268,5 +229,5 @@ SYSTEMS = {
     "pycapnp": Side(serve_capnp, client_capnp, "asyncio", ("capnp",), within=lambda: import_module("capnp").kj_loop()),
     "RPyC": Side(serve_rpyc, client_rpyc, "", ("rpyc",)),
     "Twisted PB": Side(serve_pb, client_pb, "twisted", ("twisted",)),
-    "gRPC aio": Side(serve_grpc, client_grpc, "asyncio", ("grpc", "grpc_tools")),
+    "Foolscap": Side(serve_foolscap, client_foolscap, "twisted", ("foolscap", "twisted")),
 }

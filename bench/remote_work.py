@@ -18,6 +18,7 @@ import os
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Mapping
 from dataclasses import dataclass
 from importlib import import_module
@@ -41,6 +42,7 @@ __all__ = [
     "private",
     "ready",
     "section",
+    "together_twisted",
     "workers",
 ]
 
@@ -126,6 +128,12 @@ def expect(got: object, sent: object) -> None:
 
 async def _gathered(work: list[Coroutine[Any, Any, None]]) -> None:
     await asyncio.gather(*work)
+
+
+async def together_twisted(work: list[Coroutine[Any, Any, None]]) -> None:
+    """Wait for several coroutines of a side whose loop is Twisted's."""
+    defer: Any = import_module("twisted.internet.defer")
+    await defer.gatherResults([defer.ensureDeferred(one) for one in work])
 
 
 Together = Callable[[list[Coroutine[Any, Any, None]]], Awaitable[None]]
@@ -221,7 +229,8 @@ def section(flying: int, seconds: float, server: int) -> Generator[int, float, d
     total = _FEW + 2 * flying
     took = yield total
     before = 0.0, 0.0, 0.0
-    for share in (seconds / 4, seconds):
+    warm = seconds / 4
+    for share in (warm, seconds) if took < warm else (seconds,):  # slow calls have warmed up by now
         total = max(flying, _FEW, min(_MOST, int(total / max(took, 1e-6) * share)))
         total -= total % flying
         before = cpu_of(os.getpid()), cpu_of(server), _busy()
@@ -298,18 +307,20 @@ def _twisted(side: Side, act: str, words: list[str]) -> None:
     defer: Any = import_module("twisted.internet.defer")
     in_thread: Any = import_module("twisted.internet.threads").deferToThread
 
-    async def client() -> None:
+    async def run() -> None:
         try:
+            if act == "serve":
+                side.serve(Path(words[0]))
+                return
             runs = await side.client(words[0])
             await _answer_async(runs, int(words[1]), lambda: in_thread(sys.stdin.readline))
-        finally:
-            sys.stdout.flush()
-            os._exit(0)
+        except BaseException:  # noqa: BLE001 - the reactor would note it and go on
+            traceback.print_exc()
+            os._exit(1)
+        sys.stdout.flush()
+        os._exit(0)
 
-    if act == "serve":
-        reactor.callWhenRunning(side.serve, Path(words[0]))
-    else:
-        reactor.callWhenRunning(lambda: defer.ensureDeferred(client()))
+    reactor.callWhenRunning(lambda: defer.ensureDeferred(run()))
     reactor.run()
 
 

@@ -24,6 +24,7 @@ from hypothesis import strategies as st
 from measure import Command, Failed, Row, Taken, ratio, run, turned
 from peers import Ropewalk
 from remote_ours import BARE, OURS, TUNED
+from remote_peers import COMPLETE
 from remote_peers import SIDES as PEERS
 from report import Goal, Report, beside, faster, table
 from run import GROUPS, MODULES, PLATFORM, REMOTE, SPACES, main
@@ -324,8 +325,23 @@ def test_client_and_server_share_a_core_and_give_the_others_back() -> None:
 
 
 def timed(title: str, **values: float) -> dict[str, Figure]:
-    names = {"ours": OURS, "bare": BARE, "picows": remote.PICOWS, "pyro": remote.PYRO, "pb": remote.PB}
+    names = {
+        "ours": OURS,
+        "timed": remote.TIMED,
+        "tuned": TUNED,
+        "bare": BARE,
+        "picows": remote.PICOWS,
+        "pyro": remote.PYRO,
+        "pb": remote.PB,
+        "foolscap": "Foolscap",
+        "zerorpc": "zerorpc",
+    }
     return {names[side]: Figure(title, names[side], "/s", [value]) for side, value in values.items()}
+
+
+def found_in(title: str, figures: dict[str, Figure]) -> remote.Found:
+    """One row that has figures; the others have none."""
+    return {row.title: {} for row in remote.ROWS} | {title: figures}
 
 
 def test_a_section_warms_up_and_times_as_many_calls_as_fill_it() -> None:
@@ -339,6 +355,16 @@ def test_a_section_warms_up_and_times_as_many_calls_as_fill_it() -> None:
     took = done.value.value
     assert (took["calls"], took["seconds"]) == (100_000, 1.0)
     assert min(took.values()) >= 0
+
+
+def test_calls_so_slow_that_the_first_of_them_fill_the_warm_up_are_timed_at_once() -> None:
+    """A quarter of a second each: 22 to begin with, then the fewest that are timed."""
+    steps = remote_work.section(flying=1, seconds=1.0, server=os.getpid())
+    assert next(steps) == 22
+    assert steps.send(22 * 0.25) == 20
+    with pytest.raises(StopIteration) as done:
+        steps.send(5.0)
+    assert (done.value.value["calls"], done.value.value["seconds"]) == (20, 5.0)
 
 
 async def test_each_way_of_calling_makes_all_calls_and_looks_at_each_answer() -> None:
@@ -365,9 +391,8 @@ async def test_each_way_of_calling_makes_all_calls_and_looks_at_each_answer() ->
 
 
 def test_ours_stands_beside_the_best_peer_and_a_batch_is_ranked_only_where_it_must() -> None:
-    found: remote.Found = {row.title: {} for row in remote.ROWS}
     b, many = "b: 100 calls in flight", "b: 100 begun, then awaited"
-    found[b] = timed(b, ours=30.0, bare=200.0, picows=20.0, pb=1.0, pyro=60.0)
+    found = found_in(b, timed(b, ours=30.0, bare=200.0, picows=20.0, pb=1.0, pyro=60.0))
     found[many] = timed(many, ours=90.0, pyro=60.0)
     goals = {goal.what: (goal.got, goal.met) for goal in remote.goals(found)}
     assert goals == {
@@ -376,9 +401,39 @@ def test_ours_stands_beside_the_best_peer_and_a_batch_is_ranked_only_where_it_mu
         f"{b}, beside {remote.PB}": (30.0, True),
         f"{many}, beside {remote.PYRO}": (1.5, True),
     }
+
+
+@pytest.mark.parametrize("fastest", ["pyro", "foolscap", "zerorpc"])
+def test_the_fastest_of_all_complete_systems_is_the_one_that_counts(fastest: str) -> None:
+    """Whether it has objects or procedures; what was written by hand is none of them."""
     one = "a: the same, one core"
-    found = {row.title: {} for row in remote.ROWS} | {one: timed(one, ours=30.0, pb=100.0, pyro=60.0)}
-    assert [(goal.got, goal.met) for goal in remote.goals(found)] == [(0.5, False)]  # the fastest of them counts
+    figures = timed(one, ours=30.0, **{"pb": 100.0, "pyro": 90.0, fastest: 60.0})
+    assert [(goal.got, goal.met) for goal in remote.goals(found_in(one, figures))] == [(0.5, False)]
+    assert set(COMPLETE) == set(PEERS) - {remote.PICOWS, "msgpack-rpc", "websockets, JSON-RPC"}
+    assert set(remote.UNLIKE) < set(PEERS)
+
+
+def test_calls_with_a_deadline_have_the_same_goals_as_those_without() -> None:
+    goals = []
+    for row in remote.ROWS:
+        figures = timed(row.title, ours=6.0, timed=3.0, bare=30.0, picows=2.0, pb=1.0, pyro=4.0)
+        goals += [goal for goal in remote.goals(found_in(row.title, figures)) if goal.what.startswith(tuple("abc"))]
+    plain = {goal.what: goal for goal in goals if "deadline" not in goal.what}
+    with_one = {goal.what.replace(", deadline", ""): goal for goal in goals if "deadline" in goal.what}
+    assert {what[0] for what in plain} == set("abc")
+    assert plain.keys() == with_one.keys()
+    for what, goal in plain.items():
+        assert with_one[what].got == goal.got / 2
+        assert (with_one[what].limit, with_one[what].least) == (goal.limit, goal.least)
+
+
+def test_what_moves_much_is_judged_where_processes_keep_what_they_free() -> None:
+    e = "e: 1 MiB, 4 in flight"
+    found = found_in(e, timed(e, ours=1.0, tuned=90.0, bare=100.0, picows=40.0, pyro=45.0))
+    assert {goal.what: (goal.got, goal.met) for goal in remote.goals(found)} == {
+        f"{e}, keep_freed, beside {BARE}": (0.9, True),
+        f"{e}, keep_freed, the best peer, beside {remote.PYRO}": (2.0, True),
+    }
 
 
 @pytest.mark.system
@@ -414,6 +469,7 @@ def test_a_tiny_run_of_remote_calls_has_its_sides_and_notes_what_is_left_out(
     sides = {"websockets, JSON-RPC": there, "not there": missing, "failing": failing}  # the script knows no such side
     monkeypatch.delenv(remote.PEERS_PYTHON, raising=False)
     monkeypatch.setattr(remote, "PEER_SIDES", sides)
+    monkeypatch.setattr(remote, "UNLIKE", {"websockets, JSON-RPC": ("de", "in its own way")})
     report = Report({})
     remote.calls(report, LIGHT, tmp_path)
     found = {(figure.work, figure.side) for figure in report.figures}
@@ -422,10 +478,16 @@ def test_a_tiny_run_of_remote_calls_has_its_sides_and_notes_what_is_left_out(
     assert {side for _, side in found} == {*ours, "websockets, JSON-RPC"}
     assert all(len(figure.values) == LIGHT.rounds and min(figure.values) > 0 for figure in report.figures)
     assert all("CPU" in figure.more for figure in report.figures)
+    unlike = {(figure.work[0], figure.side) for figure in report.figures if figure.more.endswith("; in its own way")}
+    assert unlike == {("d", "websockets, JSON-RPC"), ("e", "websockets, JSON-RPC")}
     assert "remote objects without not there: not installed" in report.notes[0]
     assert "failing is left out, since it failed: " in report.notes[1]
     assert "KeyError: 'failing'" in report.notes[1]
-    assert any("in one round trip" in goal.what for goal in report.goals)
+    with_deadline = {work for work, side in found if side == remote.TIMED}
+    assert {work[0] for work in with_deadline} == set("abc")
+    assert "a: the same, one core" in with_deadline
+    for part in ("in one round trip", ", deadline, ", ", keep_freed, "):
+        assert any(part in goal.what for goal in report.goals), part
 
 
 @pytest.mark.slow
