@@ -13,7 +13,7 @@ _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
 _LARGEST = 32 << 20  # bytes of a block that may come from the heap; glibc refuses more
 
 
-def keep_freed(most: int = 32 << 20) -> bool:
+def keep_freed(most: int = 64 << 20) -> bool:
     """Keep memory that is freed, up to so many bytes, rather than give it back to the system at once.
 
     A value of a megabyte is else given back when it is freed, and the next one pays anew for each of its pages, which

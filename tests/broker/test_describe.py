@@ -8,7 +8,7 @@ import decimal
 import enum
 import uuid
 from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 import pytest
@@ -125,6 +125,23 @@ async def test_a_class_is_told_of_as_it_is_offered(pair: Pair) -> None:
     }
 
 
+async def test_what_nobody_wrote_about_a_class_is_nothing() -> None:
+    """It was what its base says of itself: of ours, or of the program's."""
+
+    class Silent(rope.Perspective):
+        @rope.remote
+        def method(self) -> None: ...
+
+    class Quiet(Account):
+        pass
+
+    for kind in (Silent, Quiet):
+        made = Pair(kind())
+        told = await made.got(rope.describe(made.me))
+        assert (told["name"], told["about"]) == (kind.__name__, "")
+        await made.stop()
+
+
 async def test_streams_are_told_of_by_their_items(pair: Pair) -> None:
     methods = (await pair.got(rope.describe(pair.me)))["methods"]
     assert (methods["history"]["yields"], methods["history"]["returns"]) == (True, RECEIPT)
@@ -188,7 +205,8 @@ async def test_what_a_promise_will_be_can_be_described_too(pair: Pair) -> None:
 
 
 async def test_only_references_are_described(pair: Pair) -> None:
-    for it in (5, None, Account()):
+    no_references: list[Any] = [5, None, Account()]
+    for it in no_references:
         with pytest.raises(Misuse, match="expected a reference"):
             await rope.describe(it)
     with pytest.raises(RopewalkError, match=r"no arguments|takes no"):

@@ -15,12 +15,22 @@ import trustme
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from ropewalk import broker, net
-from ropewalk.auth import AnonymousChecker, Credentials, Password, Token
+from ropewalk.auth import (
+    Anonymous,
+    AnonymousChecker,
+    Credentials,
+    HeldKey,
+    Password,
+    Perspectives,
+    Portal,
+    Token,
+    Visit,
+)
 from ropewalk.broker.client import opened
 from ropewalk.broker.errors import WrongNode
 from ropewalk.broker.logins import Hellos, Key, credentials_of
 from ropewalk.broker.wires import NONE, wire_of
-from ropewalk.errors import Refused, RopewalkError
+from ropewalk.errors import Misuse, Refused, RopewalkError
 from ropewalk.metrics import Registry, using
 from ropewalk.net.certificates import load_chain, server_context
 from ropewalk.testing.recorder import Recorder
@@ -315,7 +325,60 @@ def test_the_kinds_of_perspective_are_told_to_those_who_are_known() -> None:
                 async with broker.connect("memory://house", Password("ann", "right"), wanted="magic"):
                     pass
             assert raised.value.code == "auth.no-perspective"
+            # By the names that clients ask for: those of classes are nobody's business.
+            assert str(raised.value) == "got the kind of perspective 'magic', expected one of: '', 'other'"
             assert not house_.given
+
+    simulated(main)
+
+
+def test_a_realm_that_gives_anything_for_any_kind_gives_nothing_by_a_name_that_is_not_there() -> None:
+    class Generous:
+        async def perspective(self, visit: Visit, wanted: type[Any]) -> Any:
+            visit.owned.callback(lambda: left.append(wanted))
+            return 5 if wanted is Me else Me(visit)
+
+    left: list[Any] = []
+
+    async def main() -> None:
+        made = broker.Host(Portal(Generous(), [AnonymousChecker()]), {"": Me})
+        async with served(made):
+            with pytest.raises(RopewalkError, match="expected one of: ''") as raised:
+                async with broker.connect("memory://house", wanted="magic"):
+                    pass
+            assert raised.value.code == "auth.no-perspective"
+            assert len(left) == 1
+            with pytest.raises(broker.Failed):  # what it gives for that is no perspective: a bug over there
+                async with broker.connect("memory://house"):
+                    pass
+            assert len(left) == 2
+            assert not made.sessions
+
+    simulated(main)
+
+
+@pytest.mark.parametrize("kind", [int, Me(None), "Me", broker.Object])  # type: ignore[arg-type]
+def test_a_kind_that_is_no_perspective_is_refused_when_the_host_is_made(kind: Any) -> None:
+    with pytest.raises(Misuse, match=r"kind 'x' is .*, expected a subclass of Perspective") as raised:
+        broker.Host(Portal(Perspectives(), []), {"": Me, "x": kind})
+    assert raised.value.code == "broker.bad-kind"
+
+
+@pytest.mark.parametrize("credentials", ["anna", "", 0, b"key", ("ann", "right"), EVE, HeldKey("eve", b"")])
+def test_what_are_no_credentials_is_a_mistake_and_no_login_as_nobody(credentials: Any) -> None:
+    async def main() -> None:
+        house_ = house()
+        async with served(house_):
+            with pytest.raises(Misuse, match=r"got a \w+ as credentials, expected a Key, Password, Token or Anon"):
+                async with broker.connect("memory://house", credentials):
+                    pass
+            with pytest.raises(Misuse, match="as credentials"):
+                async with broker.reconnecting("memory://house", credentials):
+                    pass
+            assert not house_.given
+            for nobody in (None, Anonymous()):
+                async with broker.connect("memory://house", nobody) as me:
+                    assert (await me.who())[1] == "anonymous"
 
     simulated(main)
 

@@ -295,7 +295,7 @@ async def test_a_long_chain_of_failures_needs_no_stack() -> None:
 
 async def test_arguments_of_running_calls_take_so_much_memory_and_no_more() -> None:
     door = Scribe()
-    raw = Raw(door, limits=Limits(window=1 << 20, memory=1 << 20))
+    raw = Raw(door, limits=Limits(window=1 << 20, memory=1 << 18))
     heard: list[list[Any]] = []
     for number in range(1, 20):
         heard += raw.say([0, number, 0, "later", [f"{number} {'x' * 50_000}"]])

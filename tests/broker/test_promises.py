@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from collections.abc import AsyncIterator
+import traceback
+from collections.abc import AsyncIterator, Container, Iterable
 from typing import Any
 
 import pytest
 
 from ropewalk import broker as rope
+from ropewalk.broker.errors import BadFrame
 from ropewalk.errors import Missing, Misuse, RopewalkError
 from tests.broker.pair import Pair
 
@@ -279,8 +281,9 @@ async def test_a_promise_of_another_session_is_awaited_first(pair: Pair) -> None
 async def test_a_promise_is_no_answer_to_be(pair: Pair, desk: Desk) -> None:
     promise = pair.me.call(Desk())  # a method that gives a promise gives what it will be
     assert await pair.got(promise) == "a value"
+    number: Any = 5
     with pytest.raises(Misuse, match="expected a reference"):
-        await rope.describe(5)
+        await rope.describe(number)
 
 
 async def test_nothing_goes_through_a_call_that_was_cancelled(pair: Pair, desk: Desk) -> None:
@@ -312,6 +315,39 @@ async def test_tell_wants_no_answer_and_logs_what_fails(
     assert desk.seen == [(1,), (2,)]
     assert "it is not so" in caplog.text
     await settled(pair)
+
+
+async def test_an_answer_to_be_cannot_be_iterated(pair: Pair) -> None:
+    """Its parts 0, 1, 2 .. are there for the asking, so that it never came to an end."""
+    promise = pair.me.parts()
+    for one in (promise, promise.desks, promise["desks"][1]):
+        with pytest.raises(TypeError, match="not iterable"):
+            iter(one)
+        with pytest.raises(TypeError, match="not iterable"):
+            list(one)
+        with pytest.raises(TypeError, match=r"not iterable|not a container"):
+            assert 5 in one
+        assert not isinstance(one, Iterable | Container)
+    await pair.got(promise)
+    with pytest.raises(TypeError, match="not iterable"):
+        iter(promise)
+
+
+@pytest.mark.parametrize("error", [rope.Lost("the connection was lost"), BadFrame("a frame of noise", hint="ask them")])
+async def test_what_is_called_after_the_end_was_not_sent_and_says_so(pair: Pair, error: RopewalkError) -> None:
+    promise, me = pair.me.slow(), pair.me
+    through = promise.note(1)
+    await pair.run()
+    pair.client.end(error)
+    for sent in (promise, through):
+        with pytest.raises(rope.Lost, match="whether the call was done is not known"):
+            sent.value()
+    for call in (me.note, me.never_called_before, me.note.tell):
+        for _ in range(3):
+            with pytest.raises(rope.Ended, match=f"{error}; the call was not sent") as caught:
+                call(2)
+            assert caught.value.hint == error.hint
+            assert len(traceback.extract_tb(caught.value.__traceback__)) < 8  # it does not grow from call to call
 
 
 async def test_how_it_looks(pair: Pair) -> None:

@@ -10,7 +10,7 @@ import pytest
 from ropewalk import broker, net
 from ropewalk.auth import AnonymousChecker, Denied, Password
 from ropewalk.broker import Backoff, Lost, reconnecting
-from ropewalk.broker.errors import Busy, Ended, Late, NoSturdy
+from ropewalk.broker.errors import Busy, Cancelled, Ended, Late, NoSturdy
 from ropewalk.errors import Refused, RopewalkError, Unavailable
 from tests.broker.hosts import Desk, Everyone, House, Me, simulated, until
 
@@ -118,10 +118,16 @@ def test_a_call_waits_until_its_deadline_and_not_longer() -> None:
                 async with broker.deadline(3):
                     await me.say("by deadline")
             assert loop.time() - began == pytest.approx(3, abs=0.1)
-            dropped = asyncio.ensure_future(_awaited(me.say("cancelled")))
+            call = me.say("cancelled")
+            dropped = asyncio.ensure_future(_awaited(call))
             await asyncio.sleep(0.1)
             dropped.cancel()
             await asyncio.wait([dropped])
+            with pytest.raises(Cancelled, match="before it was made"):
+                await call
+            for waiting in (me.echo(1), me.desk("a").quote):
+                with pytest.raises(TypeError, match="not iterable"):
+                    iter(waiting)
             await server.start()
             await me.say("in time")
             assert server.house.given[0].said == ["in time"]

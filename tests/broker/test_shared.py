@@ -12,23 +12,12 @@ from typing import Any
 import pytest
 
 from ropewalk import broker as rope
+from ropewalk.broker.errors import BadMessage
 from ropewalk.broker.shared import BadChange
 from ropewalk.errors import Missing
 from tests.broker.pair import Pair
+from tests.broker.pairs import shared_pair, shared_state  # noqa: F401 - fixtures
 from tests.broker.sharing import Counter, Desk, one_way
-
-
-@pytest.fixture
-async def shared() -> rope.Shared:
-    return rope.Shared({"a": 1, "list": [1, 2], "deep": {"er": {}}})
-
-
-@pytest.fixture
-async def pair(shared: rope.Shared) -> AsyncIterator[Pair]:
-    async with asyncio.timeout(30):
-        made = Pair(Desk(shared))
-        yield made
-        await made.stop()
 
 
 async def test_a_view_is_the_state_and_follows_it(pair: Pair, shared: rope.Shared) -> None:
@@ -177,6 +166,33 @@ async def test_a_path_that_leads_nowhere_changes_nothing(shared: rope.Shared, pa
         shared.remove("nothing")
     with pytest.raises(BadChange):
         shared.put(*["deep"] * 65, value=1)
+
+
+async def test_who_writes_to_a_view_is_told_why_the_session_has_ended(shared: rope.Shared) -> None:
+    class Waits(Desk):
+        @rope.remote
+        async def forever(self) -> None:
+            await asyncio.Event().wait()
+
+    pair = Pair(Waits(shared))
+    view = await pair.got(pair.me.watch())
+    own = copy.deepcopy(view.state)
+    own["list"].clear()  # a copy is the program's own
+    shared.put("list", 0, value=1)
+    await pair.run()
+    assert (view.state, pair.client.error) == (shared.state, None)
+    slow = pair.me.forever()
+    await pair.run()
+    view.state["list"].clear()
+    shared.put("list", 1, value=2)
+    await pair.run()
+    assert isinstance(pair.client.error, BadMessage)
+    assert "there is no place 1 in a list" in str(pair.client.error)
+    with pytest.raises(rope.Lost) as caught:
+        slow.value()
+    for error in (pair.client.error, caught.value):
+        assert "was changed at this end" in error.hint
+    await pair.stop()
 
 
 async def test_a_slow_reader_gets_the_state_and_not_all_that_led_to_it(pair: Pair, shared: rope.Shared) -> None:

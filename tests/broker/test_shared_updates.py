@@ -16,20 +16,8 @@ from ropewalk import broker as rope
 from ropewalk.broker.errors import BadMessage
 from ropewalk.errors import Misuse, Unavailable
 from tests.broker.pair import Pair
+from tests.broker.pairs import shared_pair, shared_state  # noqa: F401 - fixtures
 from tests.broker.sharing import Counter, Desk, one_way
-
-
-@pytest.fixture
-async def shared() -> rope.Shared:
-    return rope.Shared({"a": 1, "list": [1, 2], "deep": {"er": {}}})
-
-
-@pytest.fixture
-async def pair(shared: rope.Shared) -> AsyncIterator[Pair]:
-    async with asyncio.timeout(30):
-        made = Pair(Desk(shared))
-        yield made
-        await made.stop()
 
 
 async def test_big_values_in_changes_go_in_pieces(pair: Pair, shared: rope.Shared) -> None:

@@ -14,20 +14,8 @@ from ropewalk import broker as rope
 from ropewalk.broker import copyables
 from ropewalk.errors import Unavailable
 from tests.broker.pair import Pair
-from tests.broker.streaming import SMALL, TENTH, Desk, Source, listed, nothing_left, opened, within
-
-
-@pytest.fixture
-async def desk() -> Desk:
-    return Desk()
-
-
-@pytest.fixture
-async def pair(desk: Desk) -> AsyncIterator[Pair]:
-    async with asyncio.timeout(30):
-        made = Pair(desk, limits=SMALL, client_limits=SMALL)
-        yield made
-        await made.stop()
+from tests.broker.pairs import stream_desk, stream_pair  # noqa: F401 - fixtures
+from tests.broker.streaming import TENTH, Desk, Source, listed, nothing_left, opened, within
 
 
 async def test_references_in_items_are_held_and_released(pair: Pair) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -11,21 +9,8 @@ import pytest
 from ropewalk.broker.errors import error_of
 from ropewalk.errors import RopewalkError
 from tests.broker.pair import Pair
-from tests.broker.streaming import SMALL, Desk, opened, within
-
-
-@pytest.fixture
-async def desk() -> Desk:
-    return Desk()
-
-
-@pytest.fixture
-async def pair(desk: Desk) -> AsyncIterator[Pair]:
-    async with asyncio.timeout(30):
-        made = Pair(desk, limits=SMALL, client_limits=SMALL)
-        yield made
-        await made.stop()
-
+from tests.broker.pairs import stream_desk, stream_pair  # noqa: F401 - fixtures
+from tests.broker.streaming import opened, within
 
 RULES = {
     "item of no stream": (6, 9, b""),
@@ -48,28 +33,29 @@ async def test_who_breaks_a_rule_of_streams_ends_the_session(pair: Pair, message
     del stream
 
 
-async def test_what_was_said_once_is_not_said_again(pair: Pair) -> None:
-    for messages in ([(7, 1), (7, 1)], [(7, 1), (6, 1, b"")]):
-        made = Pair(Desk())
-        stream = await opened(made, made.me.forever())
-        for message in messages:
-            made.server.broker.outbox.say(message)
-        await made.run()
-        assert made.client.error is not None
-        assert made.client.error.code == "broker.message"
-        del stream
-        await made.stop()
-    wrong: list[list[Any]] = [[(8, 1), (8, 1)], [(5, 1, 1 << 20)], [(5, 1, 0)], [(5, 1, -1)], [(5, 1, True)]]
-    for messages in wrong:
-        made = Pair(Desk())
-        stream = await opened(made, made.me.forever())
-        for message in messages:
-            made.client.broker.outbox.say(message)
-        await made.run()
-        assert made.server.error is not None
-        assert made.server.error.code == "broker.message"
-        del stream
-        await made.stop()
+SAID_AGAIN: dict[str, tuple[str, list[tuple[Any, ...]]]] = {
+    "end": ("server", [(7, 1), (7, 1)]),
+    "item after the end": ("server", [(7, 1), (6, 1, b"")]),
+    "close": ("client", [(8, 1), (8, 1)]),
+    "credit of more than was sent": ("client", [(5, 1, 1 << 20)]),
+    "credit of nothing": ("client", [(5, 1, 0)]),
+    "credit of less than nothing": ("client", [(5, 1, -1)]),
+    "credit of true": ("client", [(5, 1, True)]),
+}
+
+
+@pytest.mark.parametrize(("who", "messages"), SAID_AGAIN.values(), ids=SAID_AGAIN.keys())
+async def test_what_was_said_once_or_was_not_owed_ends_the_session(
+    pair: Pair, who: str, messages: list[tuple[Any, ...]]
+) -> None:
+    one, other = (pair.server, pair.client) if who == "server" else (pair.client, pair.server)
+    stream = await opened(pair, pair.me.forever())
+    for message in messages:
+        one.broker.outbox.say(message)
+    await pair.run()
+    assert other.error is not None
+    assert other.error.code == "broker.message"
+    del stream
 
 
 async def test_more_than_was_granted_ends_the_session(pair: Pair) -> None:

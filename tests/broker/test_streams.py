@@ -14,20 +14,8 @@ from hypothesis import strategies as st
 from ropewalk import broker as rope
 from ropewalk.errors import Misuse, RopewalkError, Unavailable
 from tests.broker.pair import Pair
-from tests.broker.streaming import SMALL, TENTH, Desk, Source, awaited, listed, nothing_left, opened, within
-
-
-@pytest.fixture
-async def desk() -> Desk:
-    return Desk()
-
-
-@pytest.fixture
-async def pair(desk: Desk) -> AsyncIterator[Pair]:
-    async with asyncio.timeout(30):
-        made = Pair(desk, limits=SMALL, client_limits=SMALL)
-        yield made
-        await made.stop()
+from tests.broker.pairs import stream_desk, stream_pair  # noqa: F401 - fixtures
+from tests.broker.streaming import TENTH, Desk, Source, awaited, listed, nothing_left, opened, within
 
 
 async def test_what_a_method_yields_comes_in_order(pair: Pair, desk: Desk) -> None:

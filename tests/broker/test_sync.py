@@ -2,16 +2,52 @@
 
 from __future__ import annotations
 
+import asyncio
+import io
 import threading
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from ropewalk import broker, net, threads
+from ropewalk.auth import Visit
 from ropewalk.broker.blocking import Answer, Face, ViewFace
-from ropewalk.errors import Missing, Refused, RopewalkError, Unavailable
+from ropewalk.errors import Missing, Misuse, Refused, RopewalkError, Unavailable
 from tests.broker.hosts import Desk, House, Me
+
+
+class More(Me):
+    def __init__(self, visit: Visit) -> None:
+        super().__init__(visit)
+        self.cut = threading.Event()
+
+    @broker.remote
+    def left_of_it(self) -> float | None:
+        return broker.remaining()
+
+    @broker.remote
+    def trace(self) -> str | None:
+        return broker.trace()
+
+    @broker.remote
+    async def first(self, items: AsyncIterator[bytes], most: int) -> int:
+        got = 0
+        async for _ in items:
+            got += 1
+            if got == most:
+                break
+        return got
+
+    @broker.remote
+    async def trickle(self) -> AsyncIterator[int]:
+        try:
+            yield 0
+            yield 1
+            await self.gate.wait()
+        except asyncio.CancelledError:
+            self.cut.set()
+            raise
 
 
 class Place:
@@ -24,7 +60,7 @@ class Place:
 @pytest.fixture
 def place() -> Iterator[Place]:
     async def start() -> tuple[House, net.Listener]:
-        house = House()
+        house = House(make=More)
         return house, await net.listen("tcp://127.0.0.1:0", house.protocol)
 
     with threads.portal() as door:
@@ -74,14 +110,113 @@ def test_promises_can_be_made_first(place: Place) -> None:
 
 def test_a_deadline_cancels_the_call(place: Place) -> None:
     with broker.connect_sync(place.url) as me:
-        with pytest.raises(threads.Late):
+        with pytest.raises(broker.Late, match=r"there was no answer within 0.05 s") as caught:
             me.wait.begin().result(deadline=0.05)
+        assert caught.value.code == "broker.deadline"
         assert me.echo(1) == 1
         slow = me.slow.begin(3600)
-        with pytest.raises(threads.Late):
+        with pytest.raises(broker.Late):
             slow.result(0.05)
         assert me.echo(2) == 2
         assert place.house.given[0].stopped == 1
+
+
+def test_a_deadline_block_ends_what_blocks_inside(place: Place) -> None:
+    with broker.connect_sync(place.url) as me:
+        there: Me = place.house.given[0]
+        quick = me.echo.begin("it is there")
+        assert quick.result() == "it is there"
+        with broker.deadline(0.05):
+            with pytest.raises(broker.Late, match="the deadline is over"), broker.deadline(3600):
+                me.slow(3600)  # the outer one is the earlier
+            assert broker.remaining() == 0
+            with pytest.raises(broker.Late, match="before the call was made"):
+                me.echo(1)
+            with pytest.raises(broker.Late, match="before the call was made"):
+                me.say.tell("too late")
+            assert quick.result() == "it is there"
+        assert broker.remaining() is None
+        assert me.echo(2) == 2
+        assert there.said == []
+        with broker.deadline(3600):
+            left = me.left_of_it()
+            assert 3000 < left <= 3600  # which the other end was told
+            with pytest.raises(broker.Late, match=r"no answer within 0.05 s"):
+                me.wait.begin().result(0.05)
+        assert me.left_of_it() is None
+
+
+def test_a_deadline_block_ends_the_wait_for_an_item_or_a_state(place: Place) -> None:
+    with broker.connect_sync(place.url) as me:
+        view = me.state()
+        states = view.states()
+        items = me.trickle()
+        with broker.deadline(3600):
+            assert next(states) == {"n": 0}
+            assert next(items) == 0
+        assert next(items) == 1  # that one was for the first item alone
+        with broker.deadline(0.05):
+            for blocks in (lambda: next(states), lambda: next(items), view.changed):
+                with pytest.raises(broker.Late, match="the deadline is over"):
+                    blocks()
+        assert me.echo(1) == 1
+        assert place.house.given[0].cut.wait(30)  # who fills the stream
+
+
+def test_a_deadline_covers_the_connection_and_is_not_for_ever(place: Place) -> None:
+    with broker.deadline(3600), broker.connect_sync(place.url) as me:
+        assert me.ask(Desk("mine")) == "mine: you"
+        assert me.ask(Clock()) is True
+    with pytest.raises(broker.Late), broker.deadline(0), broker.connect_sync(place.url):
+        pass
+
+
+class Clock(broker.Object):
+    """Of this end; called in the loop's thread, where the program's deadline is none of its business."""
+
+    @broker.remote
+    def quote(self, word: str) -> bool:
+        return broker.about.PLAIN.get() is None
+
+
+async def test_a_plain_deadline_beside_a_loop_is_a_mistake() -> None:
+    with pytest.raises(Misuse, match="expected `async with"), broker.deadline(1):
+        pass
+    for seconds in (float("nan"), float("inf")):
+        with pytest.raises(Misuse, match="expected a number of seconds"):
+            broker.deadline(seconds)
+
+
+def test_a_trace_goes_with_the_calls_of_a_plain_program(place: Place) -> None:
+    parent = "00-" + "1" * 32 + "-" + "2" * 16 + "-01"
+    with broker.connect_sync(place.url) as me:
+        with broker.tracing(parent):
+            assert me.trace() == parent
+        assert me.trace() is None
+
+
+def test_a_face_is_described_at_once(place: Place) -> None:
+    with broker.connect_sync(place.url) as me:
+        told = broker.describe(me)
+        assert (told["name"], told["about"]) == ("More", "")
+        assert "quote" in broker.describe(me.desk("gold"))["methods"]
+        assert "quote" in broker.describe(me.desk.begin("gold"))["methods"]
+        with broker.deadline(0), pytest.raises(broker.Late):
+            broker.describe(me)
+        with pytest.raises(RopewalkError):
+            broker.describe(me.echo.begin(5))
+
+
+def test_an_answer_to_be_cannot_be_iterated(place: Place) -> None:
+    """Its parts 0, 1, 2 .. are there for the asking, so that it never came to an end."""
+    with broker.connect_sync(place.url) as me:
+        answer = me.echo.begin([1, 2])
+        for one in (answer, answer[0]):
+            with pytest.raises(TypeError, match="not iterable"):
+                iter(one)
+            with pytest.raises(TypeError, match=r"not iterable|not a container"):
+                assert 1 in one
+        assert answer.result() == [1, 2]
 
 
 def test_streams_are_iterators_both_ways(place: Place) -> None:
@@ -102,6 +237,40 @@ def test_streams_are_iterators_both_ways(place: Place) -> None:
         assert me.total(iter([b"a", b"bc"])) == 3
 
 
+def test_a_generator_is_closed_where_it_runs_when_nobody_wants_more(place: Place) -> None:
+    closed = threading.Event()
+    where: list[str] = []
+
+    def items() -> Iterator[bytes]:
+        try:
+            while True:
+                yield b"x" * 1000
+        finally:
+            where.append(threading.current_thread().name)
+            closed.set()
+
+    with broker.connect_sync(place.url) as me:
+        held, all_of_it = items(), items()  # held: so that it is not the collector who closes it
+        assert me.first(held, 3) == 3
+        assert closed.wait(30)
+        assert next(held, None) is None
+        closed.clear()
+        endless = me.total.begin(all_of_it)
+        with pytest.raises(broker.Late):
+            endless.result(0.05)
+        assert closed.wait(30)
+        assert next(all_of_it, None) is None
+    assert len(where) == 2
+    assert not {threading.current_thread().name, "ropewalk portal"} & set(where)
+
+
+def test_what_is_no_generator_is_left_as_the_program_has_it(place: Place) -> None:
+    lines = io.BytesIO(b"a\nb\nc\nd\n")
+    with broker.connect_sync(place.url) as me:
+        assert me.total(iter(lines)) == 8
+        assert not lines.closed
+
+
 def test_a_shared_object_has_a_face(place: Place) -> None:
     with broker.connect_sync(place.url) as me:
         view = me.state()
@@ -117,7 +286,7 @@ def test_a_shared_object_has_a_face(place: Place) -> None:
         states.close()
         view.state["n"] = 99  # a copy
         assert view.state == {"n": 1}
-        with pytest.raises(threads.Late):
+        with pytest.raises(broker.Late, match=r"there was no change within 0.05 s"):
             view.changed(deadline=0.05)
 
 

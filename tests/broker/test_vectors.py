@@ -24,14 +24,16 @@ from ropewalk.broker.outbox import encode, frame_of
 from ropewalk.broker.packing import Packing
 from ropewalk.broker.shared import View
 from ropewalk.broker.unpacking import Awaited, Unpacking, settle
-from ropewalk.broker.weigh import _exactly
+from ropewalk.broker.weigh import _exactly, weigh
 from ropewalk.broker.wires import Wire
 from ropewalk.errors import PeerFault, Refused, RopewalkError
+from tests.broker.hosts import simulated
 from tests.broker.pair import End
 from tests.broker.reading import reading
 from tests.broker.shapes import NoSession
 from tests.broker.test_frames import Notes
 from tests.broker.vector_door import Door
+from tests.broker.vector_sessions import Entered
 
 HERE = Path(__file__).parents[2] / "docs/spec/vectors/broker"
 Case = dict[str, Any]
@@ -219,7 +221,10 @@ async def test_messages(case: Case) -> None:
 
 @cases("weights")
 def test_weights(case: Case) -> None:
-    assert _exactly(bytes.fromhex(case["body"]), 1 << 60) == case["weight"]
+    limit = case.get("limit", 1 << 60)
+    assert code_of(lambda: weigh(bytes.fromhex(case["body"]), limit)) == case.get("error")
+    if "error" not in case:
+        assert _exactly(bytes.fromhex(case["body"]), limit) == case["weight"]
 
 
 @cases("logins")
@@ -355,3 +360,24 @@ async def test_conversations(case: Case) -> None:
     for answer in conversation.answers.values():
         answer.cancel()
     await asyncio.gather(*conversation.answers.values(), return_exceptions=True)
+
+
+# Conversations from their first byte, in which our end is the server, or the client.
+
+
+@pytest.mark.parametrize(
+    ("file", "case"),
+    [
+        pytest.param(file, case, id=f"{file}: {case['why']}")
+        for file in ("entries", "clients")
+        for case in json.loads((HERE / f"{file}.json").read_text())
+    ],
+)
+def test_sessions(file: str, case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def main() -> None:
+        entered = Entered(case, server=file == "entries", shown=shown, patch=monkeypatch)
+        for step in case["steps"]:
+            await entered.step(step)
+        await entered.end()
+
+    simulated(main)

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ropewalk.broker import weigh as weighing
 from ropewalk.broker.errors import BadFrame, OverLimit
 from ropewalk.broker.limits import BEFORE_LOGIN, LIGHT, Limits
 from ropewalk.broker.unpacking import Unpacking
@@ -171,6 +172,18 @@ def test_a_large_map_has_no_keys_that_can_be_chosen_to_collide(kind: str, where:
     ):
         with pytest.raises(BadFrame):
             check_keys(body)
+
+
+def test_many_small_messages_are_not_gone_through_byte_by_byte(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Question 222 is a byte that a large map could begin with, and the next ones look like its length."""
+    walked: list[int] = []
+    monkeypatch.setattr(weighing, "_walk", lambda data: walked.append(len(data)))
+    messages = [array([b"\x00", integer(222), b"\x00", b"\xa4echo", array([b"\x07"])])] * 100
+    check_keys(array(messages))
+    assert walked == []
+    check_keys(array([*messages, mapping([(integer(200 + i), b"\xc0") for i in range(222)])]))
+    assert len(walked) == 1
+    assert walked[0] < 1_000
 
 
 def test_a_small_map_is_not_looked_at() -> None:

@@ -322,7 +322,15 @@ _WEIGHED: list[tuple[str, Any]] = [
 
 
 def _weights() -> list[Case]:
-    return [{"why": why, "body": pack(value).hex(), "weight": weight(pack(value))} for why, value in _WEIGHED]
+    made: list[Case] = [
+        {"why": why, "body": pack(value).hex(), "weight": weight(pack(value))} for why, value in _WEIGHED
+    ]
+    heavy = pack([{"map": []}] * 200)
+    return [
+        *made,
+        {"why": "as heavy as may be", "body": heavy.hex(), "weight": weight(heavy), "limit": weight(heavy)},
+        {"why": "too heavy by one", "body": heavy.hex(), "limit": weight(heavy) - 1, "error": "broker.limit"},
+    ]
 
 
 def _logins() -> list[Case]:

@@ -7,13 +7,13 @@ Never: writes what the reference would not say of it; takes a byte from ropewalk
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import Any, Self
 
 from docs.spec.vectors.cases_broker import refusal
 from docs.spec.vectors.reference_broker import frame, pack, unpack
 from docs.spec.vectors.reference_broker_session import BEFORE, Ledger, message
 
-__all__ = ["cases"]
+__all__ = ["CANCELLED", "RUN", "Talk", "call", "cases", "table"]
 
 RUN = "0011223344556677"
 THING = {"object": [1, "Thing"]}
@@ -37,7 +37,7 @@ class Talk:
         self.why, self.steps = why, list[dict[str, Any]]()
         self._ledger = Ledger(BEFORE)
 
-    def _frame(self, data: bytes, refused: str = "") -> Talk:
+    def _frame(self, data: bytes, refused: str = "") -> Self:
         code = refusal(lambda: self._ledger.frame("peer", data))
         assert code == refused, (self.why, code)
         parts = [part for part in re.split(rb"(\x00{64,})", data) if part]
@@ -46,30 +46,30 @@ class Talk:
         )
         return self
 
-    def get(self, *messages: Any, segments: list[bytes] | None = None) -> Talk:
+    def get(self, *messages: Any, segments: list[bytes] | None = None) -> Self:
         """The peer says this, in one frame."""
         return self._frame(frame(pack(list(messages)), segments))
 
-    def piece(self, number: int, total: int, data: bytes) -> Talk:
+    def piece(self, number: int, total: int, data: bytes) -> Self:
         """The peer sends a piece of a blob."""
         return self._frame(frame(pack([number, total]), [data], 1))
 
-    def say(self, *messages: Any) -> Talk:
+    def say(self, *messages: Any) -> Self:
         """This end says this, and no other calls, answers, items, ends or updates."""
         for one in messages:
-            full = [*one, "text"] if one[0] in (2, 7) and len(one) > 2 else one
+            full = [*one, "text"] if one[0] in (2, 7, 14) and len(one) > 1 + (one[0] == 7) else one
             full = unpack(pack(full))
             message(full)
             assert refusal(lambda full=full: self._ledger.say("we", full)) == "", self.why  # type: ignore[misc]
         self.steps.append({"say": list(messages)})
         return self
 
-    def do(self, what: str, name: str, *more: Any) -> Talk:
+    def do(self, what: str, name: str, *more: Any) -> Self:
         """The program at this end does this."""
         self.steps.append({"do": [what, name, *more]})
         return self
 
-    def bad(self, code: str, *messages: Any, data: bytes | None = None, seen: bool = True) -> Talk:
+    def bad(self, code: str, *messages: Any, data: bytes | None = None, seen: bool = True) -> Self:
         """The peer says this, upon which this end aborts; ``seen``: the reference sees why."""
         self._frame(data if data is not None else frame(pack(list(messages))), code if seen else "")
         self.steps.append({"abort": code})

@@ -20,6 +20,7 @@ sys.path.insert(0, str(HERE.parents[2]))
 from docs.spec.vectors import (  # noqa: E402
     cases_basics,
     cases_broker,
+    cases_broker_enter,
     cases_broker_talk,
     cases_chunks,
     cases_heads,
@@ -30,7 +31,7 @@ from docs.spec.vectors import (  # noqa: E402
     verify,
 )
 
-MOST = 520_000  # bytes in all; large inputs are made from labels
+MOST = 540_000  # bytes in all; large inputs are made from labels
 
 
 def wanted() -> dict[str, object]:
@@ -48,7 +49,7 @@ def wanted() -> dict[str, object]:
     }
     made = {name: make() for name, make in makers.items()}
     verify.all_of(made)
-    broker = cases_broker.cases() | cases_broker_talk.cases()
+    broker = cases_broker.cases() | cases_broker_talk.cases() | cases_broker_enter.cases()
     made |= {f"broker/{name}": held for name, held in broker.items()}
     return made | {"recorded": dict(sorted(fixture.used.items()))}
 

@@ -17,6 +17,7 @@ __all__ = ["Map", "Refused", "frame", "frames", "pack", "single", "unpack", "wei
 
 EXACT = 2**53
 STEP_LIMIT = 64
+MANY_KEYS = 64  # entries of a map from which its keys are looked at (section 7)
 
 
 class Refused(Exception):
@@ -115,6 +116,8 @@ def _parse(data: bytes, at: int, deep: int = 0) -> tuple[Any, int]:  # noqa: C90
         for _ in range(2 * count if is_map else count):
             item, at = _parse(data, at, deep + 1)
             items.append(item)
+        if is_map and count >= MANY_KEYS and any(isinstance(key, list | tuple) for key in items[::2]):
+            raise Refused("broker.frame")
         return (Map(zip(items[::2], items[1::2], strict=True)) if is_map else items), at
     if first < 0xC0 or 0xD9 <= first <= 0xDB:
         size, at = (first & 31, at) if first < 0xC0 else _number(data, at, 1 << first - 0xD9)

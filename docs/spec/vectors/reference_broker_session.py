@@ -11,7 +11,7 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from docs.spec.vectors.reference_broker import Map, Refused, frames, single, unpack
+from docs.spec.vectors.reference_broker import Map, Refused, frames, single, unpack, weight
 
 __all__ = ["BEFORE", "DEFAULTS", "Ledger", "hello", "login", "message"]
 
@@ -183,6 +183,7 @@ class Ledger:
             if flags:
                 self._piece(me, single(body), len(segments[0]))
                 continue
+            _need(weight(body) <= me.limits["weight"], "broker.limit")
             messages = unpack(body, segments)
             _need(type(messages) is list and len(messages) > 0, "broker.frame")
             for one in messages:
@@ -243,6 +244,9 @@ class Ledger:
                 full = len(rest[2]) == 1 and len(rest[2][0]) == 2 and not rest[2][0][0]
                 _need(full or rest[1] - len(rest[2]) <= me.versions[rest[0]])
                 me.versions[rest[0]] = max(rest[1], me.versions[rest[0]])
+            case 12:
+                for name, value in rest[0]["map"]:
+                    other.limits[name] = max(value, other.limits.get(name, 0))
             case 14:
                 raise Refused("")
 

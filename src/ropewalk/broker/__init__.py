@@ -7,7 +7,7 @@ Never: reaches anything that was not shown to this session and marked as remote.
 from __future__ import annotations
 
 from ropewalk.broker.about import deadline, remaining, trace, tracing
-from ropewalk.broker.blocking import connect_sync
+from ropewalk.broker.blocking import connect_sync, describe
 from ropewalk.broker.client import connect, login, opened
 from ropewalk.broker.copyables import copyable
 from ropewalk.broker.errors import (
@@ -26,12 +26,12 @@ from ropewalk.broker.errors import (
     UnknownType,
     WrongNode,
 )
-from ropewalk.broker.host import Host, LoginRequired
+from ropewalk.broker.host import BadKind, Host, LoginRequired
 from ropewalk.broker.limits import Limits
 from ropewalk.broker.logins import Key
 from ropewalk.broker.objects import Remote
 from ropewalk.broker.offers import Object, Perspective, Reference, remote
-from ropewalk.broker.promise import Promise, describe, gather
+from ropewalk.broker.promise import Promise, gather
 from ropewalk.broker.reconnect import Backoff, Link, reconnecting
 from ropewalk.broker.session import Session
 from ropewalk.broker.shared import Shared, View
@@ -42,6 +42,7 @@ from ropewalk.broker.sturdy import Sturdies
 __all__ = [
     "Backoff",
     "BadArguments",
+    "BadKind",
     "Busy",
     "Cancelled",
     "CannotSend",

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextvars import Context, copy_context
 from functools import partial
 from time import perf_counter
@@ -23,9 +23,9 @@ from ropewalk.broker.burden import Burden
 from ropewalk.broker.calling import invoke
 from ropewalk.broker.drives import Runs
 from ropewalk.broker.errors import BadMessage, Busy, Cancelled, Late, OverLimit
-from ropewalk.broker.held import Fault, Held, Kept, Open, Queue, look, part_of
+from ropewalk.broker.held import NESTS, Fault, Held, Kept, Open, Queue, kept, look, part_of
 from ropewalk.broker.lanes import Lanes
-from ropewalk.broker.limits import FREE, Limits
+from ropewalk.broker.limits import Limits
 from ropewalk.broker.messages import Call
 from ropewalk.broker.objects import Objects
 from ropewalk.broker.outbox import Outbox
@@ -51,7 +51,8 @@ class Answering:
         kept: Bytes of answers that were not finished.
         opened: By the frame that is being taken.
         replies: What is said.
-        burden: What the arguments of calls that are not answered take.
+        burden: What is held for the other end.
+        streamed: See `burden.Owner`.
     """
 
     def __init__(
@@ -62,7 +63,8 @@ class Answering:
         self.answers: dict[int, Any] = {}
         self.careful = self.marked = self.over = False
         self.kept = 0
-        self.burden = Burden()
+        self.burden = Burden(self)
+        self.streamed: Callable[[], tuple[int, int]] = _nothing
         self.opened: list[Open] = []
         self._objects, self._runs = objects, runs
         self._queues: dict[int, Queue] = {}  # by what is called: a number, or that of a question made negative
@@ -92,27 +94,32 @@ class Answering:
         if self.over:
             return
         question, target, arguments, named = message.question, message.target, message.arguments, message.named or {}
-        if question in self.answers:
-            raise BadMessage(f"question {question} is in use")
-        if len(self.answers) >= self.ours.questions:
-            raise OverLimit(f"more than {self.ours.questions:,} questions are open")
+        self._check(question)
         if too_deep((arguments, named), self.ours.depth):
             raise OverLimit(f"arguments lie more than {self.ours.depth} deep inside each other")
         opened = Open(question)
         held = opened.held = Held(opened, message.method, arguments, named, about_of(message.about, self._runs.time()))
         key = look(held, target, self._objects.shown, self.answers, marked=self.marked)
         self.answers[question] = opened
-        self._book(held)
+        self._book(opened, held.about)
         self.opened.append(opened)
+        if self.burden.busy is not None:
+            self.burden.look()  # what nobody holds any more may have been dropped meanwhile
         if self.burden.busy is not None:
             self._withdraw(held, self.burden.busy)
         else:
             self._queue(held, key)
 
-    def _book(self, held: Held) -> None:
+    def _check(self, question: int) -> None:
+        if question in self.answers:
+            raise BadMessage(f"question {question} is in use")
+        if len(self.answers) >= self.ours.questions:
+            raise OverLimit(f"more than {self.ours.questions:,} questions are open")
+
+    def _book(self, opened: Open, about: About | None) -> None:
         """See to it that its deadline is heeded."""
-        if held.about is not None and held.about.until is not None:
-            held.open.timer = self._runs.at(held.about.until, partial(self._late, held))
+        if about is not None and about.until is not None:
+            opened.timer = self._runs.at(about.until, partial(self._late, opened))
 
     def _queue(self, held: Held, key: int) -> None:
         queue = self._queues.get(key)
@@ -162,7 +169,7 @@ class Answering:
         if queue is not None:
             queue.calls.remove(held)
             self._queued -= 1
-        self._fail(held, error)
+        self._fail(held.open, error)
         if queue is not None:
             self._drain((queue,))
 
@@ -178,7 +185,7 @@ class Answering:
         """Do a call, all of whose needs are there."""
         held.open.held = None
         if held.error is not None:
-            self._fail(held, held.error, told=True)
+            self._fail(held.open, held.error, told=True)
             return
         context = copy_context()
         try:
@@ -195,77 +202,76 @@ class Answering:
                 held.open.timed = (offer.seconds, perf_counter())
             value = context.run(invoke, target, offers, held.method, arguments, named)
         except (Exception, asyncio.CancelledError) as error:
-            self._fail(held, error)
+            self._fail(held.open, error)
         else:
             if value.__class__ in _AWAITABLE or inspect.isawaitable(value):
-                self._start(held, value, context)
+                self._start(held.open, value, context)
             else:
-                self._give(held, value, context)
+                self._give(held.open, value, context)
 
     # Work that takes its time.
 
-    def _start(self, held: Held, value: Any, context: Context) -> None:
+    def _start(self, opened: Open, value: Any, context: Context) -> None:
         # A coroutine is run as it is: another one around it would leave it unawaited where it is cancelled at once.
         work = value if inspect.iscoroutine(value) else _awaited(value)
         if self.over:
             work.close()
             return
-        held.open.task = self._runs.spawn(work, context)
-        held.open.task.add_done_callback(partial(self._done, held, context))
+        opened.task = self._runs.spawn(work, context)
+        opened.task.add_done_callback(partial(self._done, opened, context))
 
-    def _done(self, held: Held, context: Context, task: asyncio.Task[Any]) -> None:
+    def _done(self, opened: Open, context: Context, task: asyncio.Task[Any]) -> None:
         if task.cancelled():
-            self._fail(held, Cancelled("the call was stopped"))
+            self._fail(opened, Cancelled("the call was stopped"))
         elif (error := task.exception()) is not None:
-            self._fail(held, error)
-        elif self._is_open(held):
-            self._give(held, task.result(), context)
+            self._fail(opened, error)
+        elif self._is_open(opened):
+            self._give(opened, task.result(), context)
 
-    def _late(self, held: Held) -> None:
-        opened = held.open
+    def _late(self, opened: Open) -> None:
         opened.timer = None
-        if not self._is_open(held):
+        if not self._is_open(opened):
             return
         late = Late("the deadline is over")
         if opened.held is not None:
-            self._withdraw(held, late)
+            self._withdraw(opened.held, late)
             return
-        self._fail(held, late)
+        self._fail(opened, late)
         if opened.task is not None:
             opened.task.cancel()
 
     # Answers.
 
-    def _is_open(self, held: Held) -> bool:
-        return not self.over and self.answers.get(held.open.question) is held.open
+    def _is_open(self, opened: Open) -> bool:
+        return not self.over and self.answers.get(opened.question) is opened
 
-    def _give(self, held: Held, value: Any, context: Context) -> None:
+    def _give(self, opened: Open, value: Any, context: Context) -> None:
         if self.over:
             return
         try:
-            size = context.run(self.replies.say, held.open.question, value)  # a stream in it goes on in there
+            size = context.run(self.replies.say, opened.question, value)  # a stream in it goes on in there
         except Exception as error:
-            self._fail(held, error)
+            self._fail(opened, error)
             return
-        self._close(held.open, value if size < FREE else Kept(value, size))
+        self._close(opened, kept(value, size, self.replies.depth))
 
-    def give(self, question: int, value: Any, about: About | None) -> None:
-        """What a plain method gave, where it cannot be sent as it is."""
+    def give(self, question: int, value: Any, about: About | None, timed: tuple[Any, float]) -> bool:
+        """What a plain method gave, where it cannot be sent as it is; whether it is something that takes its time."""
         opened = Open(question)
-        if self.over:
-            return
-        self.answers[question] = opened
-        self.opened.append(opened)
-        held = Held(opened, "", [], {}, about)
-        self._book(held)
+        if not self.over:
+            self.answers[question] = opened
+            self.opened.append(opened)
+            self._book(opened, about)
         if value.__class__ in _AWAITABLE or inspect.isawaitable(value):
-            self._start(held, value, copy_context())
-        else:
-            self._give(held, value, copy_context())
+            opened.timed = timed if timed[0] is not None else None
+            self._start(opened, value, copy_context())
+            return True
+        self._give(opened, value, copy_context())
+        return False
 
     def keep(self, question: int, value: Any, size: int) -> None:
         """An answer was said by the short way, and takes room."""
-        self.answers[question] = Kept(value, size)
+        self.answers[question] = Kept(value, size, encoded=value.__class__ in NESTS)
         self.kept += size
         self.relax()
 
@@ -273,10 +279,10 @@ class Answering:
         """ERROR of any kind; ``told``: it is in the log already."""
         self.replies.fail(question, error, traces=self.ours.traces, told=told)
 
-    def _fail(self, held: Held, error: BaseException, *, told: bool = False) -> None:
-        if self._is_open(held):
-            self.fail(held.open.question, error, told=told)
-            self._close(held.open, Fault(error.with_traceback(None)))
+    def _fail(self, opened: Open, error: BaseException, *, told: bool = False) -> None:
+        if self._is_open(opened):
+            self.fail(opened.question, error, told=told)
+            self._close(opened, Fault(error.with_traceback(None)))
 
     def _close(self, opened: Open, answer: Any) -> None:
         """An answer is there: go on with the calls that need it."""
@@ -289,7 +295,7 @@ class Answering:
             opened.timer.cancel()
             opened.timer = None
         if opened.weight is not None:
-            self.burden.remove(opened, self._most)
+            self.burden.remove(opened)
             self.relax()
         if opened.finished:
             del self.answers[question]
@@ -298,6 +304,7 @@ class Answering:
             self.answers[question] = answer
             if answer.__class__ is Kept:
                 self.kept += answer.size
+                self.burden.take(answer.taken)
                 self.relax()
         if opened.after:
             after, opened.after = opened.after, []
@@ -329,6 +336,7 @@ class Answering:
         if answer.__class__ is Kept:
             stalled = self._stalls
             self.kept -= answer.size
+            self.burden.drop(answer.taken)
             if stalled and not self._stalls:
                 self._drain(list(self._live))
 
@@ -343,16 +351,25 @@ class Answering:
 
     # Memory.
 
-    @property
-    def _most(self) -> int:
-        return self.ours.memory + self.ours.window
-
-    def weigh(self, weight: int) -> None:
-        """The frame that was taken last weighs so much: as long as any of the calls in it is open."""
+    def weigh(self, body: bytes | memoryview, beside: int) -> None:
+        """What was taken last, with so many bytes beside it, is held as long as any of the calls in it is open."""
         opened = [one for one in self.opened if self.answers.get(one.question) is one]
         self.opened = []
-        self.burden.add(opened, weight, self._most)
+        self.burden.add(opened, body, beside)
         self.relax()
+
+    def refuse(self, question: int) -> None:
+        """A CALL that is not looked into, since there is no room for it.
+
+        Raises:
+            BadMessage: The question is in use.
+            OverLimit: It is one too many.
+        """
+        self._check(question)
+        if not self.over:
+            busy = Busy("what this call brings takes more memory than is left", hint="wait for others, or send less")
+            self.fail(question, busy)
+            self.answers[question] = Fault(busy)
 
     def end(self) -> None:
         """The session is over: stop all work for it."""
@@ -364,8 +381,12 @@ class Answering:
                 if answer.task is not None:
                     answer.task.cancel()
         self.replies.end()
-        for kept in (self.answers, self._queues, self._live):
-            kept.clear()
+        for table in (self.answers, self._queues, self._live):
+            table.clear()
+
+
+def _nothing() -> tuple[int, int]:
+    return 0, 0
 
 
 async def _awaited(value: Any) -> Any:

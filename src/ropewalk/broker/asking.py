@@ -10,18 +10,20 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from ropewalk.broker.about import CURRENT
+from ropewalk.broker.caller import caller
 from ropewalk.broker.drives import Loop
 from ropewalk.broker.errors import Cancelled, Ended, Lost
 from ropewalk.broker.lanes import Lanes
-from ropewalk.broker.limits import FREE, PIECE, Limits
+from ropewalk.broker.limits import Limits
 from ropewalk.broker.objects import Handle, pass_on
 from ropewalk.broker.offers import Object
-from ropewalk.broker.outbox import FIRST, Outbox, encode_into
+from ropewalk.broker.outbox import Outbox, encode
 from ropewalk.broker.own import Own, holds_own
-from ropewalk.broker.packing import SIMPLE, NeedFailed, Packing, Shows, plain
+from ropewalk.broker.packing import PLAIN, NeedFailed, Packing, Shows, plain
 from ropewalk.broker.paths import check_method, check_path, walk
 from ropewalk.broker.promise import Promise
 from ropewalk.broker.sending import Ask, Sending, encoded
@@ -84,74 +86,10 @@ class Asking:
         """Bytes of the window."""
         return self._sending.used
 
-    def method(self, handle: Handle, name: str) -> Callable[..., Promise]:  # noqa: C901 - see `Broker.taken`
+    def method(self, handle: Handle, name: str) -> Callable[..., Promise]:
         """A function that calls a method of an object of the other end."""
         check_method(name)
-        target = handle.number
-        outbox, questions, free = self._outbox, self.questions, self._free
-        current = CURRENT.get
-
-        def call(*arguments: Any, **named: Any) -> Promise:
-            if self.careful or named:
-                return self.ask(target, handle, target, name, arguments, named)
-            about = current()
-            for argument in arguments:
-                if argument.__class__ not in SIMPLE and not plain((argument,), self.theirs.depth - 1):
-                    if argument.__class__ is bytes and len(arguments) == 1 and free and about is None:
-                        promise = self._ask_with(target, name, argument)
-                        if promise is not None:
-                            return promise
-                    return self.ask(target, handle, target, name, arguments, named)
-            if not free:
-                return self.ask(target, handle, target, name, arguments, named)
-            alone = not questions
-            told = None if about is None else about.wire(self.loop.time())
-            question = free.pop()
-            body = outbox.body
-            before = len(body)
-            try:
-                if told is None:
-                    encode_into((0, question, target, name, arguments), body, -1)
-                else:
-                    encode_into((0, question, target, name, arguments, None, told), body, -1)
-            except Exception:
-                del body[before:]
-                free.append(question)
-                return self.ask(target, handle, target, name, arguments, named)
-            after = len(body)
-            if after > outbox.soft or after - before >= FREE:
-                del body[before:]
-                free.append(question)
-                return self.ask(target, handle, target, name, arguments, named)
-            promise = questions[question] = Promise(self, question)
-            count = outbox.count
-            outbox.count = count + 1
-            if not count:
-                outbox.wake(alone)
-            return promise
-
-        def tell(*arguments: Any, **named: Any) -> None:
-            self.tell(target, handle, target, name, arguments, named)
-
-        call.tell = tell  # type: ignore[attr-defined]
-        call.__name__ = name
-        return call
-
-    def _ask_with(self, target: int, name: str, argument: bytes) -> Promise | None:
-        """Call with one argument that travels beside the message, unless it is too long for that, or has to wait."""
-        sending = self._sending
-        size = len(argument)
-        if size > PIECE or (sending.used and sending.used + size + FREE > self.theirs.window):
-            return None
-        question = self._free.pop()
-        message = self._outbox.say_with((0, question, target, name, (FIRST,)), argument)
-        if not message:
-            self._free.append(question)
-            return None
-        promise = self.questions[question] = Promise(self, question)
-        promise._odd, promise._cost = True, message + size
-        sending.used += promise._cost
-        return promise
+        return caller(self, handle, name)
 
     def call_path(
         self,
@@ -288,6 +226,15 @@ class Asking:
     ) -> Ask:
         current = CURRENT.get()
         about = None if current is None else current.wire(self.loop.time())
+        until = None if current is None else current.until
+        if key >= 0 and not named and plain(arguments, self.theirs.depth - 1):  # it was held back, and is as most are
+            with suppress(OverflowError, UnicodeEncodeError):  # a long integer; what is told of below
+                more = (None, about) if about else ()
+                ask = Ask(
+                    promise, key, encode((0, promise._question, number, method, arguments, *more)), PLAIN, target, until
+                )
+                self._check(ask)
+                return ask
         packing = Packing(self._shows, self.theirs.depth, promises=True)
         try:
             message: list[Any] = [0, promise._question, number, method, [packing.swap(one, 2) for one in arguments]]
@@ -295,7 +242,7 @@ class Asking:
                 message.append({name: packing.swap(one, 2) for name, one in named.items()} or None)
             if about:
                 message.append(about)
-            ask = Ask(promise, key, encoded(message), packing, target, None if current is None else current.until)
+            ask = Ask(promise, key, encoded(message), packing, target, until)
             self._check(ask)
         except BaseException:
             packing.undo()

@@ -6,25 +6,33 @@ Never: touches a session from the program's thread.
 
 from __future__ import annotations
 
+import asyncio
 import copy
-from collections.abc import AsyncIterator, Callable, Generator, Iterator
-from contextlib import ExitStack, contextmanager
-from typing import Any
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Generator, Iterator
+from contextlib import ExitStack, asynccontextmanager, contextmanager
+from typing import Any, TypeVar, overload
 
 from ropewalk.auth import Credentials
+from ropewalk.broker import promise as promises
+from ropewalk.broker.about import CURRENT, PLAIN, About
 from ropewalk.broker.client import connect
+from ropewalk.broker.errors import Late
 from ropewalk.broker.limits import Limits
 from ropewalk.broker.logins import Key
 from ropewalk.broker.objects import Remote
+from ropewalk.broker.offers import Reference
 from ropewalk.broker.promise import Path, Promise
 from ropewalk.broker.shared import View
 from ropewalk.broker.streams import Stream
 from ropewalk.net import Endpoint
 from ropewalk.threads import Portal, portal, run
 
-__all__ = ["Answer", "Face", "Method", "ViewFace", "connect_sync"]
+__all__ = ["Answer", "Face", "Method", "ViewFace", "connect_sync", "describe"]
 
-_END = object()
+_END: Any = object()
+
+T = TypeVar("T")
 
 
 @contextmanager
@@ -44,7 +52,9 @@ def connect_sync(
       blocks, and whose own methods can be called before it is there.
     - A reference that comes back is such a face again, in lists and maps too; a stream is an iterator; of a shared
       object there is a `ViewFace`.
-    - An iterator among the arguments is sent as a stream; it is asked for items in a worker thread.
+    - An iterator among the arguments is sent as a stream; it is asked for items in a worker thread. A generator is
+      closed there too, when the other end wants no more of it.
+    - ``with deadline(seconds):`` ends all that blocks inside, and `describe` gives what it tells at once.
     - Methods of the program's own objects run in the loop's thread, so they must not block, nor use a face.
 
     Args:
@@ -56,8 +66,34 @@ def connect_sync(
     """
     with ExitStack() as stack:
         door = stack.enter_context(portal()) if through is None else through
-        opened = connect(url, credentials, wanted=wanted, node=node, limits=limits, deadline=deadline)
-        yield Face(stack.enter_context(door.enter(opened)), door)
+        until = PLAIN.get()
+        left = deadline if until is None else min(deadline, max(0.0, until - time.monotonic()))
+
+        @asynccontextmanager
+        async def opened() -> AsyncIterator[Any]:
+            PLAIN.set(None)  # what the session does later is under none
+            async with connect(url, credentials, wanted=wanted, node=node, limits=limits, deadline=left) as me:
+                yield me
+
+        yield Face(stack.enter_context(door.enter(opened())), door)
+
+
+@overload
+def describe(reference: Face) -> dict[str, Any]: ...
+@overload
+def describe(reference: Reference | Promise | Path) -> Coroutine[Any, Any, dict[str, Any]]: ...
+def describe(reference: Any) -> Any:
+    """What can be called of a reference, or of what an answer will be: docs/spec/broker.md section 10 has the form.
+
+    For a face of `connect_sync` the answer itself; for others ``await`` it.
+
+    Raises:
+        NoReference: It is none.
+        RopewalkError: The other end does not answer.
+    """
+    if isinstance(reference, Face):
+        return _called(reference._portal, lambda: promises.describe(reference._behind))
+    return promises.describe(reference)
 
 
 class Face:
@@ -98,7 +134,7 @@ class Method:
             promise: Promise = getattr(self._face._behind, self._name)(*_sent(arguments), **_sent(named))
             return promise
 
-        return Answer(door.call(made), door)
+        return Answer(_called(door, made), door)
 
     def tell(self, *arguments: Any, **named: Any) -> None:
         """Call it, and want no answer."""
@@ -107,7 +143,7 @@ class Method:
         async def told() -> None:
             getattr(self._face._behind, self._name).tell(*_sent(arguments), **_sent(named))
 
-        door.call(told)
+        _called(door, told)
 
 
 class Answer(Face):
@@ -117,6 +153,8 @@ class Answer(Face):
     """
 
     _behind: Promise | Path
+    __iter__ = None  # as of a promise
+    __contains__ = None
 
     def result(self, deadline: float | None = None) -> Any:
         """Wait for it.
@@ -126,13 +164,13 @@ class Answer(Face):
 
         Raises:
             RopewalkError: What the call ends with.
-            threads.Late: The deadline came first.
+            Late: The deadline came first.
         """
 
         async def answered() -> Any:
             return await self._behind
 
-        return _shown(self._portal.call(answered, deadline=deadline), self._portal)
+        return _shown(_called(self._portal, answered, deadline, "no answer"), self._portal)
 
     def done(self) -> bool:
         """Whether it is there."""
@@ -172,9 +210,9 @@ class ViewFace(Face):
 
         Raises:
             Lost: The session ended.
-            threads.Late: The deadline came first.
+            Late: The deadline came first.
         """
-        return self._portal.call(self._behind.changed, deadline=deadline)
+        return _called(self._portal, self._behind.changed, deadline, "no change")
 
     def states(self) -> Generator[Any, None, None]:
         """Copies of the state, now and whenever it has changed."""
@@ -183,7 +221,7 @@ class ViewFace(Face):
             async for state in self._behind.states():
                 yield copy.deepcopy(state)
 
-        yield from self._portal.stream(copies())
+        return _drawn(copies(), self._portal)
 
 
 def _shown(value: Any, portal: Portal) -> Any:
@@ -194,14 +232,9 @@ def _shown(value: Any, portal: Portal) -> Any:
         case Remote():
             return Face(value, portal)
         case Stream():
-            return _items(value, portal)
+            return (_shown(item, portal) for item in _drawn(value, portal))
         case _:
             return _parts(value, lambda part: _shown(part, portal))
-
-
-def _items(stream: Stream, portal: Portal) -> Iterator[Any]:
-    for item in portal.stream(stream):
-        yield _shown(item, portal)
 
 
 def _sent(value: Any) -> Any:
@@ -214,8 +247,13 @@ def _sent(value: Any) -> Any:
 
 
 async def _pulled(items: Iterator[Any]) -> AsyncIterator[Any]:
-    while (item := await run(next, items, _END)) is not _END:
-        yield _sent(item)
+    try:
+        while (item := await run(next, items, _END)) is not _END:
+            yield _sent(item)
+    finally:
+        # Not anything with a `close`: a file is the program's to close, and it may want to read on.
+        if isinstance(items, Generator):
+            await run(items.close)
 
 
 def _parts(value: Any, change: Callable[[Any], Any]) -> Any:
@@ -226,3 +264,57 @@ def _parts(value: Any, change: Callable[[Any], Any]) -> Any:
     if kind is list or kind is tuple:
         return kind(map(change, value))
     return value
+
+
+# What blocks, and for how long.
+
+
+def _called(portal: Portal, work: Callable[[], Awaitable[T]], seconds: float | None = None, what: str = "") -> T:
+    """Run something in the loop, no longer than so many seconds, nor than the program's deadline."""
+    until = PLAIN.get()
+    return portal.call(lambda: _limited(work, until, seconds, what))
+
+
+async def _limited(work: Callable[[], Awaitable[T]], until: float | None, seconds: float | None, what: str) -> T:
+    left = None
+    if until is not None:
+        left = until - time.monotonic()
+        CURRENT.set((CURRENT.get() or About())._replace(until=asyncio.get_running_loop().time() + left))
+    if seconds is not None and (left is None or seconds < left):
+        left, said = seconds, f"there was {what} within {seconds:g} s"
+    else:
+        said = "the deadline is over"
+    limit = asyncio.timeout(left)
+    try:
+        async with limit:
+            return await work()
+    except TimeoutError as error:
+        if not limit.expired():
+            raise
+        raise Late(said) from error
+
+
+def _drawn(items: AsyncIterator[T], portal: Portal) -> Generator[T, None, None]:
+    """Items, each of them under the deadline of when it is asked for."""
+    until: float | None = None
+
+    async def bounded() -> AsyncIterator[T]:
+        try:
+            while (item := await _limited(lambda: anext(items, _END), until, None, "")) is not _END:
+                yield item
+        finally:
+            close = getattr(items, "aclose", None)
+            if close is not None:
+                await close()
+
+    drawn = portal.stream(bounded())
+    try:
+        while True:
+            until = PLAIN.get()
+            item = next(drawn, _END)
+            if item is _END:
+                return
+            yield item
+    finally:
+        if isinstance(drawn, Generator):
+            drawn.close()

@@ -24,12 +24,14 @@ from ropewalk.broker.blobs import Blobs
 from ropewalk.broker.calling import refused
 from ropewalk.broker.drives import Drives
 from ropewalk.broker.errors import BadFrame, BadMessage, OverLimit
+from ropewalk.broker.footprint import MOST_PER_BYTE
 from ropewalk.broker.frames import Bytes, Reader
 from ropewalk.broker.greeting import HELLO, Greeting, greeting
 from ropewalk.broker.hearing import Hearing
-from ropewalk.broker.held import Fault
+from ropewalk.broker.heavy import taken_apart
+from ropewalk.broker.held import FLAT, Fault
 from ropewalk.broker.lanes import Lanes
-from ropewalk.broker.limits import BEFORE_LOGIN, FREE, LIGHT, PIECE, Limits, at_least, before, told
+from ropewalk.broker.limits import BEFORE_LOGIN, FREE, LIGHT, PIECE, SLIGHT, Limits, at_least, before, told
 from ropewalk.broker.messages import (
     Call,
     Return,
@@ -91,7 +93,8 @@ class Broker(Hearing):
         self.streams = Streams(
             drives, self.outbox, self.lanes, self, drives, now, BEFORE_LOGIN, self._item, self._seen, drives.late
         )
-        self.shares = Shares(self, drives.wake)
+        self.answering.streamed = self.streams.unread
+        self.shares = Shares(self, drives.wake, self.answering.burden)
         self.unpacking = Unpacking(self)
         self.reader = reader or Reader(HELLO)
         self.reader.taker = self
@@ -142,6 +145,11 @@ class Broker(Hearing):
                 weigh(body, self.ours.weight)
             check_keys(body)
             self.asking.urgent = True
+            if size * MOST_PER_BYTE + self.answering.burden.size > self.ours.memory:
+                count = taken_apart(self, body, segments)
+                if count:
+                    self.calls += count
+                    return
         unpacking, decode, answering, outbox, questions, finished, answers, shown = self._parts
         messages: list[Any]  # of `Message`; none of the kinds below needs to be checked for what it is
         if segments:
@@ -156,7 +164,8 @@ class Broker(Hearing):
         depth = unpacking.depth
         # What costs something is asked once a frame; if so, each of its messages goes the long way.
         marked = answering.marked = unpacking.marks > 0 or CURRENT.get() is not None
-        tight = marked or len(answers) + size // _SHORTEST > self._most
+        most = self._most
+        tight = len(answers) + size // _SHORTEST > most
         began = 0.0
         for message in messages:
             kind = message.__class__
@@ -173,12 +182,15 @@ class Broker(Hearing):
                 future = promise._future
                 if future is not None and not future.done():
                     future.set_result(value)
-            elif kind is Call and not (tight or answering.careful or message.named):
+            elif kind is Call and not (
+                marked or answering.careful or message.named or (tight and len(answers) >= most)
+            ):
                 question, arguments = message.question, message.arguments
                 there = shown.get(message.target) if message.target.__class__ is int else None
                 offer = None if there is None else there.offers.get(message.method)
                 if there is None or offer is None or offer.how != PLAIN or question in answers:
                     answering.call(message)
+                    began = 0.0
                     continue
                 for argument in arguments:
                     if argument.__class__ in _NESTED:
@@ -189,14 +201,15 @@ class Broker(Hearing):
                 if message.about is not None:
                     about = about_of(message.about, self._drives.time())
                     reset = CURRENT.set(about)
-                began = began or perf_counter()
+                seconds, began = offer.seconds, began or perf_counter()
                 try:
                     if offer.checked:
                         arguments = offer.convert(arguments)
                     value = offer.call(there.target, *arguments)
                     if value.__class__ not in SIMPLE and not plain((value,), answering.replies.depth):
-                        if value.__class__ is not bytes or not self._say_with(question, value):
-                            answering.give(question, value, about)
+                        said = value.__class__ is bytes and self._say_with(question, value)
+                        if not said and answering.give(question, value, about, (seconds, began)):
+                            seconds = None  # it takes its time, and tells of it when it is done
                         continue
                     body_out = outbox.body
                     before = len(body_out)
@@ -204,13 +217,13 @@ class Broker(Hearing):
                         encode_into((1, question, value), body_out, -1)
                     except (OverflowError, UnicodeEncodeError):
                         del body_out[before:]
-                        answering.give(question, value, about)
+                        answering.give(question, value, about, (seconds, began))
                         continue
                     after = len(body_out)
                     if after > outbox.soft:
                         outbox.cut(before)
                     outbox.count += 1
-                    if after - before < FREE:
+                    if after - before < SLIGHT or (value.__class__ in FLAT and after - before < FREE):
                         answers[question] = value
                     else:
                         answering.keep(question, value, after - before)
@@ -222,8 +235,8 @@ class Broker(Hearing):
                     if reset is not None:
                         CURRENT.reset(reset)
                     then, began = began, perf_counter()
-                    if offer.seconds is not None:
-                        offer.seconds.observe(began - then)
+                    if seconds is not None:
+                        seconds.observe(began - then)
             else:
                 self.hear(message)
                 began = 0.0
@@ -231,7 +244,7 @@ class Broker(Hearing):
         if len(finished) >= self._enough:
             self.asking.urgent = True
         if answering.opened:
-            answering.weigh(weigh(body, 1 << 62) + sum(map(len, segments)) + self.blobs.taken)
+            answering.weigh(body, sum(map(len, segments)) + self.blobs.taken)
         self.blobs.taken = 0
         if marked:
             unpacking.marks = 0
@@ -281,9 +294,7 @@ class Broker(Hearing):
             if asking.careful:
                 asking.pump()
         if self.objects.released:
-            numbers, counts = self.objects.take_released()
-            for at in range(0, len(numbers), most):
-                self.outbox.say((3, numbers[at : at + most], counts[at : at + most]))
+            self.release()
         if self.streams.gone:
             self.streams.sweep()
         if self.shares.changed:

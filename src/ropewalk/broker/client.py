@@ -14,6 +14,8 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from ropewalk.auth import Anonymous, Credentials
+from ropewalk.broker.about import CURRENT
+from ropewalk.broker.addresses import agreed, pinned
 from ropewalk.broker.errors import BadMessage, Ended, Late, WrongNode
 from ropewalk.broker.limits import Limits
 from ropewalk.broker.logins import Key, check_node, credentials_of
@@ -46,31 +48,49 @@ async def opened(
     """A session with a server, before any login; close it, or use `connect`.
 
     Args:
-        url: See docs/reference/endpoints.md.
+        url: See docs/reference/endpoints.md. With ``#ed25519:`` and a key at its end, the server must be that node.
         limits: What this end accepts.
         deadline: Seconds for the connection and the server's hello.
         random: Gives random bytes.
 
     Raises:
+        WrongNode: The server is not the node of the address.
+        Misuse: The address is none.
         RopewalkError: There is no connection, or what is there speaks something else.
     """
     ours = limits or Limits()
+    endpoint, node = pinned(url)
+    # A session outlives the block that it is opened in: what comes by it is not part of that.
+    around = CURRENT.set(None)
     try:
         async with asyncio.timeout(deadline):
             _, session = await net_connect(
-                url,
+                endpoint,
                 lambda: Session(lambda _: ClientDoor(), ours=ours, server=False, nonce=random(32)),
                 deadline=deadline,
             )
+            session.meant = node
             try:
                 await asyncio.shield(session.opened)
+                _check(session, node)
             except BaseException:
-                session.abort(Ended("the session was not wanted any more"))
-                await session.wait_closed()
+                if session.error is None:
+                    session.abort(Ended("the session was not wanted any more"))
+                await session.ended(_LEAVING)  # where the other end broke a rule, it hears which
                 raise
     except TimeoutError:
         raise Late(f"no session within {deadline:g} s") from None
+    finally:
+        CURRENT.reset(around)
     return session
+
+
+def _check(session: Session, node: bytes | None) -> None:
+    """Return if the server says that it is the node that is meant."""
+    if node is not None and session.hellos.node != node:
+        error = WrongNode("the other end is another node than the one that was meant")
+        session.abort(error)
+        raise error
 
 
 async def login(
@@ -82,18 +102,18 @@ async def login(
         session: One that this end has opened.
         credentials: Who; None for nobody in particular.
         wanted: The kind of perspective, "" for the one that the server gives without a choice.
-        node: The server's key, where it is known: 32 bytes.
+        node: The server's key, where it is known and not in the address: 32 bytes.
 
     Raises:
         WrongNode: The server is not that node; the session is over.
+        BadArguments: These are no credentials, or no key.
         Refused: The login failed.
     """
+    node = agreed(session.meant, node)
     wire, hellos = session.wire, session.hellos
-    if node is not None and hellos.node != node:
-        error = WrongNode("the other end is another node than the one that was meant")
-        session.abort(error)
-        raise error
-    kind, sent, challenge, bound = credentials_of(credentials or Anonymous(), hellos, wire, wanted)
+    _check(session, node)
+    given = Anonymous() if credentials is None else credentials
+    kind, sent, challenge, bound = credentials_of(given, hellos, wire, wanted)
     answer = await session.door.login(kind, sent, wanted)
     if not isinstance(answer, list) or len(answer) != 2 or not isinstance(answer[0], Remote):
         raise BadMessage("the answer to a login is no perspective")
@@ -145,10 +165,12 @@ async def entered(
     Raises:
         RopewalkError: See `opened` and `login`.
     """
+    endpoint, meant = pinned(url)
+    agreed(meant, node)  # a mistake is told before there is a connection
     limit = asyncio.timeout(deadline)
     try:
         async with limit:
-            session = await opened(url, limits=limits, deadline=deadline)
+            session = await opened(endpoint, limits=limits, deadline=deadline)
             try:
                 return session, await login(session, credentials, wanted=wanted, node=node)
             except BaseException:

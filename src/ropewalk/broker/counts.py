@@ -29,6 +29,8 @@ _NOW = {
     "watched": "shared objects that other ends watch",
     "window_bytes": "bytes of calls of this end that are not answered",
     "kept_bytes": "bytes of answers that were not finished",
+    "stream_in_bytes": "bytes of streams to this end that came and were not granted again",
+    "stream_out_bytes": "bytes of streams of this end that were sent and not granted again",
 }
 _SINCE = {
     "asked": "calls made",
@@ -120,6 +122,8 @@ class Counts:
             now["watched"] += len(broker.shares)
             now["window_bytes"] += broker.asking.used
             now["kept_bytes"] += broker.answering.kept
+            now["stream_in_bytes"] += broker.streams.used_in
+            now["stream_out_bytes"] += broker.streams.used_out
         for name, value in now.items():
             self._now[name].of().set(value)
         self._gauge.set(len(sessions))

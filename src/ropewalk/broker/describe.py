@@ -42,7 +42,7 @@ def described(kind: type[Object]) -> dict[str, Any]:
 def _described(kind: Any) -> dict[str, Any]:
     return {
         "name": kind.__name__,
-        "about": inspect.getdoc(kind) or "",
+        "about": inspect.cleandoc(kind.__doc__ or ""),  # its own: what a base says is of the base
         "methods": {name: _method(offer) for name, offer in sorted(kind.__offers__.items())},
     }
 

@@ -8,6 +8,7 @@ Source: docs/spec/broker.md section 9.
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import TYPE_CHECKING
 
 from ropewalk.broker.errors import Ended
@@ -15,8 +16,11 @@ from ropewalk.broker.errors import Ended
 if TYPE_CHECKING:
     from ropewalk.broker.session import Session
 
-__all__ = ["Farewell"]
+__all__ = ["GOING", "Farewell"]
 
+_log = logging.getLogger("ropewalk.broker")
+
+GOING = 5.0  # seconds for the last words to be read, and for the other end to close
 _PATIENCE = 5.0  # seconds from when nothing is open here, for the other end to close
 _LONGEST = 4096
 
@@ -64,6 +68,25 @@ class Farewell:
         elif not broker.streams.going_out and self._timer is None:
             # Calls of the other end may be on their way: it closes when it waits for nothing.
             self._timer = session.loop.call_later(_PATIENCE, session.end, self.over())
+
+    async def wait(self, deadline: float) -> None:
+        """Wait for the end, and cut the connection where it does not come within so many seconds."""
+        session = self._session
+        try:
+            async with asyncio.timeout(deadline):
+                await session.wait_closed()
+        except BaseException as error:
+            session.abort(Ended("this end has cut the session"))
+            try:
+                async with asyncio.timeout(GOING):
+                    await session.wait_closed()
+            except TimeoutError:
+                names = ", ".join(sorted(task.get_name() for task in session.tasks))
+                _log.error(
+                    "calls of a session that is over do not end: %s", names, extra={"code": "broker.left-behind"}
+                )
+            if not isinstance(error, TimeoutError):
+                raise
 
     def stop(self) -> None:
         """The session is over."""

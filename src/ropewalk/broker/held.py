@@ -13,16 +13,27 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
+
+import msgspec
 
 from ropewalk.broker.about import About
 from ropewalk.broker.errors import BadMessage, NoAnswer, NoSuchObject
+from ropewalk.broker.footprint import size_of
+from ropewalk.broker.limits import FREE, SLIGHT
 from ropewalk.broker.objects import Shown
+from ropewalk.broker.outbox import encode
+from ropewalk.broker.packing import SIMPLE, plain
 from ropewalk.broker.paths import LONGEST, walk
 from ropewalk.broker.unpacking import Awaited, settle
 from ropewalk.errors import RopewalkError
 
-__all__ = ["Fault", "Held", "Kept", "Open", "Queue", "look", "part_of"]
+__all__ = ["FLAT", "NESTS", "Fault", "Held", "Kept", "Open", "Queue", "kept", "look", "part_of"]
+
+NESTS: frozenset[Any] = frozenset({list, dict})
+FLAT: frozenset[Any] = SIMPLE | {bytes}  # classes of values that take about what their bytes do
+_decode = msgspec.msgpack.Decoder().decode
 
 
 class Open:
@@ -34,7 +45,7 @@ class Open:
         after: Calls that need it.
         finished: The caller needs it no more.
         timed: Where the time that it takes is counted, and when it began.
-        weight: Of the frame it came in, and how many answers share that.
+        weight: What the frame takes that it came in, the bytes of that, and how many answers share it.
     """
 
     __slots__ = ("after", "chain", "finished", "held", "question", "task", "timed", "timer", "weight")
@@ -57,16 +68,41 @@ class Fault:
     __slots__ = ("error",)
 
     def __init__(self, error: BaseException) -> None:
+        # What it came of has frames, and these have the arguments.
+        error.__traceback__ = error.__context__ = error.__cause__ = None
         self.error = error
 
 
 class Kept:
-    """An answer that takes room until it is finished."""
+    """An answer that takes room until it is finished.
 
-    __slots__ = ("size", "value")
+    What is arrays and maps of plain values is kept as it was sent, which takes less, and was counted already.
 
-    def __init__(self, value: Any, size: int) -> None:
-        self.value, self.size = value, size
+    Attributes:
+        size: Bytes as it was sent.
+        taken: Bytes of memory, where it is kept as it is.
+    """
+
+    __slots__ = ("_encoded", "_value", "size", "taken")
+
+    def __init__(self, value: Any, size: int, *, encoded: bool, taken: int = 0) -> None:
+        self._value, self._encoded = encode(value) if encoded else value, encoded
+        self.size, self.taken = size, taken
+
+    @property
+    def value(self) -> Any:
+        """The answer."""
+        return _decode(self._value) if self._encoded else self._value
+
+
+def kept(value: Any, size: int, depth: int) -> Any:
+    """An answer of so many bytes as it is kept: itself, where it takes no more than a question does anyway."""
+    if size < SLIGHT or (size < FREE and value.__class__ in FLAT):
+        return value
+    if value.__class__ in NESTS and plain((value,), depth):
+        with suppress(OverflowError):  # an integer that is an extension
+            return Kept(value, size, encoded=True)
+    return Kept(value, size, encoded=False, taken=0 if value.__class__ in FLAT else size_of(value))
 
 
 class Queue:

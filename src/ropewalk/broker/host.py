@@ -18,6 +18,7 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from ropewalk.auth import Login, NoPerspective, Portal
+from ropewalk.broker.addresses import with_node
 from ropewalk.broker.counts import Counts
 from ropewalk.broker.errors import NoSturdy
 from ropewalk.broker.limits import Limits
@@ -25,9 +26,10 @@ from ropewalk.broker.logins import node_proof, taken
 from ropewalk.broker.offers import Object, Perspective, Reference, remote
 from ropewalk.broker.session import Session
 from ropewalk.broker.sturdy import Sturdies
-from ropewalk.errors import Refused
+from ropewalk.errors import Misuse, Refused
+from ropewalk.net import Endpoint
 
-__all__ = ["Host", "LoginRequired"]
+__all__ = ["BadKind", "Host", "LoginRequired"]
 
 _log = logging.getLogger("ropewalk.broker")
 
@@ -36,6 +38,12 @@ class LoginRequired(Refused):
     """This is given only after a login."""
 
     code = "auth.required"
+
+
+class BadKind(Misuse):
+    """What a host is to give to who has logged in is no kind of perspective."""
+
+    code = "broker.bad-kind"
 
 
 class Host:
@@ -48,6 +56,9 @@ class Host:
         sturdies: What sturdy references stand for; None where there are none.
         open_sturdies: They are given before a login too.
         limits: Of a session after login, where its perspective has none of its own; the times are those of all.
+
+    Raises:
+        BadKind: One of the kinds is no `Perspective`.
 
     Attributes:
         sessions: Those that are connected, or whose work has not ended.
@@ -65,11 +76,23 @@ class Host:
         random: Callable[[int], bytes] = os.urandom,
     ) -> None:
         self.portal, self.kinds, self.node = portal, dict(kinds), node
+        for name, kind in self.kinds.items():
+            _check(name, kind)
         self.sturdies, self.open_sturdies = sturdies, open_sturdies
         self.limits = limits or Limits()
         self.sessions: set[Session] = set()
         self._random = random
         self._counts = Counts.current()
+
+    def address(self, endpoint: Endpoint) -> Endpoint:
+        """Where clients find this node, with its key, which they then pin: ``host.address(listener.endpoint.peer())``.
+
+        Raises:
+            Misuse: It has no key.
+        """
+        if self.node is None:
+            raise Misuse("this host has no key, expected one to be put into its address", hint="Host(.., node=key)")
+        return with_node(endpoint, self.node.public_key().public_bytes_raw())
 
     def protocol(self) -> Session:
         """The protocol of a new connection."""
@@ -112,14 +135,25 @@ class Door(Object):
         got, bound = taken(kind, credentials, hellos, wire, wanted)
         channel = wire.channel if bound else replace(wire.channel, verified=False, at_proxy=True)
         # Which kinds there are is told to those who are known, and to nobody else.
-        login: Login[Perspective] = await host.portal.login(got, host.kinds.get(wanted, _NoKind), channel)
-        if wanted not in host.kinds:
+        try:
+            login: Login[Perspective] = await host.portal.login(got, host.kinds.get(wanted, _NoKind), channel)
+        except NoPerspective:
+            if wanted in host.kinds:
+                raise
+            raise self._no_kind(wanted) from None
+        given: object = login.perspective
+        if wanted not in host.kinds or not isinstance(given, Perspective):
             await login.logout()
-            known = ", ".join(repr(kind) for kind in sorted(host.kinds)) or "none"
-            raise NoPerspective(f"got the kind of perspective {wanted!r:.60}, expected one of: {known}")
+            if wanted not in host.kinds:
+                raise self._no_kind(wanted)
+            raise TypeError(f"the realm gave a {type(given).__name__} for {wanted!r}, expected a Perspective")
         session.entered(login.perspective.limits, partial(_leave, login))
         proof = None if host.node is None else node_proof(host.node, hellos, wire, wanted, bound=bound)
         return [login.perspective, proof]
+
+    def _no_kind(self, wanted: str) -> NoPerspective:
+        known = ", ".join(repr(kind) for kind in sorted(self._host.kinds)) or "none"
+        return NoPerspective(f"got the kind of perspective {wanted!r:.60}, expected one of: {known}")
 
     @remote
     async def fetch(self, name: bytes) -> Object | Reference:
@@ -130,6 +164,12 @@ class Door(Object):
         if host.sturdies is None:
             raise NoSturdy("there are no sturdy references here")
         return await host.sturdies.fetch(name)
+
+
+def _check(name: str, kind: object) -> None:
+    if not (isinstance(kind, type) and issubclass(kind, Perspective)):
+        found = kind.__qualname__ if isinstance(kind, type) else repr(kind)
+        raise BadKind(f"kind {name!r:.60} is {found:.60}, expected a subclass of Perspective")
 
 
 async def _leave(login: Login[Perspective]) -> None:

@@ -17,9 +17,11 @@ __all__ = [
     "LIGHT",
     "PIECE",
     "SEGMENT",
+    "SLIGHT",
     "Limits",
     "at_least",
     "before",
+    "framed",
     "granted",
     "told",
     "widest",
@@ -28,6 +30,7 @@ __all__ = [
 SEGMENT = 16 * 1024  # bytes from which binary travels beside the body
 PIECE = 256 * 1024  # the longest piece of a blob, and the longest segment of a message
 FREE = 1024  # bytes of a call below which it costs nothing of the window
+SLIGHT = 24  # bytes of an answer below which it takes no more memory than a question does
 LIGHT = 60_000  # bytes of a body that is never too heavy; bodies of several messages are cut here
 
 
@@ -47,7 +50,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         blobs: Binary values that are underway in pieces.
         queued: Calls that wait for the answers of others.
         chain: How many answers may wait for each other in a row.
-        memory: Bytes that arguments of running calls, and answers that were not finished, may hold; an estimate.
+        memory: Bytes that what came may take here before calls are refused: see `burden`.
         hello: Seconds for the hello.
         login: Seconds until somebody has logged in.
         quiet: Seconds without a byte until we ask whether the other end is there, and then until it is taken as gone.
@@ -68,7 +71,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     blobs: int = 1024
     queued: int = 1024
     chain: int = 64
-    memory: int = 16 << 20
+    memory: int = 15 << 20
     hello: float = 10.0
     login: float = 30.0
     quiet: float = 30.0
@@ -125,6 +128,11 @@ def widest(one: Limits, other: Limits) -> Limits:
     both = {name: max(getattr(one, name), getattr(other, name)) for name in Limits.__struct_fields__}
     both["idle"] = both["idle"] if one.idle and other.idle else 0.0
     return Limits(**both)
+
+
+def framed(limits: Limits, most: int | None) -> Limits:
+    """Limits that what is below a session keeps too: it takes messages of so many bytes."""
+    return limits if most is None or limits.frame <= most else msgspec.structs.replace(limits, frame=most)
 
 
 def told(limits: Limits) -> dict[str, int]:

@@ -77,6 +77,7 @@ def credentials_of(
     """What a client sends: kind and credentials; the challenge that its node must sign; whether it is bound.
 
     Raises:
+        BadArguments: These are none.
         ChannelNotVerified: A password or token would go over a channel that others may read.
     """
     # A key's login says what its holder sees: where that is no private channel, the server must not believe in one.
@@ -92,8 +93,13 @@ def credentials_of(
             kind, sent = "password", {"name": name, "password": password}
         case Token(token):
             kind, sent = "token", {"token": token}
-        case _:
+        case Anonymous():
             return "anonymous", {}, challenge, bound
+        case _:
+            raise BadArguments(
+                f"got a {type(login).__name__} as credentials, expected a Key, Password, Token or Anonymous",
+                hint="auth.Password(name, password), auth.Token(token), broker.Key(private); None for nobody",
+            )
     if not wire.channel.verified:
         raise ChannelNotVerified(f"a {kind} is not sent over this connection", hint="use tls://, wss:// or unix://")
     return kind, sent, challenge, bound

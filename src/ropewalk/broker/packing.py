@@ -14,7 +14,7 @@ import decimal
 import enum
 import inspect
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Protocol
 
 import msgspec
@@ -30,7 +30,7 @@ from ropewalk.broker.promise import Path, Promise
 from ropewalk.broker.shared import Shared
 from ropewalk.errors import RopewalkError
 
-__all__ = ["SIMPLE", "NeedFailed", "Packing", "Shows", "check", "plain"]
+__all__ = ["PLAIN", "SIMPLE", "NeedFailed", "Packing", "Shows", "check", "plain"]
 
 SIMPLE = frozenset({int, str, float, bool, type(None)})
 _KEYS = frozenset({int, str, bool, type(None), bytes})
@@ -91,10 +91,10 @@ def plain(values: Iterable[Any], most: int) -> bool:
         if kind in SIMPLE:
             continue
         if kind is list:
-            if most < 1 or not plain(value, most - 1):
+            if most < 1 or not (SIMPLE.issuperset(map(type, value)) or plain(value, most - 1)):
                 return False
         elif kind is dict:
-            if most < 1 or not _KEYS.issuperset(map(type, value)) or not plain(value.values(), most - 1):
+            if most < 1 or not (_KEYS.issuperset(map(type, value)) and plain(value.values(), most - 1)):
                 return False
         elif kind is not bytes or len(value) >= SEGMENT:
             return False
@@ -284,10 +284,7 @@ class Packing:
                 return swap(self, value, depth)
         if isinstance(value, int | str | float):
             return self.swap(next(kind for kind in (int, str, float) if isinstance(value, kind))(value), depth)
-        raise CannotSend(
-            f"a {type(value).__module__}.{type(value).__qualname__} cannot cross to the other end",
-            hint="register it with @copyable to send a copy, or make its class an Object to send a reference",
-        )
+        raise _refused(value)
 
     def _record(self, entry: Entry, value: Any, depth: int) -> Ext:
         if depth + 2 > self._most:
@@ -325,6 +322,19 @@ class Packing:
         return Ext(4, encode([promise._question, *steps]))
 
 
+def _refused(value: object) -> CannotSend:
+    if isinstance(value, Iterator):
+        return CannotSend(
+            f"a plain iterator ({type(value).__name__}) cannot cross to the other end, which would wait for it here",
+            hint="an asynchronous generator crosses as a stream: async def with yield; or send a list of it",
+        )
+    return CannotSend(
+        f"a {type(value).__module__}.{type(value).__qualname__} cannot cross to the other end",
+        hint="register it with @copyable to send a copy, or make its class an Object to send a reference",
+    )
+
+
+PLAIN = Packing(_Nobody(), _DEPTH)  # that of messages whose values are encoded as they are
 _Swap = Callable[[Packing, Any, int], Any]
 _SWAPS: dict[type[Any], _Swap] = {
     list: Packing._list,

@@ -40,6 +40,10 @@ def check_method(name: str) -> None:
     """
     if not 0 < len(name) <= _LONGEST_NAME:
         raise NoMethod(f"a method's name has {len(name)} characters, expected 1 to {_LONGEST_NAME}")
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        raise NoMethod(f"got {name!r} as a method's name, expected text that has UTF-8") from None
 
 
 def walk(value: Any, steps: Sequence[int | str]) -> Any:

@@ -123,7 +123,7 @@ class Link:
             Busy: Too many calls wait.
         """
         if self.error is not None:
-            raise self.error
+            raise self.error.with_traceback(None)  # the same one each time
         if self.connected and not self._waiting:
             return make() or _NOTHING
         if len(self._waiting) >= self._most:

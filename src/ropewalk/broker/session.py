@@ -14,15 +14,13 @@ from contextlib import suppress
 from contextvars import Context
 from typing import Any, cast
 
-import msgspec
-
 from ropewalk.broker.broker import Broker
 from ropewalk.broker.counts import Counts
 from ropewalk.broker.errors import BadFrame, Busy, Ended, Lost
-from ropewalk.broker.farewell import Farewell
+from ropewalk.broker.farewell import GOING, Farewell
 from ropewalk.broker.frames import Reader, size_of
 from ropewalk.broker.greeting import HELLO
-from ropewalk.broker.limits import Limits, widest
+from ropewalk.broker.limits import Limits, framed, widest
 from ropewalk.broker.logins import Hellos
 from ropewalk.broker.objects import Handle, Remote
 from ropewalk.broker.offers import Object, Offer
@@ -43,7 +41,6 @@ _TOGETHER = 4  # pieces of blobs that are written at once
 _TURNS = 4  # such writes in one turn of the loop, where the transport takes all at once
 _LATER = 0.05  # seconds that what is in no hurry waits for company
 _LOGINS = 16  # of one session: each is kept as long as it lasts
-_GOING = 5.0  # seconds for the last words to be read, and for the other end to close
 
 
 class Session(Reader, asyncio.BufferedProtocol):
@@ -65,6 +62,7 @@ class Session(Reader, asyncio.BufferedProtocol):
         meant: The key of the server that is meant, where this end has connected by an address that names it.
         heard: When the last bytes came, by the loop's clock.
         opened: Done when the other end's hello is there.
+        tasks: What runs for it.
         time, create_future: The loop's.
     """
 
@@ -93,7 +91,7 @@ class Session(Reader, asyncio.BufferedProtocol):
         self.error: RopewalkError | None = None
         self.logged_in = not server
         self._granted: Limits | None = None  # by logins
-        self._tasks: set[asyncio.Task[Any]] = set()
+        self.tasks: set[asyncio.Task[Any]] = set()
         self._leaves: list[Callable[[], Coroutine[Any, Any, None]]] = []  # by logins
         self._later: asyncio.Handle | None = None
         self._reading = self._scheduled = self._paused = False
@@ -113,7 +111,7 @@ class Session(Reader, asyncio.BufferedProtocol):
         self._messages = "ws" in getattr(endpoint, "layers", ())
         if self._messages:
             self._longest = int(endpoint.option("max_message", str(LARGEST_MESSAGE)))
-            self._ours = self._within(self._ours)
+            self._ours = framed(self._ours, self._longest)
         self.transport.set_write_buffer_limits(high=_HIGH, low=_LOW)
         broker = self.broker = Broker(
             self._door(self),
@@ -186,7 +184,7 @@ class Session(Reader, asyncio.BufferedProtocol):
         for timer in (self._going, self._later):
             if timer is not None:
                 timer.cancel()
-        if not self._tasks:
+        if not self.tasks:
             self._finished()
 
     def pause_writing(self) -> None:
@@ -233,7 +231,7 @@ class Session(Reader, asyncio.BufferedProtocol):
     def spawn(self, work: Coroutine[Any, Any, Any], context: Context) -> asyncio.Task[Any]:
         """Run something as long as the session lasts."""
         task = self.loop.create_task(work, context=context)
-        self._tasks.add(task)
+        self.tasks.add(task)
         task.add_done_callback(self._done)
         return task
 
@@ -324,15 +322,15 @@ class Session(Reader, asyncio.BufferedProtocol):
             self.opened.exception()  # fetched: nobody may be waiting
         transport = self.transport
         if transport is not None:
-            self._going = self.loop.call_later(_GOING, transport.abort)
+            self._going = self.loop.call_later(GOING, transport.abort)
             if isinstance(error, PeerFault):
                 fault(transport, error)
             else:
                 transport.close()
 
     def _done(self, task: asyncio.Task[Any]) -> None:
-        self._tasks.discard(task)
-        if self.error is not None and self.transport is None and not self._tasks:
+        self.tasks.discard(task)
+        if self.error is not None and self.transport is None and not self.tasks:
             self._finished()
 
     def _finished(self) -> None:
@@ -365,21 +363,7 @@ class Session(Reader, asyncio.BufferedProtocol):
 
     async def ended(self, deadline: float) -> None:
         """Wait for the end, and cut the connection where it does not come within so many seconds."""
-        try:
-            async with asyncio.timeout(deadline):
-                await self.wait_closed()
-        except BaseException as error:
-            self.abort(Ended("this end has cut the session"))
-            try:
-                async with asyncio.timeout(_GOING):
-                    await self.wait_closed()
-            except TimeoutError:
-                names = ", ".join(sorted(task.get_name() for task in self._tasks))
-                _log.error(
-                    "calls of a session that is over do not end: %s", names, extra={"code": "broker.left-behind"}
-                )
-            if not isinstance(error, TimeoutError):
-                raise
+        await self._farewell.wait(deadline)
 
     # Logins.
 
@@ -397,13 +381,8 @@ class Session(Reader, asyncio.BufferedProtocol):
         self._leaves.append(leave)
         granted = limits or self._ours
         self._granted = granted if self._granted is None else widest(self._granted, granted)
-        self.broker.accept(self._within(self._granted))
+        self.broker.accept(framed(self._granted, self._longest))
         self._times.book()
-
-    def _within(self, limits: Limits) -> Limits:
-        """Limits that what is below the session keeps too."""
-        most = self._longest
-        return limits if most is None or limits.frame <= most else msgspec.structs.replace(limits, frame=most)
 
     @property
     def hellos(self) -> Hellos:

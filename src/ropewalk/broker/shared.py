@@ -7,26 +7,23 @@ Source: docs/spec/broker.md section 8.
 
 from __future__ import annotations
 
-import asyncio
 import secrets
 import weakref
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
+from ropewalk.broker.burden import Burden
+from ropewalk.broker.changes import Change, Step, applied
 from ropewalk.broker.copyables import copied
-from ropewalk.broker.errors import BadMessage, CannotSend
+from ropewalk.broker.errors import CannotSend
 from ropewalk.broker.lanes import Job
-from ropewalk.broker.objects import Handle, Remote
 from ropewalk.broker.offers import Object
+from ropewalk.broker.views import View, Views
 from ropewalk.errors import Misuse, Unavailable
 
 __all__ = ["BadChange", "Shared", "Shares", "View"]
 
 _MOST = 256  # changes that wait to be told to one session; then the whole state is
-_LONGEST_PATH = 64
-
-Step = int | str
-Change = list[Any]  # [path, value] or [path]
 
 
 class BadChange(Misuse):
@@ -93,7 +90,7 @@ class Shared(Object):
         watches = list(self._watches)
         # What is told has to be the value as it was put: what is in the state is changed in place by later changes.
         told = [change[0], copied(change[1])] if watches and len(change) == 2 else change
-        self.state = _applied(self.state, change, BadChange)
+        self.state = applied(self.state, change, BadChange)
         self.version += 1
         for watch in watches:
             watch.add(told)
@@ -118,73 +115,6 @@ class _Watch:
         self.shares.dirty(self)
 
 
-class View(Remote):
-    """A live copy of a shared object of the other end, whose remote methods can be called too.
-
-    When the session ends it stays as it is.
-
-    Attributes:
-        state: As it was last told; not to be changed.
-        version: Of the state.
-        run: See `Shared.run`.
-    """
-
-    __slots__ = ("__weakref__", "_changed", "_over", "run", "state", "version")
-
-    def __init__(self, handle: Handle, run: bytes, version: int, state: Any) -> None:
-        super().__init__(handle)
-        self.run, self.version, self.state = run, version, state
-        self._changed: asyncio.Future[None] | None = None
-        self._over: BaseException | None = None
-
-    async def changed(self) -> int:
-        """Wait for the next change; the version then.
-
-        Raises:
-            Unavailable: The session has ended, `Lost` or `Ended`.
-        """
-        if self._over is not None:
-            raise self._over
-        if self._changed is None:
-            self._changed = asyncio.get_running_loop().create_future()
-        await asyncio.shield(self._changed)
-        return self.version
-
-    async def states(self) -> AsyncIterator[Any]:
-        """The state now, and again whenever it has changed; what comes too fast is passed over.
-
-        Raises:
-            Unavailable: The session has ended, and the last state was given.
-        """
-        seen = -1
-        while True:
-            if self.version == seen:
-                await self.changed()
-            seen = self.version
-            yield self.state
-
-    def _apply(self, version: int, changes: list[Change]) -> None:
-        begins = version - len(changes)
-        if begins > self.version:
-            if len(changes) != 1 or changes[0][:1] != [[]] or len(changes[0]) != 2:
-                raise BadMessage(f"changes begin after version {begins}, the last one was {self.version}")
-            begins = self.version
-        for change in changes[self.version - begins :] if version > self.version else ():
-            self.state = _applied(self.state, change, BadMessage)
-        if version > self.version:
-            self.version = version
-            self._tell(None)
-
-    def _tell(self, error: BaseException | None) -> None:
-        changed, self._changed, self._over = self._changed, None, error
-        if changed is not None and not changed.done():
-            if error is None:
-                changed.set_result(None)
-            else:
-                changed.set_exception(error)
-                changed.exception()  # fetched: nobody may be waiting
-
-
 class Tells(Protocol):
     """What shared objects ask of the session."""
 
@@ -204,7 +134,7 @@ class Tells(Protocol):
         """The session cannot go on without this."""
 
 
-class Shares:
+class Shares(Views):
     """The shared objects of one session.
 
     Attributes:
@@ -212,12 +142,12 @@ class Shares:
         slow: The other end does not read: nothing is told until it does, and then all at once.
     """
 
-    def __init__(self, tells: Tells, wake: Callable[[bool], None]) -> None:
+    def __init__(self, tells: Tells, wake: Callable[[bool], None], burden: Burden) -> None:
         self.changed: dict[_Watch, None] = {}
         self.slow = False
+        super().__init__(burden)
         self._tells, self._wake = tells, wake
         self._watches: dict[int, _Watch] = {}
-        self._views: dict[int, weakref.ref[View]] = {}
 
     def __len__(self) -> int:
         return len(self._watches)
@@ -286,43 +216,13 @@ class Shares:
         if watch.changes != []:
             self.dirty(watch)
 
-    def found(self, handle: Handle, run: bytes, version: int, state: Any) -> View:
-        """What stands for a shared object of the other end."""
-        there = self._views.get(handle.number)
-        view = None if there is None else there()
-        if view is None or view._handle is not handle:
-            view = View(handle, run, version, state)
-            self._views[handle.number] = weakref.ref(view)
-        return view
-
-    def update(self, number: object, version: object, changes: object) -> None:
-        """UPDATE.
-
-        Raises:
-            BadMessage: It is none.
-        """
-        if type(number) is not int or type(version) is not int or version < 0 or type(changes) is not list:
-            raise BadMessage("an update lacks reference, version or changes")
-        for change in changes:
-            if type(change) is not list or not 1 <= len(change) <= 2 or type(change[0]) is not list:
-                raise BadMessage("a change is not an array of path and value")
-        there = self._views.get(number)
-        view = None if there is None else there()
-        if view is not None:
-            view._apply(version, changes)
-        elif there is not None:
-            del self._views[number]
-
     def end(self, error: BaseException) -> None:
         """The session is over."""
         for watch in self._watches.values():
             watch.shared._watches.discard(watch)
         self._watches.clear()
         self.changed.clear()
-        for there in self._views.values():
-            view = there()
-            if view is not None:
-                view._tell(error)
+        super().end(error)
 
 
 def _taken(value: Any) -> Any:
@@ -337,45 +237,3 @@ def _taken(value: Any) -> Any:
         return value
     check(value)
     return copied(value)
-
-
-def _applied(state: Any, change: Change, wrong: type[Misuse | BadMessage]) -> Any:
-    """The state after a change, which is made in place where it is not the whole.
-
-    Raises:
-        wrong: The path does not lead there.
-    """
-    path, *values = change
-    if not path:
-        if not values:
-            raise wrong("the whole of a shared object cannot be removed")
-        return values[0]
-    if len(path) > _LONGEST_PATH:
-        raise wrong(f"a path has {len(path)} steps, at most {_LONGEST_PATH} are taken")
-    *above, last = path
-    place = state
-    for step in above:
-        place = _part(place, step, wrong)
-    if type(last) is str and place.__class__ is dict:
-        if values:
-            place[last] = values[0]
-        elif place.pop(last, change) is change:
-            raise wrong(f"there is no {last!r:.60} to remove")
-    elif type(last) is int and place.__class__ is list and 0 <= last < len(place) + bool(values):
-        if not values:
-            del place[last]
-        elif last == len(place):
-            place.append(values[0])
-        else:
-            place[last] = values[0]
-    else:
-        raise wrong(f"there is no place {last!r:.60} in a {type(place).__name__}")
-    return state
-
-
-def _part(place: Any, step: object, wrong: type[Misuse | BadMessage]) -> Any:
-    if type(step) is str and place.__class__ is dict and step in place:
-        return place[step]
-    if type(step) is int and place.__class__ is list and 0 <= step < len(place):
-        return place[step]
-    raise wrong(f"there is no part {step!r:.60} in a {type(place).__name__}")

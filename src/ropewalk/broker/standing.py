@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Callable, Generator
 from contextvars import copy_context
 from typing import TYPE_CHECKING, Any
 
-from ropewalk.broker.errors import Late, Lost
+from ropewalk.broker.errors import Cancelled, Late
 from ropewalk.broker.objects import Remote
 from ropewalk.broker.offers import Reference
 from ropewalk.broker.paths import walk
@@ -101,9 +101,12 @@ class Call:
         try:
             promise = yield from asyncio.shield(self._made).__await__()
         except asyncio.CancelledError:
-            self._drop(Lost("the call was cancelled before it was made"))
+            self._drop(Cancelled("the call was cancelled before it was made"))
             raise
         return None if promise is None else (yield from promise.__await__())
+
+    __iter__ = None  # as of a promise
+    __contains__ = None
 
     def __getattr__(self, name: str) -> Part:
         if name.startswith("_"):
@@ -147,6 +150,9 @@ class Part:
 
     def __init__(self, call: Call, steps: tuple[int | str, ...]) -> None:
         self._call, self._steps = call, steps
+
+    __iter__ = None  # as of a promise
+    __contains__ = None
 
     def __getattr__(self, name: str) -> Part:
         if name.startswith("_"):
@@ -235,14 +241,14 @@ class Followed(Standing):
     async def _news(self) -> None:
         view = self.view
         if self.error is not None:
-            raise self.error
+            raise self.error.with_traceback(None)  # the same one each time
         if not view._handle.objects._over:
             try:
                 await view.changed()
             except Unavailable:  # the session is over
                 return
         elif self._link.error is not None:
-            raise self._link.error
+            raise self._link.error.with_traceback(None)
         else:
             if self._next is None:
                 self._next = asyncio.get_running_loop().create_future()

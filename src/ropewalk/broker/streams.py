@@ -21,7 +21,7 @@ from ropewalk.broker.lanes import Job, Lanes
 from ropewalk.broker.limits import Limits
 from ropewalk.broker.outbox import Outbox, encode
 from ropewalk.broker.packing import Packing, Shows
-from ropewalk.broker.stream import COST, In, Stream
+from ropewalk.broker.stream import COST, In, Sight, Stream
 from ropewalk.errors import RopewalkError
 
 __all__ = ["Stream", "Streams"]
@@ -78,7 +78,7 @@ class Streams:
         ours: Limits,
         theirs: Limits,
         decode: Callable[[bytes, Sequence[Any]], Any],
-        seen: Callable[[bytes], Sequence[Any]],
+        seen: Callable[[bytes], Sight | int | None],
         late: Callable[[], None],
     ) -> None:
         self.loop, self.ours, self.theirs, self.decode = loop, ours, theirs, decode
@@ -87,6 +87,7 @@ class Streams:
         self._out: dict[int, _Out] = {}
         self._in: dict[int, In] = {}
         self.gone: list[In] = []  # dropped without being closed
+        self.bytes = self.items = 0  # that came and were not read
         self._free: list[int] = []
         self._next = 1
         self._over = False
@@ -103,6 +104,21 @@ class Streams:
     def going_out(self) -> int:
         """Streams that we fill."""
         return len(self._out)
+
+    @property
+    def used_in(self) -> int:
+        """Bytes that came and that we have not granted again. This may be asked in any thread."""
+        streams = [entry.stream() for entry in list(self._in.values())]
+        return sum(one._window - one._room for one in streams if one is not None)
+
+    def unread(self) -> tuple[int, int]:
+        """About what items take that came and were not read; and their bytes."""
+        return self.bytes + COST * self.items, self.bytes
+
+    @property
+    def used_out(self) -> int:
+        """Bytes that were sent and not granted again. This may be asked in any thread."""
+        return sum(out.owed for out in list(self._out.values()))
 
     # Ours.
 
@@ -269,9 +285,11 @@ class Streams:
             raise BadMessage("an item is neither binary nor an array of one")
         stream = self._entry(number).stream()
         # What is shown in an item that nobody wants is released with the value that this gives.
-        taken = item if kind is bytes else (item[0], self._seen(item[0]))
+        binary = kind is bytes
+        content = item if binary else item[0]
+        sight = None if binary else self._seen(content)
         if stream is not None and not stream._closed:
-            stream._take(taken)
+            stream._take(content, binary=binary, sight=sight)
 
     def end(self, number: object, error: RopewalkError | None) -> None:
         """END.
@@ -321,6 +339,9 @@ class Streams:
         """Close what was dropped."""
         gone, self.gone = self.gone, []
         for entry in gone:
+            size, items = entry.unread
+            self.bytes -= size
+            self.items -= items
             self.close_theirs(entry)
 
     def stop(self, error: RopewalkError) -> None:

@@ -7,18 +7,16 @@ Source: docs/spec/broker.md section 5.
 
 from __future__ import annotations
 
-import datetime as dt
-import decimal
 import re
-import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, get_args
 
 import msgspec
 
+from ropewalk.broker import scalars
 from ropewalk.broker.copyables import entry_named
-from ropewalk.broker.errors import BadFrame, BadMessage, BadValue, CannotSend, NoSuchObject, OverLimit
+from ropewalk.broker.errors import BadFrame, BadMessage, BadValue, Busy, CannotSend, NoSuchObject, OverLimit
 from ropewalk.broker.frames import Bytes
 from ropewalk.broker.limits import LIGHT, Limits
 from ropewalk.broker.messages import BODY
@@ -26,12 +24,9 @@ from ropewalk.broker.paths import LONGEST
 from ropewalk.broker.weigh import check_keys, too_deep, weigh
 from ropewalk.errors import PeerFault, RopewalkError
 
-__all__ = ["UNDECODABLE", "Awaited", "Broken", "Finds", "Unpacking", "settle", "undecodable"]
+__all__ = ["UNDECODABLE", "Awaited", "Broken", "Finds", "Unpacking", "settle", "shows", "undecodable"]
 
-_DECIMAL = re.compile(r"-?[0-9]+(\.[0-9]+)?(E[+-][0-9]+)?|NaN|-?Infinity")
-_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
-_MOMENT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{6})?")
-_LONGEST_INTEGER, _LONGEST_DECIMAL, _LONGEST_TEXT = 1024, 4096, 512
+_LONGEST_TEXT = 512
 _ALIKE, _MANY = 16, 64  # elements of a set that may have one hash; elements from which that is looked at
 _NO_MOMENT = ("Invalid MessagePack timestamp", "Timestamp is out of range")  # what a decoder says of one
 _KEYS = frozenset({str, int, bytes, bool, type(None)})
@@ -67,7 +62,11 @@ class Finds(Protocol):
         """An object of ours that was shown; None where there is none of this number."""
 
     def shared(self, number: int, name: str, run: bytes, version: int, state: Any) -> Any:
-        """What stands here for a shared object of the other end."""
+        """What stands here for a shared object of the other end.
+
+        Raises:
+            Busy: There is no room for its state.
+        """
 
     def coming(self, number: int) -> Any:
         """A stream that the other end will fill."""
@@ -95,8 +94,9 @@ class Unpacking:
         self._segments: Sequence[bytes] = ()
         self._used: set[int] = set()
         self.read: Callable[[Bytes], list[Any]]  # of `Message`
-        self.read = msgspec.msgpack.Decoder(BODY, ext_hook=self._extension).decode
-        self._value = msgspec.msgpack.Decoder(ext_hook=self._extension).decode
+        self.read = msgspec.msgpack.Decoder(BODY, ext_hook=self.extension).decode
+        self._message = msgspec.msgpack.Decoder(get_args(BODY)[0], ext_hook=self.extension).decode
+        self._value = msgspec.msgpack.Decoder(ext_hook=self.extension).decode
 
     def decode(self, body: memoryview, segments: Sequence[bytes]) -> list[Any]:
         """The messages of a body. (`read` is the same, for who has no segments and knows what it raises.)
@@ -104,15 +104,47 @@ class Unpacking:
         Raises:
             BadFrame, BadValue, BadMessage, OverLimit: It is none.
         """
-        self._segments, self._used = segments, set()
+        self.begin(segments)
         try:
             said = self.read(body)
         except UNDECODABLE as error:
             raise undecodable(error) from None
-        if len(self._used) != len(segments):
-            raise BadFrame(f"{len(segments) - len(self._used)} segments of a frame are not used")
-        self._segments = ()
+        self.end()
         return said
+
+    def begin(self, segments: Sequence[bytes]) -> None:
+        """A frame that is decoded message by message has these."""
+        self._segments, self._used = segments, set()
+
+    def end(self) -> None:
+        """All of it is decoded.
+
+        Raises:
+            BadFrame: Some of its segments are not used.
+        """
+        if len(self._used) != len(self._segments):
+            raise BadFrame(f"{len(self._segments) - len(self._used)} segments of a frame are not used")
+        self._segments = ()
+
+    def message(self, content: Bytes) -> Any:
+        """One message of a frame.
+
+        Raises:
+            BadFrame, BadValue, BadMessage, OverLimit: It is none.
+        """
+        try:
+            return self._message(content)
+        except UNDECODABLE as error:
+            raise undecodable(error) from None
+
+    def reference(self, number: Bytes, name: Bytes) -> Any:
+        """What stands for an object of the other end, whose number and name are encoded."""
+        return self._theirs([self.value(number), self.value(name)])
+
+    @property
+    def beside(self) -> int:
+        """Bytes of the segments that were used so far."""
+        return sum(len(self._segments[index]) for index in self._used)
 
     def value(self, content: Bytes) -> Any:
         """One value.
@@ -131,8 +163,6 @@ class Unpacking:
         Raises:
             BadFrame, BadValue, BadMessage, OverLimit: It is none.
         """
-        if _SHOWN.search(content) is None:
-            return []
         seen: list[Any] = []
         self._seen = seen
         try:
@@ -166,7 +196,12 @@ class Unpacking:
             raise OverLimit(f"an item lies more than {ours.depth} deep inside itself")
         return settle(item, _nothing) if marked else item
 
-    def _extension(self, code: int, data: memoryview) -> Any:
+    def extension(self, code: int, data: memoryview) -> Any:
+        """What an extension is.
+
+        Raises:
+            BadFrame, BadValue, BadMessage, OverLimit: It is none.
+        """
         take = _TAKES.get(code)
         if take is None:
             raise BadValue(f"extension {code} is not known")
@@ -232,12 +267,10 @@ class Unpacking:
         if not _clean(state):
             self._finds.found(_number(number), _text(name))  # it was shown nevertheless
             return self._broken(CannotSend("the state of a shared object has something that cannot be made here"))
-        return self._finds.shared(_number(number), _text(name), run, version, state)
-
-    def _integer(self, data: bytes) -> int:
-        if type(data) is not bytes or not 1 <= len(data) <= _LONGEST_INTEGER:
-            raise ValueError
-        return int.from_bytes(data, "big", signed=True)
+        try:
+            return self._finds.shared(_number(number), _text(name), run, version, state)
+        except Busy as error:
+            return self._broken(error)
 
     def _tuple(self, items: list[Any]) -> tuple[Any, ...]:
         if type(items) is not list:
@@ -254,17 +287,17 @@ class Unpacking:
             raise ValueError
         return made
 
-    def _decimal(self, text: str) -> decimal.Decimal:
-        if type(text) is not str or len(text) > _LONGEST_DECIMAL or not _DECIMAL.fullmatch(text):
-            raise ValueError
-        return decimal.Decimal(text)
-
     def _broken(self, error: RopewalkError) -> Broken:
         self.marks += 1
         return Broken(type(error), str(error)[:_LONGEST_TEXT], error.hint)
 
 
 UNDECODABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError, TypeError)  # what a decoder raises
+
+
+def shows(content: bytes) -> bool:
+    """Whether there may be something in an item that has to be seen to as soon as it came."""
+    return _SHOWN.search(content) is not None
 
 
 def undecodable(error: Exception) -> PeerFault:
@@ -308,30 +341,6 @@ def _clean(value: Any) -> bool:
     return all(map(_clean, value.values())) if kind is dict else True
 
 
-def _uuid(data: bytes) -> uuid.UUID:
-    if type(data) is not bytes:
-        raise ValueError
-    return uuid.UUID(bytes=data)
-
-
-def _date(text: str) -> dt.date:
-    if not _DATE.fullmatch(text):
-        raise ValueError
-    return dt.date.fromisoformat(text)
-
-
-def _moment(text: str) -> dt.datetime:
-    if not _MOMENT.fullmatch(text):
-        raise ValueError
-    return dt.datetime.fromisoformat(text)
-
-
-def _duration(count: int) -> dt.timedelta:
-    if type(count) is not int:
-        raise ValueError
-    return dt.timedelta(microseconds=count)
-
-
 def settle(value: Any, answer: Callable[[Awaited], Any]) -> Any:
     """A value with all that was awaited in its place.
 
@@ -363,14 +372,14 @@ _TAKES: dict[int, Callable[[Unpacking, Any], Any]] = {
     4: Unpacking._awaited,
     5: Unpacking._copyable,
     6: Unpacking._shared,
-    7: Unpacking._integer,
+    7: lambda _self, data: scalars.integer(data),
     8: Unpacking._tuple,
     9: lambda self, number: self._finds.coming(_number(number)),
     10: Unpacking._blob,
     11: Unpacking._set,
-    12: Unpacking._decimal,
-    13: lambda _self, data: _uuid(data),
-    14: lambda _self, text: _date(text),
-    15: lambda _self, text: _moment(text),
-    16: lambda _self, count: _duration(count),
+    12: lambda _self, text: scalars.decimal_number(text),
+    13: lambda _self, data: scalars.unique(data),
+    14: lambda _self, text: scalars.date(text),
+    15: lambda _self, text: scalars.moment(text),
+    16: lambda _self, count: scalars.duration(count),
 }

@@ -12,20 +12,26 @@ from typing import Any
 from ropewalk.broker.answering import Answering
 from ropewalk.broker.asking import Asking
 from ropewalk.broker.blobs import Blobs
-from ropewalk.broker.errors import CannotSend
+from ropewalk.broker.errors import Busy, CannotSend
+from ropewalk.broker.footprint import footprint
 from ropewalk.broker.lanes import Job, Lanes
 from ropewalk.broker.limits import Limits
 from ropewalk.broker.objects import Objects, Remote
 from ropewalk.broker.offers import Object, Reference
 from ropewalk.broker.outbox import Outbox, encode
+from ropewalk.broker.overlook import overlook
 from ropewalk.broker.packing import Packing
 from ropewalk.broker.promise import Promise
 from ropewalk.broker.shared import CannotTell, Shared, Shares, View
+from ropewalk.broker.stream import Sight
 from ropewalk.broker.streams import Stream, Streams
-from ropewalk.broker.unpacking import Unpacking
+from ropewalk.broker.unpacking import Unpacking, shows
 from ropewalk.errors import PeerFault, RopewalkError
 
 __all__ = ["Values"]
+
+_SMALL = 4096  # bytes of memory that need no closer look
+_MANY = 4096  # references that were let go, and that no reader of ours will wait to be told of
 
 
 class Values:
@@ -132,7 +138,16 @@ class Values:
 
     def found(self, number: int, name: str) -> Remote:
         """See `unpacking.Finds`."""
+        if len(self.objects.released) > _MANY:
+            self.release()
         return self.objects.found(number, name)
+
+    def release(self) -> None:
+        """Tell of the references that nobody here holds any more: until then each takes memory."""
+        most = self.outbox.soft // 16  # of what is told in one message; a pair of numbers has at most 10 bytes
+        numbers, counts = self.objects.take_released()
+        for at in range(0, len(numbers), most):
+            self.outbox.say((3, numbers[at : at + most], counts[at : at + most]))
 
     def own(self, number: int) -> Any:
         """See `unpacking.Finds`."""
@@ -151,9 +166,17 @@ class Values:
         """See `unpacking.Finds`."""
         return self.blobs.whole(number)
 
-    def _seen(self, content: bytes) -> Sequence[Any]:
-        """What is shown in an item of a stream that came."""
-        return self.unpacking.seen(content, self.ours)
+    def _seen(self, content: bytes) -> Sight | int | None:
+        """What is shown in an item of a stream that came, if something is; its bytes, where there is no room for it."""
+        if not shows(content):
+            return None
+        burden, size = self.answering.burden, footprint(content, _SMALL)
+        try:
+            burden.hold(size)
+        except Busy:
+            overlook(self.unpacking, content, inline=True)
+            return len(content)
+        return Sight(content, self.unpacking.seen(content, self.ours), size, burden.gone)
 
     def _item(self, content: bytes, seen: Sequence[Any]) -> Any:
         """An item of a stream, from the form it came in."""

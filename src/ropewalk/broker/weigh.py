@@ -12,24 +12,40 @@ Source: docs/spec/broker.md section 7; https://github.com/msgpack/msgpack/blob/m
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
+
+import msgspec
 
 from ropewalk.broker.errors import BadFrame, OverLimit
 
-__all__ = ["LARGE", "PER_BYTE", "check_keys", "too_deep", "weigh"]
+__all__ = [
+    "EXTENSIONS",
+    "HEADS",
+    "LARGE",
+    "MAPS",
+    "PER_BYTE",
+    "check_keys",
+    "count_at",
+    "extensions",
+    "length_at",
+    "too_deep",
+    "weigh",
+]
 
 _BYTE, _CONTAINER, _TEXT, _NUMBER, _ENTRY, _ELEMENT = 10, 256, 64, 48, 32, 96
 PER_BYTE = _BYTE + _CONTAINER  # the most that a byte may weigh
+_MOMENT = 0xFF  # the code of an extension
 _MANY = 64  # entries of a map from which its keys matter
 LARGE = _MANY * 8  # bytes of the shortest body with that many keys that could be a burden
 
-_EXTENSIONS = frozenset([0xC7, 0xC8, 0xC9, *range(0xD4, 0xD9)])
-_MAPS = bytes([*range(0x80, 0x90), 0xDE, 0xDF])
-_CONTAINERS = bytes([*range(0x80, 0xA0), *_EXTENSIONS, *range(0xDC, 0xE0)])
+EXTENSIONS = frozenset([0xC7, 0xC8, 0xC9, *range(0xD4, 0xD9)])
+MAPS = bytes([*range(0x80, 0x90), 0xDE, 0xDF])
+_CONTAINERS = bytes([*range(0x80, 0xA0), *EXTENSIONS, *range(0xDC, 0xE0)])
 _TEXTS = bytes([*range(0xA0, 0xC0), 0xC4, 0xC5, 0xC6, 0xD9, 0xDA, 0xDB])
 _NUMBERS = bytes([*range(0xCA, 0xD4), *range(0xE0, 0x100)])
-_NO_KEYS = frozenset([*range(0x80, 0xA0), *_EXTENSIONS, *range(0xDC, 0xE0)])
+_NO_KEYS = frozenset([*range(0x80, 0xA0), *EXTENSIONS, *range(0xDC, 0xE0)])
+_elements = msgspec.msgpack.Decoder(list[msgspec.Raw]).decode
 _SETS = re.compile(rb"[\xd4-\xd8]\x0b|\xc7.\x0b|\xc8..\x0b|\xc9....\x0b", re.DOTALL)
 _LARGE_MAPS = [  # by first byte: the numbers of entries that may follow
     (b"\xde", re.compile(rb"\xde(?=(\x00[\x40-\xff]|[\x01-\xff].))", re.DOTALL)),
@@ -48,7 +64,7 @@ def weigh(body: bytes | bytearray | memoryview, most: int) -> int:
     weight = size * _BYTE
     for each, heads in ((_CONTAINER, _CONTAINERS), (_TEXT, _TEXTS), (_NUMBER, _NUMBERS)):
         weight += each * (size - len(data.translate(None, heads)))
-    if len(data.translate(None, _MAPS)) < size:
+    if len(data.translate(None, MAPS)) < size:
         weight += size // 2 * _ENTRY
     if _SETS.search(data):
         weight += size * _ELEMENT
@@ -61,37 +77,53 @@ def _exactly(data: bytes, most: int) -> int:
     weight = end * _BYTE
     while at < end and weight <= most:
         first = data[at]
-        cost, step, width = _HEADS[first]
+        cost, step, width = HEADS[first]
         weight += cost
         if width:
             step += int.from_bytes(data[at + 1 : at + 1 + width], "big")
         elif cost == _CONTAINER:
-            if first in _MAPS:
-                weight += _ENTRY * _count(data, at)
-            elif first in _EXTENSIONS:
+            if first in MAPS:
+                weight += _ENTRY * count_at(data, at)
+            elif first in EXTENSIONS:
                 kind = data[at + step - 1 : at + step]
-                if kind == b"\xff":  # a moment: its bytes are no heads
-                    step += _length(data, at)
+                if kind == bytes([_MOMENT]):  # its bytes are no heads
+                    step += length_at(data, at)
                 elif kind == b"\x0b":
-                    weight += _ELEMENT * _count(data, at + step)
+                    weight += _ELEMENT * count_at(data, at + step)
         at += step
     if weight > most:
         raise OverLimit(f"a frame weighs over {most}", hint="send less at once, binary data as binary, or a stream")
     return weight
 
 
-def _count(data: bytes, at: int) -> int:
+def count_at(data: bytes, at: int) -> int:
     """How many elements or entries the array or map has whose head is here; 0 where there is none."""
     first = data[at] if at < len(data) else 0
     if 0x80 <= first < 0xA0:
         return first & 15
-    return int.from_bytes(data[at + 1 : at + _HEADS[first][1]], "big") if 0xDC <= first <= 0xDF else 0
+    return int.from_bytes(data[at + 1 : at + HEADS[first][1]], "big") if 0xDC <= first <= 0xDF else 0
 
 
-def _length(data: bytes, at: int) -> int:
+def length_at(data: bytes, at: int) -> int:
     """Bytes of the content of the extension whose head is here."""
     first = data[at]
-    return 1 << first - 0xD4 if first >= 0xD4 else int.from_bytes(data[at + 1 : at + _HEADS[first][1] - 1], "big")
+    return 1 << first - 0xD4 if first >= 0xD4 else int.from_bytes(data[at + 1 : at + HEADS[first][1] - 1], "big")
+
+
+def extensions(data: bytes) -> Iterator[tuple[int, int, int]]:
+    """The extensions in a value, also those inside of others: code, where the content begins, and where it ends."""
+    at, end = 0, len(data)
+    while at < end:
+        first = data[at]
+        _, step, width = HEADS[first]
+        if width:
+            step += int.from_bytes(data[at + 1 : at + 1 + width], "big")
+        elif first in EXTENSIONS and at + step <= end:
+            code, size = data[at + step - 1], length_at(data, at)
+            yield code, at + step, at + step + size
+            if code == _MOMENT:
+                step += size
+        at += step
 
 
 def check_keys(body: bytes | bytearray | memoryview) -> None:
@@ -103,12 +135,28 @@ def check_keys(body: bytes | bytearray | memoryview) -> None:
         BadFrame: An array, a map or an extension is a key.
     """
     data = bytes(body)
+    if _may_have_large_map(data):
+        # Chance makes such bytes of many small messages: each is looked at alone, and few are long enough.
+        for part in _parts(data):
+            if len(part) > 2 * _MANY and _may_have_large_map(part):
+                _walk(part)
+
+
+def _may_have_large_map(data: bytes) -> bool:
     for head, maps in _LARGE_MAPS:
         for found in maps.finditer(data) if head in data else ():
             count = int.from_bytes(found[1], "big")
             if count >= _MANY and 2 * count <= len(data) - found.end():
-                _walk(data)
-                return
+                return True
+    return False
+
+
+def _parts(data: bytes) -> Iterable[bytes]:
+    """The elements of an array; what is none, or is not whole, in one."""
+    try:
+        return map(bytes, _elements(data))
+    except (msgspec.DecodeError, RecursionError):
+        return (data,)
 
 
 def _walk(data: bytes) -> None:
@@ -125,17 +173,17 @@ def _walk(data: bytes) -> None:
         if keyed and not left & 1 and first in _NO_KEYS:
             raise BadFrame("a key of a map is an array, a map or an extension")
         left -= 1
-        cost, step, width = _HEADS[first]
+        cost, step, width = HEADS[first]
         if width:
             step += int.from_bytes(data[at + 1 : at + 1 + width], "big")
         elif cost == _CONTAINER:
-            if first not in _EXTENSIONS:
+            if first not in EXTENSIONS:
                 above.append((left, keyed))
-                left = _count(data, at)
-                keyed = first in _MAPS and left >= _MANY
-                left <<= first in _MAPS
-            elif data[at + step - 1 : at + step] == b"\xff":
-                step += _length(data, at)
+                left = count_at(data, at)
+                keyed = first in MAPS and left >= _MANY
+                left <<= first in MAPS
+            elif data[at + step - 1 : at + step] == bytes([_MOMENT]):
+                step += length_at(data, at)
             else:
                 above.append((left, keyed))
                 left, keyed = 1, False
@@ -144,17 +192,10 @@ def _walk(data: bytes) -> None:
 
 def too_deep(values: Iterable[Any], most: int) -> bool:
     """Whether lists and maps in ``values`` lie deeper than this inside each other; one alone is one deep."""
-    level: list[Any] = [value for value in values if type(value) in _NESTED]
-    while level:
-        if most < 1:
+    for value in values:
+        kind = value.__class__
+        if kind in _NESTED and (most < 1 or too_deep(value.values() if kind is dict else value, most - 1)):
             return True
-        most -= 1
-        level = [
-            value
-            for inside in level
-            for value in (inside.values() if type(inside) is dict else inside)
-            if type(value) in _NESTED
-        ]
     return False
 
 
@@ -178,4 +219,4 @@ def _head(first: int) -> tuple[int, int, int]:
     return (_NUMBER if first in _NUMBERS else 0), numbers.get(first, 1), 0
 
 
-_HEADS = [_head(first) for first in range(256)]
+HEADS = [_head(first) for first in range(256)]

@@ -56,7 +56,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     name: Annotated[str, msgspec.Meta(min_length=1, max_length=64)] = "ropewalk"
     loop: str = "auto"
     deadline: Seconds = 10.0
-    keep_freed: Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)] = 32 << 20
+    keep_freed: Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)] = 64 << 20
 
 
 class LogSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

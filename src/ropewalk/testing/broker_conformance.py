@@ -1,7 +1,7 @@
 """The broker's conformance suite: `python -m ropewalk.testing.broker_conformance URL`.
 
 It plays a friendly and a hostile peer against any implementation of docs/spec/broker.md that serves the object of its
-annex A to everybody; `--serve URL` serves it by this one.
+annex A to everybody; `--serve URL` serves it by this one. `--clients URL` plays servers to a client: annex B.
 
 Flow: URL -> one session a case -> a line each: its name, ok or what was wrong -> exit status
 Never: takes anything from the implementation that it tries.
@@ -13,29 +13,28 @@ import argparse
 import asyncio
 import json
 import sys
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from ropewalk.errors import RopewalkError
+from ropewalk.testing.broker_bounds import BOUNDS
+from ropewalk.testing.broker_clients import playing
 from ropewalk.testing.broker_friendly import FRIENDLY
+from ropewalk.testing.broker_logins import LOGINS
+from ropewalk.testing.broker_outcome import Outcome
 from ropewalk.testing.broker_peer import NotAsSpecified, Peer
 from ropewalk.testing.broker_unfriendly import HOSTILE, Attack
 
-__all__ = ["Outcome", "main", "tried"]
+__all__ = ["GROUPS", "Outcome", "main", "tried"]
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """Of one case.
-
-    Attributes:
-        name: "friendly: .." or "hostile: ..".
-        wrong: What was not as it should be; "" where nothing was.
-    """
-
-    name: str
-    wrong: str = ""
+GROUPS: dict[str, Mapping[str, Callable[[Peer], Awaitable[Any]] | Attack]] = {
+    "friendly": FRIENDLY,
+    "login": LOGINS,
+    "bounds": BOUNDS,
+    "hostile": HOSTILE,
+}
 
 
 async def tried(url: str, *, only: str = "", deadline: float = 10.0) -> AsyncIterator[Outcome]:
@@ -44,12 +43,10 @@ async def tried(url: str, *, only: str = "", deadline: float = 10.0) -> AsyncIte
     Args:
         deadline: Seconds for each wait.
     """
-    for name, case in FRIENDLY.items():
-        if only in f"friendly: {name}":
-            yield await _outcome(f"friendly: {name}", url, case, deadline)
-    for name, attack in HOSTILE.items():
-        if only in f"hostile: {name}":
-            yield await _outcome(f"hostile: {name}", url, attack, deadline)
+    for group, cases in GROUPS.items():
+        for what, case in cases.items():
+            if only in (name := f"{group}: {what}"):
+                yield await _outcome(name, url, case, deadline)
 
 
 async def _outcome(name: str, url: str, case: Callable[[Peer], Any] | Attack, deadline: float) -> Outcome:
@@ -57,7 +54,10 @@ async def _outcome(name: str, url: str, case: Callable[[Peer], Any] | Attack, de
         if isinstance(case, Attack):
             await _attack(url, case, deadline)
         else:
-            async with Peer.connected(url, deadline) as peer:
+            logs_in = not name.startswith("login:")
+            async with Peer.connected(url, deadline, login=logs_in) as peer:
+                if not logs_in:
+                    await peer.greeted()
                 await case(peer)
                 if peer.wrong is not None:
                     raise peer.wrong
@@ -77,18 +77,25 @@ async def _attack(url: str, attack: Attack, deadline: float) -> None:
             raise NotAsSpecified("the next session is not as it should be")
 
 
-async def _all(url: str, arguments: argparse.Namespace) -> int:
-    outcomes = []
-    async for outcome in tried(url, only=arguments.only, deadline=arguments.deadline):
-        outcomes.append(outcome)
-        if not arguments.json:
+async def _told(outcomes: AsyncIterator[Outcome], *, as_json: bool) -> int:
+    """Print what comes; the exit status."""
+    came = []
+    async for outcome in outcomes:
+        came.append(outcome)
+        if not as_json:
             _print(f"{'ok    ' if not outcome.wrong else 'WRONG '} {outcome.name}", outcome.wrong)
-    wrong = sum(bool(outcome.wrong) for outcome in outcomes)
-    if arguments.json:
-        _print(json.dumps([asdict(outcome) for outcome in outcomes], indent=1))
+    wrong = sum(bool(outcome.wrong) for outcome in came)
+    if as_json:
+        _print(json.dumps([asdict(outcome) for outcome in came], indent=1))
     else:
-        _print(f"{len(outcomes)} cases, {wrong} wrong")
-    return 1 if wrong or not outcomes else 0
+        _print(f"{len(came)} cases, {wrong} wrong")
+    return 1 if wrong or not came else 0
+
+
+async def _play(url: str, arguments: argparse.Namespace) -> int:
+    async with playing(url, deadline=arguments.deadline) as plays:
+        _print(f"{plays.url} {plays.node.hex()}")
+        return await _told(plays.outcomes(only=arguments.only), as_json=arguments.json)
 
 
 async def _serve(url: str) -> int:
@@ -108,13 +115,22 @@ def _print(*lines: str) -> None:
 def main(argv: Sequence[str] | Iterable[str] | None = None) -> int:
     """The command; its exit status."""
     parser = argparse.ArgumentParser(prog="python -m ropewalk.testing.broker_conformance", description=__doc__)
-    parser.add_argument("url", help="where the implementation listens, or with --serve is to")
+    parser.add_argument("url", help="where the implementation listens, or with --serve and --clients we do")
     parser.add_argument("--serve", action="store_true", help="serve the object of annex A, until interrupted")
+    parser.add_argument(
+        "--clients", action="store_true", help="listen there, print where and the key of the node, and try a client"
+    )
     parser.add_argument("--only", default="", help="try the cases with this in their names")
     parser.add_argument("--deadline", type=float, default=10.0, help="seconds for each wait")
     parser.add_argument("--json", action="store_true", help="print the outcomes as JSON")
     arguments = parser.parse_args(None if argv is None else list(argv))
-    work = _serve(arguments.url) if arguments.serve else _all(arguments.url, arguments)
+    if arguments.serve:
+        work = _serve(arguments.url)
+    elif arguments.clients:
+        work = _play(arguments.url, arguments)
+    else:
+        outcomes = tried(arguments.url, only=arguments.only, deadline=arguments.deadline)
+        work = _told(outcomes, as_json=arguments.json)
     try:
         return asyncio.run(work)
     except KeyboardInterrupt:

@@ -1,4 +1,4 @@
-"""What an implementation of the broker must do with a peer that keeps the rules.
+"""What an implementation of the broker must do with a peer that keeps the rules: calls, answers and references.
 
 Flow: Peer, after a login -> a case of FRIENDLY -> nothing, or NotAsSpecified
 Never: asks for anything but what docs/spec/broker.md and its annex A promise.
@@ -11,57 +11,51 @@ import datetime as dt
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from ropewalk.testing.broker_flows import FLOWS
 from ropewalk.testing.broker_peer import (
     CALL,
-    CREDIT,
     ERROR,
     FINISH,
-    ITEM,
     RELEASE,
     RETURN,
     NotAsSpecified,
     Peer,
-    decode,
     ext,
+    failed,
     frame,
+    reference,
+    same,
     unpacked,
 )
 
-__all__ = ["FRIENDLY"]
+__all__ = ["FRIENDLY", "MOST"]
 
 Case = Callable[[Peer], Awaitable[None]]
-
-
-def _same(got: object, expected: object, what: str) -> None:
-    if got != expected or type(got) is not type(expected):
-        raise NotAsSpecified(f"{what}: got {got!r:.200}, expected {expected!r:.200}")
-
-
-def _error(answer: list[Any], family: str, code: str) -> None:
-    if len(answer) not in (5, 6) or answer[0] != ERROR:
-        raise NotAsSpecified(f"got {answer!r:.200}, expected an ERROR")
-    _same(answer[2:4], [family, code], "family and code of an ERROR")
-    if type(answer[4]) is not str or len(answer[4]) > 4096 or not (len(answer) == 5 or type(answer[5]) is dict):
-        raise NotAsSpecified(f"text or details of an ERROR: {answer!r:.200}")
-
-
-def _reference(value: Any) -> int:
-    if getattr(value, "code", None) != 2:
-        raise NotAsSpecified(f"got {value!r:.100}, expected a reference (extension 2)")
-    number, name = unpacked(value)
-    if type(number) is not int or not 0 < number < 2**31 or type(name) is not str:
-        raise NotAsSpecified(f"a reference is [{number!r}, {name!r}]")
-    return number
+MOST = {
+    "frame": 1 << 20,
+    "depth": 64,
+    "weight": 16 << 20,
+    "questions": 4_096,
+    "window": 64 << 20,
+    "references": 250_000,
+    "streams": 256,
+    "stream_window": 1 << 20,
+    "blob": 64 << 20,
+    "blobs": 1_024,
+}
 
 
 async def hello(peer: Peer) -> None:
     """Its hello and the LIMITS of the perspective."""
     told = peer.hello or {}
-    _same([told.get("ropewalk"), told.get("version"), told.get("least")], ["broker", 1, 1], "the hello")
+    same([told.get("ropewalk"), told.get("version"), told.get("least")], ["broker", 1, 1], "the hello")
     if not peer.limits or any(type(value) is not int for value in peer.limits.values()):
         raise NotAsSpecified(f"the limits are {peer.limits}")
-    if peer.limits.get("frame", 0) < 65_536:
-        raise NotAsSpecified("after a login, frames of 64 KiB must do for this suite")
+    if peer.limits.get("frame", 0) < 65_536 or peer.limits.get("questions", 0) < 256:
+        raise NotAsSpecified("after a login, frames of 64 KiB and 256 questions must do for this suite")
+    over = {name: peer.limits[name] for name, most in MOST.items() if peer.limits.get(name, 0) > most}
+    if over:
+        raise NotAsSpecified(f"limits are {over}, expected at most the defaults")
 
 
 async def plain_values(peer: Peer) -> None:
@@ -70,7 +64,7 @@ async def plain_values(peer: Peer) -> None:
     values += [b"", b"\0\xff", [], [1, [2, [3]]], {}, {"a": {1: None}, b"b": [True]}]
     values.append(dt.datetime(2026, 1, 2, 3, 4, 5, 678900, dt.UTC))
     for value in values:
-        _same(await peer.value(peer.me, "echo", [value]), value, "an echo")
+        same(await peer.value(peer.me, "echo", [value]), value, "an echo")
 
 
 async def other_values(peer: Peer) -> None:
@@ -90,33 +84,33 @@ async def other_values(peer: Peer) -> None:
         (16, -86_400_000_001),
     ):
         back = await peer.value(peer.me, "echo", [ext(code, content)])
-        _same(getattr(back, "code", None), code, "the kind of an echo")
-        _same(unpacked(back), content, f"the content of extension {code}")
+        same(getattr(back, "code", None), code, "the kind of an echo")
+        same(unpacked(back), content, f"the content of extension {code}")
 
 
 async def named_arguments(peer: Peer) -> None:
     """Arguments by name, and messages with and without what may be left out."""
-    _same(await peer.value(peer.me, "add", [1], {"other": 2}), 3, "a sum")
-    _same(await peer.value(peer.me, "add", [], {"other": 5, "one": 2}), 7, "a sum")
-    _same(await peer.value(peer.me, "add", [1, 2], None), 3, "a sum")
-    _same(await peer.value(peer.me, "add", [1, 2], None, None), 3, "a sum")
-    _same(await peer.value(peer.me, "add", [1, 2], {}, {"not known": [1]}), 3, "a sum")
+    same(await peer.value(peer.me, "add", [1], {"other": 2}), 3, "a sum")
+    same(await peer.value(peer.me, "add", [], {"other": 5, "one": 2}), 7, "a sum")
+    same(await peer.value(peer.me, "add", [1, 2], None), 3, "a sum")
+    same(await peer.value(peer.me, "add", [1, 2], None, None), 3, "a sum")
+    same(await peer.value(peer.me, "add", [1, 2], {}, {"not known": [1]}), 3, "a sum")
 
 
 async def errors(peer: Peer) -> None:
     """What fails, fails as it should."""
-    _error(await peer.call(peer.me, "fail", []), "misuse", "conformance.wrong")
+    failed(await peer.call(peer.me, "fail", []), "misuse", "conformance.wrong")
     bug = await peer.call(peer.me, "bug", [])
     if bug[0] != ERROR or bug[2] != "failed" or "secret" in str(bug):
         raise NotAsSpecified(f"a bug is told as {bug!r:.300}, expected family failed and nothing of its text")
-    _error(await peer.call(peer.me, "nothing", []), "missing", "broker.no-method")
-    _error(await peer.call(peer.me, "__init__", []), "missing", "broker.no-method")
-    _error(await peer.call(peer.me, "add", [1]), "misuse", "broker.arguments")
-    _error(await peer.call(peer.me, "add", [1, 2], {"third": 3}), "misuse", "broker.arguments")
-    _error(await peer.call(2**31 - 1, "add", [1, 2]), "missing", "broker.no-object")
+    failed(await peer.call(peer.me, "nothing", []), "missing", "broker.no-method")
+    failed(await peer.call(peer.me, "__init__", []), "missing", "broker.no-method")
+    failed(await peer.call(peer.me, "add", [1]), "misuse", "broker.arguments")
+    failed(await peer.call(peer.me, "add", [1, 2], {"third": 3}), "misuse", "broker.arguments")
+    failed(await peer.call(2**31 - 1, "add", [1, 2]), "missing", "broker.no-object")
     unknown = ext(5, ["conformance.nobody-registered-this", {}])
-    _error(await peer.call(peer.me, "echo", [unknown]), "misuse", "broker.unknown-type")
-    _error(await peer.call(peer.me, "echo", [ext(3, 2**31 - 1)]), "missing", "broker.no-object")
+    failed(await peer.call(peer.me, "echo", [unknown]), "misuse", "broker.unknown-type")
+    failed(await peer.call(peer.me, "echo", [ext(3, 2**31 - 1)]), "missing", "broker.no-object")
 
 
 async def cut_anywhere(peer: Peer) -> None:
@@ -126,32 +120,33 @@ async def cut_anywhere(peer: Peer) -> None:
         for at in range(0, len(data), 7):
             peer.give(data[at : at + 7])
             await asyncio.sleep(0)
-        _same((await peer.answer(1))[2], "a" * 300, "an echo")
-        _same((await peer.answer(2))[2], 2, "an echo")
+        same((await peer.answer(1))[2], "a" * 300, "an echo")
+        same((await peer.answer(2))[2], 2, "an echo")
 
 
 async def many_in_a_frame(peer: Peer) -> None:
     """Several messages of a frame are taken in order."""
     peer.say(*[[CALL, number, peer.me, "note", [number]] for number in range(1, 7)], [CALL, 7, peer.me, "noted", []])
-    _same((await peer.answer(7))[2], [1, 2, 3, 4, 5, 6], "what was noted")
+    same((await peer.answer(7))[2], [1, 2, 3, 4, 5, 6], "what was noted")
 
 
 async def numbers_again(peer: Peer) -> None:
     """A number is free when its answer and its FINISH have passed."""
     for number in range(20):
         peer.say([CALL, 1, peer.me, "echo", [number]])
-        _same((await peer.answer(1))[2], number, "an echo")
+        same((await peer.answer(1))[2], number, "an echo")
         peer.say([FINISH, [1]])
 
 
 async def cancelled(peer: Peer) -> None:
     """FINISH before the answer stops the work, and the number is free when the answer has come."""
     question = peer.ask(peer.me, "never", [])
-    await peer.still_there()
+    for _ in range(5):  # it has begun by then, whatever runs first over there
+        await peer.value(peer.me, "echo", [1])
     peer.say([FINISH, [question]])
-    _error(await peer.answer(question), "unavailable", "broker.cancelled")
+    failed(await peer.answer(question), "unavailable", "broker.cancelled")
     peer.say([CALL, question, peer.me, "stopped", []])
-    _same((await peer.answer(question))[2], 1, "how many calls were stopped")
+    same((await peer.answer(question))[2], 1, "how many calls were stopped")
 
 
 async def pipelined(peer: Peer) -> None:
@@ -163,8 +158,8 @@ async def pipelined(peer: Peer) -> None:
         [CALL, 4, peer.me, "echo", [{"parts": [1, {"n": 7}]}]],
         [CALL, 5, peer.me, "add", [ext(4, [4, "parts", 1, "n"]), ext(4, [3])]],
     )
-    _same((await peer.answer(3))[2], 6, "what a chain gives")
-    _same((await peer.answer(5))[2], 13, "a sum of answers")
+    same((await peer.answer(3))[2], 6, "what a chain gives")
+    same((await peer.answer(5))[2], 13, "a sum of answers")
     peer.say([FINISH, [1, 2, 3, 4, 5]])
 
 
@@ -189,12 +184,12 @@ async def pipelined_failures(peer: Peer) -> None:
         (7, "missing", "broker.no-answer"),
         (9, "missing", "broker.no-path"),
     ):
-        _error(await peer.answer(question), family, code)
+        failed(await peer.answer(question), family, code)
 
 
 async def order(peer: Peer) -> None:
     """A call that waits holds back later ones of its target and no others, and means what it meant when it was sent."""
-    thing = _reference(await peer.value(peer.me, "thing", [1]))
+    thing = reference(await peer.value(peer.me, "thing", [1]))
     peer.say(
         [CALL, 1, peer.me, "never", []],
         [CALL, 2, peer.me, "echo", ["kept"]],
@@ -203,20 +198,20 @@ async def order(peer: Peer) -> None:
         [FINISH, [2]],
         [CALL, 5, thing, "number", []],
     )
-    _same((await peer.answer(5))[2], 1, "a call to another target")
+    same((await peer.answer(5))[2], 1, "a call to another target")
     await peer.still_there()
     if any(one[0] in (RETURN, ERROR) and one[1] in (3, 4) for one in peer.heard):
         raise NotAsSpecified("a call that waits for an answer did not hold back those after it")
     peer.say([FINISH, [1]])  # what it waits for fails, and so does it
-    _error(await peer.answer(3), "unavailable", "broker.cancelled")
+    failed(await peer.answer(3), "unavailable", "broker.cancelled")
     await peer.answer(4)
-    _same(await peer.value(peer.me, "noted", []), ["behind"], "what was noted")
+    same(await peer.value(peer.me, "noted", []), ["behind"], "what was noted")
 
 
 async def meaning(peer: Peer) -> None:
     """What a call names is settled when it comes: what is finished and released later is not taken from it."""
-    thing = _reference(await peer.value(peer.me, "thing", [1]))
-    holder = _reference(await peer.value(peer.me, "holder", []))
+    thing = reference(await peer.value(peer.me, "thing", [1]))
+    holder = reference(await peer.value(peer.me, "holder", []))
     peer.say(
         [CALL, 1, holder, "later", ["gate"]],
         [CALL, 2, peer.me, "echo", [5]],
@@ -225,48 +220,48 @@ async def meaning(peer: Peer) -> None:
         [RELEASE, [thing], [1]],
         [CALL, 4, holder, "open", ["gate"]],
     )
-    _same((await peer.answer(3))[2], [1, 5, "gate"], "what a call gives that waited")
+    same((await peer.answer(3))[2], [1, 5, "gate"], "what a call gives that waited")
 
 
 async def references(peer: Peer) -> None:
     """An object keeps its number while it is held, comes back as itself, and is gone when it is released."""
-    first = _reference(await peer.value(peer.me, "same", []))
-    second = _reference(await peer.value(peer.me, "same", []))
-    _same(first, second, "the number of one object")
-    _same(await peer.value(peer.me, "is_same", [ext(3, first)]), True, "whether an object comes back as itself")
+    first = reference(await peer.value(peer.me, "same", []))
+    second = reference(await peer.value(peer.me, "same", []))
+    same(first, second, "the number of one object")
+    same(await peer.value(peer.me, "is_same", [ext(3, first)]), True, "whether an object comes back as itself")
     peer.say([RELEASE, [first], [1]])
-    _same(await peer.value(first, "number", []), 0, "the number of an object that is held once more")
+    same(await peer.value(first, "number", []), 0, "the number of an object that is held once more")
     peer.say([RELEASE, [first], [1]])
-    _error(await peer.call(first, "number", []), "missing", "broker.no-object")
-    _error(await peer.call(peer.me, "is_same", [ext(3, first)]), "missing", "broker.no-object")
+    failed(await peer.call(first, "number", []), "missing", "broker.no-object")
+    failed(await peer.call(peer.me, "is_same", [ext(3, first)]), "missing", "broker.no-object")
 
 
 async def callbacks(peer: Peer) -> None:
     """It calls objects of ours, keeps our numbers, finishes its questions and releases our objects."""
     question = peer.ask(peer.me, "call", [ext(2, [9, "Mine"]), "greet", [1, "x"]])
     call = await peer.message(lambda one: one[0] == CALL, "CALL")
-    _same(call[2:5], [9, "greet", [1, "x"]], "what is called")
+    same(call[2:5], [9, "greet", [1, "x"]], "what is called")
     if call[1] > 8:
         raise NotAsSpecified(f"its first question is {call[1]}, which should be the smallest number that is free")
     peer.say([RETURN, call[1], "greeted"])
-    _same((await peer.answer(question))[2], "greeted", "what a callback gave")
+    same((await peer.answer(question))[2], "greeted", "what a callback gave")
     peer.say([FINISH, [question]])
     await peer.message(lambda one: one[0] == FINISH and call[1] in one[1], "FINISH")
     await peer.message(lambda one: one[0] == RELEASE and 9 in one[1], "RELEASE")
     question = peer.ask(peer.me, "call", [ext(2, [9, "Mine"]), "greet", []])
     call = await peer.message(lambda one: one[0] == CALL, "CALL")
     peer.say([ERROR, call[1], "refused", "conformance.mine", "no", {"hint": "ask another"}])
-    _error(await peer.answer(question), "refused", "conformance.mine")
+    failed(await peer.answer(question), "refused", "conformance.mine")
     # An object of ours comes back as ours, by extension 3.
     back = await peer.value(peer.me, "echo", [ext(2, [11, "Mine"])])
-    _same([getattr(back, "code", None), unpacked(back)], [3, 11], "an object of ours")
+    same([getattr(back, "code", None), unpacked(back)], [3, 11], "an object of ours")
 
 
 async def deadlines(peer: Peer) -> None:
     """A deadline stops the work."""
     answer = await peer.call(peer.me, "never", [], None, {"deadline": 20})
-    _error(answer, "unavailable", "broker.deadline")
-    _same(await peer.value(peer.me, "stopped", []), 1, "how many calls were stopped")
+    failed(answer, "unavailable", "broker.deadline")
+    same(await peer.value(peer.me, "stopped", []), 1, "how many calls were stopped")
 
 
 async def described(peer: Peer) -> None:
@@ -275,97 +270,9 @@ async def described(peer: Peer) -> None:
     if not isinstance(told, dict) or not {"name", "methods"} <= told.keys():
         raise NotAsSpecified(f"@describe gives {told!r:.200}")
     add = told["methods"].get("add", {})
-    _same([one.get("name") for one in add.get("arguments", [])], ["one", "other"], "the arguments of add")
+    same([one.get("name") for one in add.get("arguments", [])], ["one", "other"], "the arguments of add")
     if "login" not in (await peer.value(0, "@describe", []))["methods"]:
         raise NotAsSpecified("the door does not describe login")
-
-
-async def streams(peer: Peer) -> None:
-    """It fills a stream with what it has been granted, and takes one of ours."""
-    shown = await peer.value(peer.me, "count", [5])
-    _same(getattr(shown, "code", None), 9, "the kind of a stream")
-    number = unpacked(shown)
-    items = []
-    while True:
-        one = await peer.message(lambda one: one[0] in (6, 7) and one[1] == number, "ITEM or END")
-        if one[0] == 7:
-            _same(len(one), 2, "the length of an END")
-            break
-        items.append(unpacked_item(one[2]))
-    peer.say([8, number])
-    _same(items, [0, 1, 2, 3, 4], "the items")
-    question = peer.ask(peer.me, "total", [ext(9, 3)])
-    peer.say(*[[ITEM, 3, [bytes([number])]] for number in range(10)], [7, 3])
-    _same((await peer.answer(question))[2], 45, "the sum of a stream")
-    await peer.message(lambda one: one == [8, 3], "CLOSE")
-
-
-async def stream_credits(peer: Peer) -> None:
-    """It sends no more than it was granted, and stops when it is told to."""
-    number = unpacked(await peer.value(peer.me, "count", [1_000_000]))
-    await peer.still_there()
-    items = await _items_so_far(peer, number)
-    cost = sum(64 + len(one[2][0] if isinstance(one[2], list) else one[2]) for one in items)
-    if not items or cost > 1_048_576:
-        raise NotAsSpecified(f"{len(items)} items cost {cost:,} where 1,048,576 were granted")
-    peer.say([CREDIT, number, cost])
-    await peer.message(lambda one: one[0] == ITEM and one[1] == number, "more items after CREDIT")
-    peer.say([8, number])
-    await peer.message(lambda one: one[0] == 7 and one[1] == number, "END after CLOSE")
-
-
-async def _items_so_far(peer: Peer, number: int) -> list[list[Any]]:
-    before = -1
-    while before != len(peer.heard):
-        before = len(peer.heard)
-        await asyncio.sleep(0.1)
-    items = [one for one in peer.heard if one[0] == ITEM and one[1] == number]
-    peer.heard = [one for one in peer.heard if not (one[0] == ITEM and one[1] == number)]
-    return items
-
-
-def unpacked_item(item: Any) -> Any:
-    """An item in the form of its MessagePack."""
-    if not isinstance(item, list) or len(item) != 1 or not isinstance(item[0], bytes):
-        raise NotAsSpecified(f"an item is {item!r:.100}, expected an array of one binary")
-    return decode(item[0])
-
-
-async def binary(peer: Peer) -> None:
-    """Binary inline, as a segment and as a blob, both ways."""
-    peer.say([CALL, 1, peer.me, "size", [ext(1, 0)]], segments=(bytes(40_000),))
-    _same((await peer.answer(1))[2], 40_000, "the size of a segment")
-    for at in range(0, 700_000, 250_000):
-        peer.give(frame([5, 700_000], (bytes(min(250_000, 700_000 - at)),), 1))
-        peer.say([CALL, 100 + at, peer.me, "echo", ["between"]])
-        _same((await peer.answer(100 + at))[2], "between", "a call between pieces")
-    peer.say([CALL, 2, peer.me, "size", [ext(10, 5)]])
-    _same((await peer.answer(2))[2], 700_000, "the size of a blob")
-    peer.give(frame([5, 1_000], (bytes(10),), 1))
-    peer.give(frame([5, 0], (b"",), 1))
-    for size in (100, 20_000, 262_144, 262_145, 1_000_000):
-        value = await peer.value(peer.me, "zeros", [size])
-        _same(peer.binary(value), bytes(size), f"binary of {size:,} bytes")
-
-
-async def shared(peer: Peer) -> None:
-    """A shared object is told of as it changes."""
-    shown = await peer.value(peer.me, "shared", [])
-    _same(getattr(shown, "code", None), 6, "the kind of a shared object")
-    number, _, run, version, state = unpacked(shown)
-    _same([len(run), state], [8, {"n": 0}], "its run and state")
-    for count in (1, 2, 3):
-        await peer.value(peer.me, "poke", [])
-        update = await peer.message(lambda one: one[0] == 9 and one[1] == number, "UPDATE")
-        _same(update[2], version + count, "the version")
-        change = update[3][-1]
-        if change not in ([["n"], count], [[], {"n": count}]):
-            raise NotAsSpecified(f"a change is {change!r:.100}")
-    peer.say([RELEASE, [number], [1]])
-    await peer.value(peer.me, "poke", [])
-    await peer.still_there()
-    if any(one[0] == 9 for one in peer.heard):
-        raise NotAsSpecified("an UPDATE came of a shared object that was released")
 
 
 async def pings(peer: Peer) -> None:
@@ -379,7 +286,7 @@ async def goodbye(peer: Peer) -> None:
     """After our GOAWAY it answers what is open and closes."""
     question = peer.ask(peer.me, "echo", ["last"])
     peer.say([13, "that was all"])
-    _same((await peer.answer(question))[2], "last", "an echo")
+    same((await peer.answer(question))[2], "last", "an echo")
     peer.say([FINISH, [question]])
     await peer.closed()
 
@@ -402,10 +309,6 @@ FRIENDLY: dict[str, Case] = {
     "callbacks": callbacks,
     "deadlines": deadlines,
     "described": described,
-    "streams": streams,
-    "stream credits": stream_credits,
-    "binary": binary,
-    "shared": shared,
     "pings": pings,
     "goodbye": goodbye,
-}
+} | FLOWS

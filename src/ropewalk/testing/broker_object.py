@@ -11,11 +11,31 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from ropewalk import broker, net
-from ropewalk.auth import AnonymousChecker, Perspectives, Portal
-from ropewalk.errors import Misuse
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-__all__ = ["Conformance", "serving"]
+from ropewalk import broker, net
+from ropewalk.auth import (
+    AnonymousChecker,
+    Credentials,
+    Denied,
+    FailureLimits,
+    HeldKey,
+    Identity,
+    Password,
+    Perspectives,
+    Portal,
+    Rate,
+    Token,
+    Visit,
+    ed25519_blob,
+)
+from ropewalk.errors import Misuse
+from ropewalk.testing.broker_logins import NAME, PASSWORD, SEED, TOKEN
+
+__all__ = ["LIMITS", "Conformance", "serving"]
+
+LIMITS = broker.Limits(hello=2.0, login=4.0, unread=3.0)  # annex A asks for such times, so that the suite ends soon
+_OFTEN = Rate(1000, 0.1)  # logins that fail: the suite has many that must
 
 
 class Wrong(Misuse):
@@ -70,11 +90,18 @@ class Holder(broker.Object):
 class Conformance(broker.Perspective):
     """What everybody may do."""
 
-    def __init__(self) -> None:
+    def __init__(self, visit: Visit) -> None:
+        self._name = visit.identity.name
+        self._watched: Any = None
         self._noted: list[Any] = []
         self._stopped = 0
         self._same = Thing(0)
         self._shared = broker.Shared({"n": 0})
+
+    @broker.remote
+    def who(self) -> str:
+        """The name of who has logged in."""
+        return self._name
 
     @broker.remote
     def echo(self, value: Any) -> Any:
@@ -176,12 +203,44 @@ class Conformance(broker.Perspective):
         """Make its n one more."""
         self._shared.put("n", value=self._shared.state["n"] + 1)
 
+    @broker.remote
+    def watch(self, shared: Any) -> None:
+        """Hold a shared object of the caller's, in place of the one before; None: hold none."""
+        self._watched = shared
+
+    @broker.remote
+    def watched(self) -> list[Any]:
+        """Version and state of its copy."""
+        return [self._watched.version, self._watched.state]
+
+
+class Known:
+    """Who annex A says can log in."""
+
+    takes = (Password, Token, HeldKey)
+
+    async def check(self, credentials: Credentials) -> Identity:
+        """See `ropewalk.auth.Checker`."""
+        match credentials:
+            case Password(name, password) if (name, password) == (NAME, PASSWORD):
+                return Identity(NAME, how="password")
+            case Token(token) if token == TOKEN:
+                return Identity(NAME, how="token")
+            case HeldKey(name, key) if (name, key) == (NAME, _KEY):
+                return Identity(NAME, how="key", key=key)
+        raise Denied
+
+
+_KEY = ed25519_blob(Ed25519PrivateKey.from_private_bytes(SEED).public_key().public_bytes_raw())
+
 
 @asynccontextmanager
-async def serving(url: str, **options: Any) -> AsyncIterator[str]:
+async def serving(url: str, *, limits: broker.Limits = LIMITS, **options: Any) -> AsyncIterator[str]:
     """Serve the object; where."""
     realm = Perspectives()
-    realm.give(Conformance, lambda _visit: Conformance())
-    host = broker.Host(Portal(realm, [AnonymousChecker()]), {"": Conformance})
+    realm.give(Conformance, Conformance)
+    often = FailureLimits(asyncio.get_running_loop().time, address=_OFTEN, pair=_OFTEN, name=_OFTEN, site=_OFTEN)
+    portal = Portal(realm, [AnonymousChecker(), Known()], often, step=0.05)
+    host = broker.Host(portal, {"": Conformance}, node=Ed25519PrivateKey.generate(), limits=limits)
     async with await net.listen(url, host.protocol, **options) as listener:
         yield str(listener.endpoint.peer())

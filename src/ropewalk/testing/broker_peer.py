@@ -11,21 +11,37 @@ from __future__ import annotations
 import asyncio
 import struct
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
 import msgspec
 
-from ropewalk.net import Endpoint, connect
+from ropewalk.auth import Channel
+from ropewalk.net import Endpoint, connect, shown_pin
 
-__all__ = ["Ended", "Ext", "NotAsSpecified", "Peer", "decode", "ext", "frame", "hello", "unpacked"]
+__all__ = [
+    "NONCE",
+    "Ended",
+    "Ext",
+    "NotAsSpecified",
+    "Peer",
+    "decode",
+    "ext",
+    "failed",
+    "frame",
+    "hello",
+    "reference",
+    "same",
+    "unpacked",
+]
 
 Ext = msgspec.msgpack.Ext
 _encode = msgspec.msgpack.Encoder().encode
 decode = msgspec.msgpack.Decoder().decode
 
 CALL, RETURN, ERROR, RELEASE, FINISH, CREDIT, ITEM, END, CLOSE = range(9)
-ABORT = 14
+UPDATE, PING, PONG, LIMITS, GOAWAY, ABORT = range(9, 15)
+NONCE = bytes(range(32))  # of every hello of this peer's: what it signs is right by it, or wrong on purpose
 
 
 class NotAsSpecified(AssertionError):
@@ -55,7 +71,32 @@ def frame(body: Any, segments: tuple[bytes, ...] = (), flags: int = 0) -> bytes:
 
 def hello(**other: Any) -> bytes:
     """The first frame."""
-    return frame({"ropewalk": "broker", "version": 1, "least": 1, "nonce": bytes(range(32)), "limits": {}} | other)
+    return frame({"ropewalk": "broker", "version": 1, "least": 1, "nonce": NONCE, "limits": {}} | other)
+
+
+def same(got: object, expected: object, what: str) -> None:
+    """Return if this is that, and of its kind."""
+    if got != expected or type(got) is not type(expected):
+        raise NotAsSpecified(f"{what}: got {got!r:.200}, expected {expected!r:.200}")
+
+
+def failed(answer: list[Any], family: str, code: str) -> None:
+    """Return if an answer is this ERROR."""
+    if len(answer) not in (5, 6) or answer[0] != ERROR:
+        raise NotAsSpecified(f"got {answer!r:.200}, expected an ERROR")
+    same(answer[2:4], [family, code], "family and code of an ERROR")
+    if type(answer[4]) is not str or len(answer[4]) > 4096 or not (len(answer) == 5 or type(answer[5]) is dict):
+        raise NotAsSpecified(f"text or details of an ERROR: {answer!r:.200}")
+
+
+def reference(value: Any) -> int:
+    """The number of an object of the other end's."""
+    if getattr(value, "code", None) != 2:
+        raise NotAsSpecified(f"got {value!r:.100}, expected a reference (extension 2)")
+    number, name = unpacked(value)
+    if type(number) is not int or not 0 < number < 2**31 or type(name) is not str:
+        raise NotAsSpecified(f"a reference is [{number!r}, {name!r}]")
+    return number
 
 
 class Peer(asyncio.Protocol):
@@ -68,11 +109,13 @@ class Peer(asyncio.Protocol):
         blobs: Those that came whole, by number.
         segments: Those of the last frame that had some.
         whole_frames: The connection carries messages, each of them one frame.
+        private: Nobody between can read what passes, so that secrets may.
+        binding: What ties a login to the channel: section 6.2.
         abort: Code and text with which it ended the session.
     """
 
-    def __init__(self, deadline: float) -> None:
-        self.deadline = deadline
+    def __init__(self, url: str, deadline: float) -> None:
+        self.url, self.deadline = url, deadline
         self.hello: dict[str, Any] | None = None
         self.limits: dict[str, int] = {}
         self.heard: list[list[Any]] = []
@@ -91,7 +134,7 @@ class Peer(asyncio.Protocol):
     @asynccontextmanager
     async def connected(cls, url: str, deadline: float, *, login: bool = True) -> AsyncIterator[Peer]:
         """A connection, after a login unless told otherwise."""
-        _, peer = await connect(Endpoint.parse(url), lambda: cls(deadline), deadline=deadline)
+        _, peer = await connect(Endpoint.parse(url), lambda: cls(url, deadline), deadline=deadline)
         assert isinstance(peer, cls)
         try:
             if login:
@@ -103,6 +146,10 @@ class Peer(asyncio.Protocol):
                 while not peer.lost:
                     await peer.turn()
 
+    def another(self, *, login: bool = True) -> AbstractAsyncContextManager[Peer]:
+        """Another connection to the same place."""
+        return Peer.connected(self.url, self.deadline, login=login)
+
     async def login(self) -> None:
         """Say hello, and get the perspective."""
         self.give(hello())
@@ -111,6 +158,15 @@ class Peer(asyncio.Protocol):
             raise NotAsSpecified(f"an anonymous login gives {answer}, expected [perspective, proof]")
         self.me = unpacked(answer[2][0])[0]
 
+    async def greeted(self) -> None:
+        """Say hello, and wait for the other's."""
+        self.give(hello())
+        async with asyncio.timeout(self.deadline):
+            while self.hello is None and not self.lost:
+                await self.turn()
+        if self.hello is None:
+            raise Ended(f"the session ended before a hello: {self.abort}")
+
     # As a protocol.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -118,6 +174,8 @@ class Peer(asyncio.Protocol):
         assert isinstance(transport, asyncio.Transport)
         self.transport = transport
         self.whole_frames = "ws" in getattr(transport.get_extra_info("endpoint"), "layers", ())
+        self.private = Channel.of(transport).verified
+        self.binding = bytes.fromhex(shown_pin(transport).removeprefix("sha256:")) or bytes(32)
 
     def message_received(self, data: bytes) -> None:
         """A message of a WebSocket."""
@@ -166,12 +224,16 @@ class Peer(asyncio.Protocol):
             self.limits.update(body.get("limits", {}))
         else:
             for message in body:
-                if message[0] == 12:
+                if message[0] == LIMITS:
                     self.limits.update(message[1])
                 if message[0] == ABORT:
                     self.abort = message[1], message[2]
                 self.segments = segments or self.segments
                 self.heard.append(message)
+                self.hears(message)
+
+    def hears(self, message: list[Any]) -> None:
+        """A message came."""
 
     def _piece(self, number: int, total: int, piece: bytes) -> None:
         if not total:
@@ -189,7 +251,7 @@ class Peer(asyncio.Protocol):
 
     def give(self, data: bytes) -> None:
         """Send bytes; over a WebSocket, as one message."""
-        if not self.lost:
+        if not self.lost and not self.transport.is_closing():
             self.transport.write(data)
 
     def say(self, *messages: Any, segments: tuple[bytes, ...] = ()) -> None:
@@ -280,8 +342,20 @@ class Peer(asyncio.Protocol):
 
     async def still_there(self) -> None:
         """Return when the other end answers, so that it has taken all that was said before."""
-        self.say([10, 7])
-        await self.message(lambda one: one == [11, 7], "PONG")
+        self.say([PING, 7])
+        await self.message(lambda one: one == [PONG, 7], "PONG")
+
+    async def taken(self, number: int) -> bool:
+        """Wait for the PONG to a PING that was said with something; False where the other end has ended the session.
+
+        Said with it: who goes on to write to a connection that was closed may lose the ABORT that came before.
+        """
+        async with asyncio.timeout(self.deadline):
+            while [PONG, number] not in self.heard:
+                if self.lost or self.abort is not None:
+                    return False
+                await self.turn()
+        return True
 
     async def turn(self) -> None:
         """Wait until something comes."""

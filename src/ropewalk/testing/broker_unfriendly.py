@@ -9,9 +9,9 @@ from __future__ import annotations
 import struct
 from typing import Any, NamedTuple
 
-from ropewalk.testing.broker_peer import CALL, FINISH, Peer, ext, frame, hello
+from ropewalk.testing.broker_peer import CALL, FINISH, PING, Peer, ext, frame, hello
 
-__all__ = ["HOSTILE", "Attack"]
+__all__ = ["HOSTILE", "Attack", "deep"]
 
 FRAME, LIMIT, MESSAGE, VALUE, VERSION = (f"broker.{name}" for name in ("frame", "limit", "message", "value", "version"))
 
@@ -23,22 +23,29 @@ class Attack(NamedTuple):
         code: Of the ABORT.
         said: Frames, or messages; "ME" stands for the perspective.
         login: It is said after one; else instead of all.
-        waits: Answers come between the first frame and the others.
         cut: The last of it is the beginning of a frame: as a WebSocket message, no frame at all.
     """
 
     code: str
     said: tuple[Any, ...]
     login: bool = True
-    waits: bool = False
     cut: bool = False
 
     async def play(self, peer: Peer) -> None:
         """Say it."""
+        last = len(self.said) - 1
         for at, one in enumerate(self.said):
-            if at and self.waits:
-                await peer.still_there()
-            peer.give(one if isinstance(one, bytes) else frame([_meant(message, peer.me) for message in one]))
+            ping = [] if at == last else [[PING, at]]
+            if not isinstance(one, bytes):
+                peer.give(frame([*(_meant(message, peer.me) for message in one), *ping]))
+            elif ping and not peer.whole_frames:
+                peer.give(one + frame(ping))
+            else:
+                peer.give(one)
+                if ping:
+                    peer.give(frame(ping))
+            if ping and not await peer.taken(at):
+                return
 
     def expected(self, peer: Peer) -> str:
         """The code over this connection."""
@@ -51,7 +58,8 @@ def _meant(message: Any, me: Any) -> Any:
     return me if message == "ME" else message
 
 
-def _deep(depth: int) -> Any:
+def deep(depth: int) -> Any:
+    """Arrays inside each other."""
     value: Any = 1
     for _ in range(depth):
         value = [value]
@@ -76,6 +84,9 @@ def _shows(at: int) -> list[Any]:
 
 
 _OPEN = [CALL, 1, "ME", "never", []]
+_WATCHED = [CALL, 1, "ME", "watch", [ext(6, [7, "Mine", bytes(8), 3, {"a": [1]}])]]
+_HEAVY = b"\x91\x95\x00\x01\x00\xa4echo\x91\xdc\xfb\xf4" + b"\x80" * 64_500  # empty maps, in less than 64 KiB
+_KEYS = b"\xde\x00\x40" + b"".join(bytes([number, 0xA8]) + b"a value." for number in range(63)) + b"\x90\x01"
 
 HOSTILE: dict[str, Attack] = {
     "another protocol": _gives(FRAME, b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", login=False),
@@ -128,7 +139,7 @@ HOSTILE: dict[str, Attack] = {
     "a path with a step that is none": _says(MESSAGE, [CALL, 1, [1, None], "echo", [1]]),
     "a question in use": _says(MESSAGE, _OPEN, [CALL, 1, "ME", "echo", [1]]),
     "a question that is answered and in use": Attack(
-        MESSAGE, ([[CALL, 1, "ME", "echo", [1]]], [[CALL, 1, "ME", "echo", [1]]]), waits=True
+        MESSAGE, ([[CALL, 1, "ME", "echo", [1]]], [[CALL, 1, "ME", "echo", [1]]])
     ),
     "an answer that was not asked for": _says(MESSAGE, [1, 1, 5]),
     "an error that was not asked for": _says(MESSAGE, [2, 1, "failed", "x", "y"]),
@@ -167,7 +178,17 @@ HOSTILE: dict[str, Attack] = {
     "a piece with another total": Attack(MESSAGE, (frame([1, 5], (b"x",), 1), frame([1, 6], (b"x",), 1))),
     "giving up a blob that is not there": _gives(MESSAGE, frame([1, 0], (b"",), 1)),
     "a piece that is no piece": _gives(FRAME, frame({"a": 1}, (b"x",), 1)),
-    "too deep": _says(LIMIT, [CALL, 1, "ME", "echo", [_deep(200)]]),
+    "a body that is too heavy": _gives(LIMIT, frame(_HEAVY)),
+    "a map of 64 with a key that is an array": _gives(FRAME, frame(b"\x91\x95\x00\x01\x00\xa4echo\x91" + _KEYS)),
+    "questions without end": Attack(
+        LIMIT, tuple([[CALL, at + n, "ME", "never", []] for n in range(500)] for at in range(1, 5000, 500))
+    ),
+    "a gap in the changes of a shared object": _says(MESSAGE, _WATCHED, [9, 7, 5, [[["a"], 1]]]),
+    "a change that leads nowhere": _says(MESSAGE, _WATCHED, [9, 7, 4, [[["b", "c"], 1]]]),
+    "a change behind the end of an array": _says(MESSAGE, _WATCHED, [9, 7, 4, [[["a", 2], 1]]]),
+    "removing what is not there": _says(MESSAGE, _WATCHED, [9, 7, 4, [[["b"]]]]),
+    "a negative version": _says(MESSAGE, _WATCHED, [9, 7, -1, []]),
+    "too deep": _says(LIMIT, [CALL, 1, "ME", "echo", [deep(200)]]),
     "references without end": Attack(LIMIT, tuple(_shows(at) for at in range(0, 1_000_000, 2_500))),
     "streams without end": _says(LIMIT, [CALL, 1, "ME", "note", [[ext(9, n) for n in range(1, 2000)]]]),
     "a blob without end": _gives(LIMIT, frame([1, 2**31 - 1], (b"x",), 1)),
