@@ -217,18 +217,23 @@ class Relay(asyncio.Protocol):
 
     def __init__(self, other: Relay | None = None) -> None:
         self.other = other
-        self.made: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.transport: asyncio.Transport | None = None
+        self.early: list[bytes] = []  # came when there was nobody yet to send it to
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)
-        self.made.set_result(None)
+        assert self.other is not None
+        self.transport.writelines(self.other.early)
 
     def data_received(self, data: bytes) -> None:
         asyncio.get_running_loop().call_later(AWAY, self._on, data)
 
     def _on(self, data: bytes) -> None:
         assert self.other is not None
-        self.other.transport.write(data)
+        if self.other.transport is None:
+            self.early.append(data)
+        else:
+            self.other.transport.write(data)
 
 
 async def _relay(port: int) -> int:
