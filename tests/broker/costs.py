@@ -19,7 +19,7 @@ from ropewalk.broker.session import Session
 from tests.broker.raw import frame, hello
 from tests.broker.shapes import array
 
-__all__ = ["MEBIBYTE", "Door", "Wire", "calls", "fed", "filling", "number", "opened", "stopped"]
+__all__ = ["MEBIBYTE", "Door", "Wire", "calls", "fed", "filling", "heard", "number", "opened", "stopped"]
 
 MEBIBYTE = 1 << 20
 
@@ -81,11 +81,11 @@ class Door(rope.Object):
         return value
 
 
-def opened(door: Door, limits: Limits | None = None) -> Session:
+def opened(door: rope.Object, limits: Limits | None = None) -> Session:
     """A session after a login."""
     session = Session(lambda _: door, ours=limits or Limits(), server=True, nonce=bytes(32))
     session.connection_made(Wire())
-    _hear(session, hello(limits={"frame": 1 << 20, "weight": 1 << 30}))
+    heard(session, hello(limits={"frame": 1 << 20, "weight": 1 << 30}))
 
     async def leave() -> None:
         pass
@@ -94,7 +94,8 @@ def opened(door: Door, limits: Limits | None = None) -> Session:
     return session
 
 
-def _hear(session: Session, data: bytes) -> None:
+def heard(session: Session, data: bytes) -> None:
+    """Bytes that come."""
     at = 0
     while at < len(data) and session.error is None:
         buffer = session.get_buffer(-1)
@@ -113,7 +114,7 @@ async def fed(session: Session, frames: Iterable[bytes]) -> tuple[int, int]:
         size = 0
         for one in frames:
             size += len(one)
-            _hear(session, one)
+            heard(session, one)
             await asyncio.sleep(0)
         for _ in range(3):
             await asyncio.sleep(0)

@@ -45,6 +45,9 @@ class End:
     def wake(self, alone: bool) -> None:
         self.woken += 1
 
+    def soon(self) -> None:
+        self.broker.go_on()
+
     def late(self) -> None:
         self.woken += 1
 

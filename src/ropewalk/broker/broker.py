@@ -49,6 +49,7 @@ from ropewalk.errors import RopewalkError
 __all__ = ["Broker"]
 
 _SHORTEST = 7  # bytes of a call
+_PART = 48  # messages of a frame that are taken at once
 _NESTED: frozenset[Any] = frozenset({list, dict, tuple, set})
 
 
@@ -66,6 +67,8 @@ class Broker(Hearing):
 
     Attributes:
         hello: What the other end has said of itself, once it is there.
+        rest: Messages of a frame of which a part was taken. It is taken in parts, so that the other end has the first
+            answers to go on with while this one makes the next, and so that nobody else waits for all of it.
     """
 
     def __init__(
@@ -82,6 +85,8 @@ class Broker(Hearing):
         self.server, self.nonce, self.node = server, nonce, node
         self.hello: Greeting | None = None
         self.calls = 0  # messages
+        self.rest: list[Any] = []
+        self._body = b""  # that they came in
         self._drives, self._fault = drives, drives.fault
         now = before(ours) if server else at_least(ours)
         self.outbox = Outbox(drives.wake)
@@ -130,14 +135,16 @@ class Broker(Hearing):
 
     # Frames.
 
-    def taken(self, body: memoryview, segments: Sequence[bytes]) -> None:  # noqa: C901 - one loop, since a call to a part costs a tenth of what a call costs
-        """A frame is whole.
+    def taken(  # noqa: C901 - one loop, since a call to a part costs a tenth of what a call costs
+        self, body: bytes | memoryview, segments: Sequence[bytes], messages: list[Any] | None = None
+    ) -> None:
+        """A frame is whole; or, with ``messages``, what is left of one.
 
         Raises:
             PeerFault: It is not what it must be.
         """
         size = len(body)
-        if size > self._small:
+        if messages is None and size > self._small:
             if self.hello is None:
                 self._hello(body, segments)
                 return
@@ -151,21 +158,27 @@ class Broker(Hearing):
                     self.calls += count
                     return
         unpacking, decode, answering, outbox, questions, finished, answers, shown = self._parts
-        messages: list[Any]  # of `Message`; none of the kinds below needs to be checked for what it is
-        if segments:
-            messages = unpacking.decode(body, segments)
-        else:
-            try:
-                messages = decode(body)
-            except UNDECODABLE as error:
-                raise undecodable(error) from None
-        if not messages:
-            raise BadFrame("a body has no messages")
+        if messages is None:
+            while self.rest:
+                self.go_on()
+            if segments:
+                messages = unpacking.decode(body, segments)
+            else:
+                try:
+                    messages = decode(body)
+                except UNDECODABLE as error:
+                    raise undecodable(error) from None
+            if not messages:
+                raise BadFrame("a body has no messages")
         depth = unpacking.depth
         # What costs something is asked once a frame; if so, each of its messages goes the long way.
         marked = answering.marked = unpacking.marks > 0 or CURRENT.get() is not None
         most = self._most
         tight = len(answers) + size // _SHORTEST > most
+        later: list[Any] = []
+        if size > self._small and len(messages) > _PART and not (marked or segments or self.blobs.taken):
+            later = messages[_PART:]
+            del messages[_PART:]
         began = 0.0
         for message in messages:
             kind = message.__class__
@@ -243,11 +256,26 @@ class Broker(Hearing):
         self.calls += len(messages)
         if len(finished) >= self._enough:
             self.asking.urgent = True
+        if later:
+            self.rest, self._body = later, bytes(body)
+            if answering.opened:  # which have the frame for their burden: once, not with each part
+                self.go_on()
+                return
+            self._drives.soon()
         if answering.opened:
             answering.weigh(body, sum(map(len, segments)) + self.blobs.taken)
         self.blobs.taken = 0
         if marked:
             unpacking.marks = 0
+
+    def go_on(self) -> None:
+        """Take the next part of a frame of which a part was taken.
+
+        Raises:
+            PeerFault: It is not what it must be.
+        """
+        rest, self.rest = self.rest, []
+        self.taken(self._body, (), rest)
 
     def _say_with(self, question: int, value: bytes) -> bool:
         """RETURN of binary that travels beside the message; False where it is too long for that."""
@@ -257,7 +285,7 @@ class Broker(Hearing):
             self.answering.keep(question, value, message + size)
         return message > 0
 
-    def _hello(self, body: memoryview, segments: Sequence[bytes]) -> None:
+    def _hello(self, body: bytes | memoryview, segments: Sequence[bytes]) -> None:
         hello = Greeting.read(body, segments)
         limits = hello.limits
         if self.server and type(limits) is dict:
@@ -307,6 +335,7 @@ class Broker(Hearing):
     def end(self, error: RopewalkError) -> None:
         """The session is over."""
         self.asking.end(error)
+        self.rest.clear()
         self.answering.end()
         self.streams.stop(error)
         self.shares.end(error)

@@ -51,6 +51,9 @@ class Drives(Runs, Loop, Tasks, Protocol):
     def wake(self, alone: bool) -> None:
         """There is something to take; ``alone``: nothing more is expected soon."""
 
+    def soon(self) -> None:
+        """Something is left of a frame: `Broker.go_on` is to be called, and before the next bytes are read."""
+
     def late(self) -> None:
         """There is something to say that is in no hurry. This may be called in any thread."""
 

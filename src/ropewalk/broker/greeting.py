@@ -43,7 +43,7 @@ class Greeting(NamedTuple):
     limits: Any
 
     @classmethod
-    def read(cls, body: memoryview, segments: Sequence[bytes]) -> Greeting:
+    def read(cls, body: bytes | memoryview, segments: Sequence[bytes]) -> Greeting:
         """A hello.
 
         Raises:

@@ -30,7 +30,7 @@ _fields = msgspec.msgpack.Decoder(list[msgspec.Raw]).decode
 _number = msgspec.msgpack.Decoder(int).decode
 
 
-def taken_apart(broker: Hearing, body: memoryview, segments: Sequence[bytes]) -> int:
+def taken_apart(broker: Hearing, body: bytes | memoryview, segments: Sequence[bytes]) -> int:
     """Take a frame message by message, and say how many; 0, and nothing is done, where there is room for all of it.
 
     Raises:

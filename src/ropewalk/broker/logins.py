@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
@@ -31,7 +31,10 @@ from ropewalk.broker.errors import BadArguments, WrongNode
 from ropewalk.broker.wires import NONE, Wire
 from ropewalk.errors import Refused
 
-__all__ = ["Hellos", "Key", "check_node", "credentials_of", "node_proof", "taken"]
+if TYPE_CHECKING:
+    from ropewalk.broker.broker import Broker
+
+__all__ = ["Hellos", "Key", "check_node", "credentials_of", "hellos_of", "node_proof", "taken"]
 
 _WHAT = b"ropewalk broker login 1\0"
 
@@ -69,6 +72,15 @@ class Hellos:
         """What both sign: no other session has it."""
         parts = (self.server, self.client, self.node or bytes(32), b"\x01" if bound else b"\x00", wanted.encode())
         return hashlib.sha256(_WHAT + b"".join(parts)).digest()
+
+
+def hellos_of(broker: Broker) -> Hellos:
+    """What both ends of a session have said of themselves."""
+    hello = broker.hello
+    assert hello is not None
+    if broker.server:
+        return Hellos(broker.nonce, hello.nonce, broker.node or b"")
+    return Hellos(hello.nonce, broker.nonce, hello.node or b"")
 
 
 def credentials_of(

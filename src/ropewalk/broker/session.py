@@ -21,7 +21,7 @@ from ropewalk.broker.farewell import GOING, Farewell
 from ropewalk.broker.frames import Reader, size_of
 from ropewalk.broker.greeting import HELLO
 from ropewalk.broker.limits import Limits, framed, widest
-from ropewalk.broker.logins import Hellos
+from ropewalk.broker.logins import Hellos, hellos_of
 from ropewalk.broker.objects import Handle, Remote
 from ropewalk.broker.offers import Object, Offer
 from ropewalk.broker.times import Times
@@ -63,13 +63,14 @@ class Session(Reader, asyncio.BufferedProtocol):
         heard: When the last bytes came, by the loop's clock.
         opened: Done when the other end's hello is there.
         tasks: What runs for it.
-        time, create_future: The loop's.
+        time, at, create_future: The loop's.
     """
 
     broker: Broker
     door: Remote
     meant: bytes | None = None
     time: Callable[[], float]
+    at: Callable[[float, Callable[[], None]], asyncio.TimerHandle]
     create_future: Callable[[], asyncio.Future[Any]]
 
     def __init__(
@@ -105,7 +106,7 @@ class Session(Reader, asyncio.BufferedProtocol):
         """See `asyncio.BaseProtocol`."""
         self.transport = cast("asyncio.Transport", transport)  # uvloop's is none by its type
         self.loop = loop = asyncio.get_running_loop()
-        self.time, self.create_future = loop.time, loop.create_future
+        self.time, self.at, self.create_future = loop.time, loop.call_at, loop.create_future
         self._thread = threading.get_ident()
         endpoint = transport.get_extra_info("endpoint")
         self._messages = "ws" in getattr(endpoint, "layers", ())
@@ -135,13 +136,16 @@ class Session(Reader, asyncio.BufferedProtocol):
         self._flush()
 
     def buffer_updated(self, nbytes: int) -> None:
-        """See `asyncio.BufferedProtocol`."""
+        """See `asyncio.BufferedProtocol`; with no bytes, what was left of those before is taken."""
         if self.error is not None:
             return  # what a layer below still had; nobody takes it any more
         self.heard = self.time()
         self._reading = True
         try:
-            self.read(nbytes)
+            if nbytes:
+                self.read(nbytes)
+            elif self.broker.rest:
+                self.broker.go_on()
         except Ended as error:
             self.end(error)
             return
@@ -176,6 +180,8 @@ class Session(Reader, asyncio.BufferedProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """See `asyncio.BaseProtocol`."""
+        while self.error is None and self.broker.rest:
+            self.buffer_updated(0)
         if exc is None and self._farewell.begun:
             self.end(self._farewell.over())
         else:
@@ -210,6 +216,10 @@ class Session(Reader, asyncio.BufferedProtocol):
             self._more = self._scheduled = True
             self.loop.call_soon(self._flush)
 
+    def soon(self) -> None:
+        """Something is left of a frame that was read."""
+        self.loop.call_soon(self.buffer_updated, 0)
+
     def late(self) -> None:
         """There is something to send, in no hurry. This may be called in any thread, and inside of anything."""
         if threading.get_ident() != self._thread:
@@ -238,10 +248,6 @@ class Session(Reader, asyncio.BufferedProtocol):
     def run(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Run something of the session's own."""
         return self.spawn(work, Context())
-
-    def at(self, when: float, call: Callable[[], None]) -> asyncio.TimerHandle:
-        """Call at a time of the loop's clock."""
-        return self.loop.call_at(when, call)
 
     def table(self, kind: type[Object]) -> dict[str, Offer]:
         """The remote methods of a class, with where their time is counted."""
@@ -387,11 +393,7 @@ class Session(Reader, asyncio.BufferedProtocol):
     @property
     def hellos(self) -> Hellos:
         """What both ends have said of themselves."""
-        hello = self.broker.hello
-        assert hello is not None
-        if self._server:
-            return Hellos(self._nonce, hello.nonce, self._node or b"")
-        return Hellos(hello.nonce, self._nonce, hello.node or b"")
+        return hellos_of(self.broker)
 
     @property
     def wire(self) -> Wire:

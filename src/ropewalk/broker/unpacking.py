@@ -98,7 +98,7 @@ class Unpacking:
         self._message = msgspec.msgpack.Decoder(get_args(BODY)[0], ext_hook=self.extension).decode
         self._value = msgspec.msgpack.Decoder(ext_hook=self.extension).decode
 
-    def decode(self, body: memoryview, segments: Sequence[bytes]) -> list[Any]:
+    def decode(self, body: Bytes, segments: Sequence[bytes]) -> list[Any]:
         """The messages of a body. (`read` is the same, for who has no segments and knows what it raises.)
 
         Raises:
