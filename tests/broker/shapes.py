@@ -6,9 +6,12 @@ Never: makes them with the package's own encoder.
 
 from __future__ import annotations
 
+import tracemalloc
 from typing import Any
 
-__all__ = ["SHAPES", "NoSession", "array", "ext", "filled", "integer", "mapping"]
+from ropewalk.broker.unpacking import Unpacking
+
+__all__ = ["SHAPES", "NoSession", "array", "cost", "ext", "filled", "integer", "mapping"]
 
 
 class NoSession:
@@ -110,3 +113,17 @@ SHAPES: dict[str, bytes] = {
        for n in (1, 4, 5, 6, 18, 19, 76, 77, 127, 307)},
 }  # fmt: skip
 """Encoded items, by what they are."""
+
+
+def cost(body: bytes) -> int:
+    """Bytes of memory at most in use at once while a body is decoded, beside those before."""
+    unpacking = Unpacking(NoSession())
+    unpacking.value(b"\x91\xc0")
+    tracemalloc.start()
+    try:
+        before, _ = tracemalloc.get_traced_memory()
+        tracemalloc.reset_peak()
+        unpacking.value(body)
+        return tracemalloc.get_traced_memory()[1] - before
+    finally:
+        tracemalloc.stop()

@@ -10,27 +10,12 @@ from hypothesis import strategies as st
 
 from ropewalk.broker.errors import Busy
 from ropewalk.broker.footprint import MOST_PER_BYTE, footprint, messages, quickly, size_of
-from ropewalk.broker.unpacking import Unpacking
 from tests.broker.costs import Door, calls, fed, filling, number, opened, stopped
 from tests.broker.raw import Raw, ext, frame
-from tests.broker.shapes import SHAPES, NoSession, array, filled, integer, mapping
+from tests.broker.shapes import SHAPES, array, cost, filled, integer, mapping
 from tests.broker.shapes import ext as encoded_ext
 
 ANY = 1 << 60
-
-
-def cost(body: bytes) -> int:
-    """Bytes of memory at most in use at once while a body is decoded, beside those before."""
-    unpacking = Unpacking(NoSession())
-    unpacking.value(b"\x91\xc0")
-    tracemalloc.start()
-    try:
-        before, _ = tracemalloc.get_traced_memory()
-        tracemalloc.reset_peak()
-        unpacking.value(body)
-        return tracemalloc.get_traced_memory()[1] - before
-    finally:
-        tracemalloc.stop()
 
 
 @pytest.mark.parametrize("name", SHAPES)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import tracemalloc
 from collections.abc import Callable
 from typing import Any
 
@@ -17,23 +16,9 @@ from ropewalk.broker.limits import BEFORE_LOGIN, LIGHT, Limits
 from ropewalk.broker.unpacking import Unpacking
 from ropewalk.broker.weigh import PER_BYTE, _exactly, check_keys, too_deep, weigh
 from ropewalk.errors import PeerFault
-from tests.broker.shapes import SHAPES, NoSession, array, ext, filled, integer, mapping
+from tests.broker.shapes import SHAPES, NoSession, array, cost, ext, filled, integer, mapping
 
 ANY = 1 << 60
-
-
-def cost(body: bytes) -> int:
-    """Bytes of memory at most in use at once while a body is decoded, beside those before."""
-    unpacking = Unpacking(NoSession())
-    unpacking.value(b"\xc0")
-    tracemalloc.start()
-    try:
-        before, _ = tracemalloc.get_traced_memory()
-        tracemalloc.reset_peak()
-        unpacking.value(body)
-        return tracemalloc.get_traced_memory()[1] - before
-    finally:
-        tracemalloc.stop()
 
 
 @pytest.mark.parametrize("name", SHAPES)
