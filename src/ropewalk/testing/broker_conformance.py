@@ -18,6 +18,7 @@ from dataclasses import asdict
 from typing import Any
 
 from ropewalk.errors import RopewalkError
+from ropewalk.net import connect
 from ropewalk.testing.broker_bounds import BOUNDS
 from ropewalk.testing.broker_clients import playing
 from ropewalk.testing.broker_friendly import FRIENDLY
@@ -29,6 +30,7 @@ from ropewalk.testing.broker_unfriendly import HOSTILE, Attack
 __all__ = ["GROUPS", "Outcome", "main", "tried"]
 
 
+_ABOUT = "Try an implementation of the broker's protocol: see docs/spec/broker.md, annex A for servers, B for clients."
 GROUPS: dict[str, Mapping[str, Callable[[Peer], Awaitable[Any]] | Attack]] = {
     "friendly": FRIENDLY,
     "login": LOGINS,
@@ -92,6 +94,13 @@ async def _told(outcomes: AsyncIterator[Outcome], *, as_json: bool) -> int:
     return 1 if wrong or not came else 0
 
 
+async def _try(url: str, arguments: argparse.Namespace) -> int:
+    transport, _ = await connect(url, asyncio.Protocol, deadline=arguments.deadline)
+    transport.close()
+    outcomes = tried(url, only=arguments.only, deadline=arguments.deadline)
+    return await _told(outcomes, as_json=arguments.json)
+
+
 async def _play(url: str, arguments: argparse.Namespace) -> int:
     async with playing(url, deadline=arguments.deadline) as plays:
         _print(f"{plays.url} {plays.node.hex()}")
@@ -114,7 +123,7 @@ def _print(*lines: str) -> None:
 
 def main(argv: Sequence[str] | Iterable[str] | None = None) -> int:
     """The command; its exit status."""
-    parser = argparse.ArgumentParser(prog="python -m ropewalk.testing.broker_conformance", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m ropewalk.testing.broker_conformance", description=_ABOUT)
     parser.add_argument("url", help="where the implementation listens, or with --serve and --clients we do")
     parser.add_argument("--serve", action="store_true", help="serve the object of annex A, until interrupted")
     parser.add_argument(
@@ -129,12 +138,14 @@ def main(argv: Sequence[str] | Iterable[str] | None = None) -> int:
     elif arguments.clients:
         work = _play(arguments.url, arguments)
     else:
-        outcomes = tried(arguments.url, only=arguments.only, deadline=arguments.deadline)
-        work = _told(outcomes, as_json=arguments.json)
+        work = _try(arguments.url, arguments)
     try:
         return asyncio.run(work)
     except KeyboardInterrupt:
         return 130
+    except RopewalkError as error:  # of the address, or nobody is there: no case has been tried
+        sys.stderr.write(f"{parser.prog}: {error}\n" + (f"hint: {error.hint}\n" if error.hint else ""))
+        return error.status
 
 
 if __name__ == "__main__":
