@@ -218,3 +218,14 @@ def test_a_fault_gives_the_buffer_back(size: int) -> None:
         read(reader, bytes(size))
     assert reader._buffer is None
     assert len(_pool.free) in (free, 1)
+
+
+@pytest.mark.parametrize("rest", range(1, 8))
+def test_a_read_may_end_inside_of_a_header_also_where_the_buffer_ends(rest: int) -> None:
+    notes = Notes()
+    reader = reading(notes, LIMIT)
+    size = len(reader.get_buffer(-1))
+    data = joined(frame_of(b"a" * (size - rest - 8))) + joined(frame_of(b"b"))
+    read(reader, data[:size])
+    read(reader, data[size:])
+    assert [len(one[0]) for one in notes.got] == [size - rest - 8, 1]

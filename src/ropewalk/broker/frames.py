@@ -109,7 +109,7 @@ class Reader:
             return
         at = 0
         try:
-            while at < size:  # most often whole frames came, and these are bodies
+            while at <= size - 8:  # most often whole frames came, and these are bodies
                 body, more = _short_head(buffer, at)
                 end = at + 8 + body
                 if more or not body or end > size or end - at > self.limit:
