@@ -10,7 +10,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ropewalk.errors import Refused
-from ropewalk.spaces import members
 from ropewalk.spaces.identity import DeviceKeys
 from ropewalk.spaces.keys import hashed
 from ropewalk.spaces.members import (
@@ -23,6 +22,7 @@ from ropewalk.spaces.members import (
     is_record,
     record_name,
 )
+from ropewalk.spaces.members import membership as read_membership
 from ropewalk.spaces.records import encode
 from tests.spaces.making import device, flips, membership, paper, truncations
 
@@ -98,7 +98,7 @@ def test_the_newest_epoch_of_a_member_counts_and_must_give_its_secrets() -> None
         newer.secrets(device())  # they were wrapped for number 1
     epoch = unpack(unpack(_records()[1])[0])
     epoch[3], epoch[6] = 3, bytes(32)
-    info = members._info(space.space_id, 3, device().public().id, bytes(32))
+    info = read_membership._info(space.space_id, 3, device().public().id, bytes(32))
     epoch[8] = [[device().public().id, device().public().wrap(bytes(96), info)]]
     wrong = Membership.read(space.space_id, [*_records(), encode(Signed.make(pack(epoch), device()))])
     with pytest.raises(RecordDamaged, match="not those that its record says"):

@@ -15,6 +15,7 @@ from ropewalk.errors import Damaged, Missing, RopewalkError, Unavailable
 from ropewalk.spaces.chunk import Reference
 from ropewalk.spaces.core import Core
 from ropewalk.spaces.head import HeadName, open_head
+from ropewalk.spaces.learning import standing
 from ropewalk.spaces.members import is_record
 from ropewalk.spaces.mend import read_share
 from ropewalk.spaces.pack.erasure import Code
@@ -25,7 +26,6 @@ from ropewalk.spaces.state import KnownPack, State, spread
 from ropewalk.spaces.store import ObjectName
 from ropewalk.spaces.survey import Progress, Survey, silent, survey
 from ropewalk.spaces.tree.entry import Offsets, content_refs, decode_entry
-from ropewalk.spaces.watch import standing
 
 __all__ = ["CheckReport", "check"]
 

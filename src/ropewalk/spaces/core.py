@@ -1,6 +1,6 @@
 """Core: what all work on an open space needs, put together once.
 
-Flow: opening -> Core -> publish, watch, rebuild, mend, check, space
+Flow: opening -> Core -> publish, learning, rebuild, mend, check, space
 Never: does anything by itself.
 """
 

@@ -19,13 +19,13 @@ from ropewalk.spaces.core import Core
 from ropewalk.spaces.home import Home, Settings, SpaceSetting
 from ropewalk.spaces.identity import DeviceKeys, PublicKeys
 from ropewalk.spaces.keys import SpaceKeys
+from ropewalk.spaces.learning import look
 from ropewalk.spaces.ledger import Ledger
 from ropewalk.spaces.members import LARGEST_RECORD, Membership, Policy, create, is_record, records_prefix
 from ropewalk.spaces.pool.placement import StoreDomains, feasible
 from ropewalk.spaces.pool.pool import BelowFloor, Pool, PoolStore
 from ropewalk.spaces.state import SUSPECT, State, StateDamaged
 from ropewalk.spaces.store import DiskStore, Store
-from ropewalk.spaces.watch import look
 
 __all__ = ["STATE_FILE", "OpenStore", "create_space", "open_core", "open_pool", "open_store", "plan_policy"]
 

@@ -33,11 +33,11 @@ from ropewalk.spaces.head import (
     seal_head,
     writer_id,
 )
+from ropewalk.spaces.learning import Standing, known_head, remember_embedded, standing
 from ropewalk.spaces.mend import stand
 from ropewalk.spaces.pack.packing import Packing
 from ropewalk.spaces.pool.pool import BelowFloor
 from ropewalk.spaces.state import ACKED, PENDING, WITHDRAWN, KnownHead, State
-from ropewalk.spaces.watch import Standing, known_head, remember_embedded, standing
 
 __all__ = ["SMALL", "Outcome", "Settled", "publish", "settle_journal"]
 

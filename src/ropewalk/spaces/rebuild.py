@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 from ropewalk.errors import Damaged, RopewalkError, Unavailable, first_of
 from ropewalk.spaces.core import Core
 from ropewalk.spaces.head import Head, HeadName, heads_prefix, open_head
+from ropewalk.spaces.learning import keep
 from ropewalk.spaces.pack.directory import Directory, directory_hash
 from ropewalk.spaces.pack.share import FOOTER_SIZE, ShareName, Trailer
 from ropewalk.spaces.state import KnownPack, SharePlace, State
-from ropewalk.spaces.watch import keep
 
 __all__ = ["Found", "list_shares", "read_trailer", "rebuild"]
 

@@ -22,6 +22,7 @@ from ropewalk.spaces.core import Core
 from ropewalk.spaces.head import Vector
 from ropewalk.spaces.home import Home
 from ropewalk.spaces.identity import DeviceKeys
+from ropewalk.spaces.learning import Standing, look, standing
 from ropewalk.spaces.mend import mend_owed
 from ropewalk.spaces.open_file import OpenFile
 from ropewalk.spaces.opening import OpenStore, open_core, open_store
@@ -37,7 +38,6 @@ from ropewalk.spaces.tree.prolly import Tree
 from ropewalk.spaces.tree.view import SETTLED, Settling
 from ropewalk.spaces.turns import Turns
 from ropewalk.spaces.version import Info, Version
-from ropewalk.spaces.watch import Standing, look, standing
 from ropewalk.spaces.writer import Writer
 
 __all__ = ["OpenFile", "ReadOnly", "Space", "UnknownVersion", "open_space"]

@@ -10,11 +10,11 @@ from collections import Counter
 from dataclasses import dataclass
 
 from ropewalk.spaces.core import Core
+from ropewalk.spaces.learning import standing
 from ropewalk.spaces.pack.erasure import backend
 from ropewalk.spaces.promise import Computed, KeyHolder, PackGroup, as_dict, compute, explain
 from ropewalk.spaces.state import KnownHead, State
 from ropewalk.spaces.survey import Survey, survey
-from ropewalk.spaces.watch import standing
 
 __all__ = ["Status", "status"]
 

@@ -1,6 +1,6 @@
 """Journal: the heads of a space that a device wrote or has checked, and what became of each.
 
-Flow: publish -> add_head (durable) -> stores -> settle_head; watch -> add_head -> standing
+Flow: publish -> add_head (durable) -> stores -> settle_head; learning -> add_head -> standing
 Never: holds a root or a note unsealed: with a root's reference and a store one could read all that hangs from it.
 """
 

@@ -1,4 +1,4 @@
-"""Watch: which heads there are, by whom, and what they come to.
+"""Learning: which heads there are, by whom, and what they come to.
 
 Flow: listings of stores -> heads checked and opened -> ledger -> Standing (the newest of all, and what must be joined)
 Never: believes a store: a head counts by its signature, and what was seen once is not forgotten.

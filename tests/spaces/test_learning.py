@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from ropewalk.spaces import watch as watch_module
+from ropewalk.spaces import learning as watch_module
 from ropewalk.spaces.head import (
     NO_HEAD,
     HeadName,
@@ -23,10 +23,10 @@ from ropewalk.spaces.head import (
 )
 from ropewalk.spaces.identity import DeviceKeys
 from ropewalk.spaces.keys import hashed
+from ropewalk.spaces.learning import Standing, learn, standing
 from ropewalk.spaces.space import Space
 from ropewalk.spaces.state import ACKED, KnownHead, State
 from ropewalk.spaces.store import Listed, ObjectName
-from ropewalk.spaces.watch import Standing, learn, standing
 from ropewalk.testing import Fault, Rule
 from tests.spaces.making import KeptStore, World, a_space, device, some_keys
 
