@@ -196,8 +196,9 @@ def test_wrong_words(run: Run, home: Path, monkeypatch: pytest.MonkeyPatch, type
 
 
 _ON_ITS_TERMINAL = """
-import fcntl, sys, termios
+import fcntl, signal, sys, termios
 fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job's children are born deaf to it
 from ropewalk.cli.main import main
 sys.exit(main())
 """
