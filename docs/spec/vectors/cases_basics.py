@@ -175,17 +175,17 @@ def _names() -> list[Case]:
 def members() -> dict[str, object]:
     """members.json: records by label, and what a reader makes of some of them."""
     genesis, epoch = _body(GENESIS), _body(EPOCH)
-    operation = pack(["op", 1, SPACE.id, "add", made("someone", 16)])
+    operation = pack(["op", 2, SPACE.id, DEVICE.id, made("of a later version", 16)])
     fields = unpack(epoch, 2 << 20)
     fields[5] = STRANGER.id
     records = {
         "genesis": GENESIS,
         "epoch": EPOCH,
         "epoch by a stranger": signed("epoch by a stranger", pack(fields), STRANGER),
-        "operation": signed("operation", operation, DEVICE),
+        "later operation": signed("later operation", operation, DEVICE),
     }
     for why, at, value in (
-        ("feature level 2", 3, 2),
+        ("feature level 3", 3, 3),
         ("a floor below k", 6, [2, 3, 1, {}]),
         ("no paper key", 9, [DEVICE.public]),
     ):
@@ -213,7 +213,7 @@ def members() -> dict[str, object]:
         case("opened by the device", ["genesis", "epoch"], **seeds, **good),
         case("opened by the paper key", ["epoch", "genesis"][::-1], seed=PAPER.seed.hex(), kind=1, **good),
         case("an epoch by a stranger is passed over", ["genesis", "epoch by a stranger", "epoch"], **seeds, **good),
-        case("an operation not known", ["genesis", "epoch", "operation"], **seeds, **good | {"read_only": True}),
+        case("an operation not known", ["genesis", "epoch", "later operation"], **seeds, **good | {"read_only": True}),
         wrong("a stranger", ["genesis", "epoch"], "members.not-a-member", seed=STRANGER.seed.hex(), kind=0),
         wrong("no epoch", ["genesis"]),
         wrong("only an epoch by a stranger", ["genesis", "epoch by a stranger"]),

@@ -153,7 +153,8 @@ def _damaged() -> list[Case]:
 def _refused(why: str, name: str | None = None, **parts: bytes) -> Case:
     told: Case = {field: data.hex() for field, data in parts.items()}
     name = name or head_name(SPACE.id, FIRST.writer_id, 1, object_of(told))
-    return {"what": "head", "why": why, "name": name} | told | {"error": "head.damaged"}
+    code = "keys.epoch-unknown" if why == "layers of another epoch" else "head.damaged"
+    return {"what": "head", "why": why, "name": name} | told | {"error": code}
 
 
 def _envelopes() -> list[tuple[str, bytes, str]]:

@@ -13,7 +13,17 @@ from blake3 import blake3
 
 from docs.spec.vectors.fixture import DEVICE, EPOCH, GENESIS, SPACE, Case, frame, record_name
 from docs.spec.vectors.reference import MIB, Device, Space, h, m, made, open_chunk, seal_chunk
-from docs.spec.vectors.reference_heads import Head, Heading, embed, head_name, layer, open_head, open_space, sign_head
+from docs.spec.vectors.reference_heads import (
+    Head,
+    Heading,
+    embed,
+    feature_of,
+    head_name,
+    layer,
+    open_head,
+    open_space,
+    sign_head,
+)
 from docs.spec.vectors.reference_packs import (
     Share,
     column_root,
@@ -212,7 +222,8 @@ def read_space(space_id: bytes, given: dict[str, bytes], device: Device) -> list
     records = {name: data for name, data in given.items() if "/records/" in name}
     space, devices = open_space(space_id, records, device)
     shares = [open_share(name, data) for name, data in given.items() if "/packs/" in name]
-    heads = [open_head(space, name, data, devices) for name, data in given.items() if "/heads/" in name]
+    feature = feature_of(space_id, records)
+    heads = [open_head(space, name, data, devices, feature) for name, data in given.items() if "/heads/" in name]
     chunks = _chunks_of(space, shares)
     for head in heads:
         chunks |= _embedded(space, head.embedded)

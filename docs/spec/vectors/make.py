@@ -23,15 +23,20 @@ from docs.spec.vectors import (  # noqa: E402
     cases_broker_enter,
     cases_broker_talk,
     cases_chunks,
+    cases_epochs,
+    cases_groups,
     cases_heads,
+    cases_hints,
+    cases_invites,
     cases_metrics_push,
     cases_packs,
+    cases_proofs,
     cases_space,
     fixture,
     verify,
 )
 
-MOST = 540_000  # bytes in all; large inputs are made from labels
+MOST = 700_000  # bytes in all; large inputs are made from labels
 
 
 def wanted() -> dict[str, object]:
@@ -41,6 +46,8 @@ def wanted() -> dict[str, object]:
         "members": cases_basics.members,
         "chunks": cases_chunks.cases,
         "packs": cases_packs.cases,
+        "groups": cases_groups.cases,
+        "epochs": cases_epochs.cases,
         "heads": cases_heads.cases,
         "erasure": verify.erasure,
         "tree": verify.tree,
@@ -51,6 +58,9 @@ def wanted() -> dict[str, object]:
     verify.all_of(made)
     broker = cases_broker.cases() | cases_broker_talk.cases() | cases_broker_enter.cases()
     made |= {f"broker/{name}": held for name, held in broker.items()}
+    made["hints"] = cases_hints.cases()
+    made["proofs"] = cases_proofs.cases()
+    made["invites"] = cases_invites.cases()
     return made | {"recorded": dict(sorted(fixture.used.items()))}
 
 

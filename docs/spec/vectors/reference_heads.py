@@ -21,6 +21,7 @@ __all__ = [
     "Heading",
     "embed",
     "epoch_body",
+    "feature_of",
     "genesis_body",
     "head_name",
     "layer",
@@ -114,7 +115,7 @@ def open_space(space_id: bytes, objects: dict[str, bytes], device: Device) -> tu
     assert isinstance(publics, list)
     refuse(code, "a genesis signed by another", not _verify(publics[0], records[genesis]))
     keys = {_device_id(public): public[1] for public in publics}
-    epoch = 1 - genesis
+    epoch = next(i for i, body in enumerate(bodies) if unpack(body, 2 << 20, code)[0] == "epoch")
     fields = unpack(bodies[epoch], 2 << 20, code)
     check, wraps = fields[6], fields[8]
     refuse(code, "another space, or parent", fields[:5] != ["epoch", 1, space_id, 1, [h("record", bodies[genesis])]])
@@ -127,6 +128,13 @@ def open_space(space_id: bytes, objects: dict[str, bytes], device: Device) -> tu
     refuse(code, "other secrets", h("epoch check", plain) != check or h("steward check", plain[32:64]) != fields[7])
     tag = h("record", bodies[epoch])[:8]
     return Space(space_id, tag, plain[:32], plain[32:64], plain[64:]), keys
+
+
+def feature_of(space_id: bytes, objects: dict[str, bytes]) -> int:
+    """The feature level that a space's genesis says."""
+    bodies = [unpack(data, 2 << 20, "members.record-damaged")[0] for data in objects.values()]
+    genesis = next(body for body in bodies if isinstance(body, bytes) and h("space", body) == space_id)
+    return int(str(unpack(genesis, 2 << 20, "members.record-damaged")[3]))
 
 
 def _device_id(public: list[object]) -> bytes:
@@ -273,6 +281,7 @@ def open_head(space: Space, name: str, data: bytes, devices: dict[bytes, bytes],
 
 
 def _layer(space: Space, key: str, place: bytes, box: bytes) -> list[object]:
+    refuse("keys.epoch-unknown", "of another epoch", len(box) >= 8 + 32 + 16 and box[:8] != space.epoch_tag)
     try:
         plain = space.open(key, key.encode() + place, box)
     except Refused as error:

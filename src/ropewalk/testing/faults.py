@@ -25,6 +25,7 @@ from ropewalk.spaces.store import (
     StoreGone,
     StoreReadOnly,
     size_of,
+    wait_changed,
 )
 
 __all__ = ["Fault", "FaultStore", "Rule", "Stop", "StopAfter", "storm"]
@@ -53,14 +54,14 @@ _ERRORS: dict[Fault, type[StoreReadOnly | StoreFull | StoreDamaged | StoreGone]]
     Fault.DAMAGED: StoreDamaged,
     Fault.GONE_BEFORE: StoreGone,
 }
-_ALL = frozenset({"put", "get", "list", "delete", "room"})
+_ALL = frozenset({"put", "replace", "get", "list", "delete", "room", "wait"})  # "wait" for a hint to change
 _CALLS = {
-    Fault.LOSE: {"put", "delete"},
-    Fault.CORRUPT: {"put", "get"},
-    Fault.TRUNCATE: {"put", "get"},
+    Fault.LOSE: {"put", "replace", "delete"},
+    Fault.CORRUPT: {"put", "replace", "get"},
+    Fault.TRUNCATE: {"put", "replace", "get"},
     Fault.HIDE: {"list"},
-    Fault.REFUSE: {"put", "delete"},
-    Fault.FULL: {"put"},
+    Fault.REFUSE: {"put", "replace", "delete"},
+    Fault.FULL: {"put", "replace"},
     Fault.DAMAGED: {"get"},
 }  # the rest may strike any
 
@@ -147,6 +148,23 @@ class FaultStore:
     async def put_many(self, objects: Sequence[tuple[ObjectName, Parts]]) -> None:
         for name, parts in objects:
             await self.put(name, parts)
+
+    async def replace(self, name: ObjectName, parts: Parts) -> None:
+        struck = await self._strike("replace", name)
+        parts = self._spoiled(struck, parts)
+        if self.capacity is not None:
+            free = self.capacity - await self._used()
+            if size_of(parts) > free:
+                raise StoreFull(f"store is full: want {size_of(parts)} bytes, got {free}")
+        if Fault.LOSE not in struck:
+            await self._store.replace(name, parts)
+        self._go_after(struck)
+
+    async def wait_changed(self, name: ObjectName, mark: bytes) -> bytes:
+        struck = await self._strike("wait", name)
+        now = await wait_changed(self._store, name, mark)
+        self._go_after(struck)
+        return now
 
     async def get(self, name: ObjectName, offset: int = 0, length: int | None = None) -> bytes:
         struck = await self._strike("get", name)
@@ -314,6 +332,12 @@ class _Stopping:
 
     async def put_many(self, objects: Sequence[tuple[ObjectName, Parts]]) -> None:
         await self._stop.call(lambda: self._store.put_many(objects))
+
+    async def replace(self, name: ObjectName, parts: Parts) -> None:
+        await self._stop.call(lambda: self._store.replace(name, parts))
+
+    async def wait_changed(self, name: ObjectName, mark: bytes) -> bytes:
+        return await self._stop.call(lambda: wait_changed(self._store, name, mark))
 
     async def get(self, name: ObjectName, offset: int = 0, length: int | None = None) -> bytes:
         return await self._stop.call(lambda: self._store.get(name, offset, length))

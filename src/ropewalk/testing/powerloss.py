@@ -13,6 +13,7 @@ Never: orders one unsynced change after another.
 from __future__ import annotations
 
 import errno
+import itertools
 import os
 import random
 import threading
@@ -35,6 +36,7 @@ class _File:
     bytes_now: bytearray = field(default_factory=bytearray)
     synced: bytes = b""
     links: int = 0
+    changes: int = 0  # for its time
 
     def sync(self) -> None:
         self.synced = bytes(self.bytes_now)
@@ -101,6 +103,7 @@ class PowerLossFileSystem:
         self._open: dict[int, _File | _Folder] = {}
         self._locks: dict[int, int] = {}  # id of a file -> the fd that holds its lock
         self._next = 3
+        self._tick = itertools.count(1)
         self._turn = threading.RLock()
 
     def stop_at(self, call: int) -> None:
@@ -132,7 +135,7 @@ class PowerLossFileSystem:
             folder, name = self._place(path)
             node = self._root if not name else folder.entries.get(name)
             if node is None and flags & os.O_CREAT:
-                node = _File()
+                node = _File(changes=next(self._tick))
                 folder.set(name, node)
             elif node is None:
                 raise _error(errno.ENOENT, path)
@@ -155,7 +158,9 @@ class PowerLossFileSystem:
     def writev(self, fd: int, parts: Sequence[memoryview]) -> int:
         with self._call():
             taken = b"".join(parts)[: self._at_once]
-            self._file(fd).bytes_now += taken
+            file = self._file(fd)
+            file.bytes_now += taken
+            file.changes = next(self._tick)
             return len(taken)
 
     def pread(self, fd: int, length: int, offset: int) -> bytes:
@@ -187,6 +192,25 @@ class PowerLossFileSystem:
             if name in folder.entries:
                 raise _error(errno.EEXIST, new)
             folder.set(name, node)
+
+    def rename(self, old: str, new: str) -> None:
+        with self._call():
+            node = self._find(old)
+            source, was = self._place(old)
+            folder, name = self._place(new)
+            there = folder.entries.get(name)
+            if isinstance(there, _Folder):
+                raise _error(errno.EISDIR, new)
+            if there is not None:
+                there.links -= 1
+            folder.set(name, node)
+            source.set(was, None)
+
+    def stamp(self, path: str) -> tuple[int, int, int]:
+        with self._call():
+            node = self._find(path)
+            size = len(node.bytes_now) if isinstance(node, _File) else 0
+            return id(node), node.changes if isinstance(node, _File) else 0, size
 
     def unlink(self, path: str) -> None:
         with self._call():

@@ -20,6 +20,7 @@ from ropewalk.spaces.store import (
     Store,
     object_name,
 )
+from ropewalk.testing.hints import HINT_CHECKS
 
 __all__ = ["check_store"]
 
@@ -299,6 +300,7 @@ async def _closes_once_and_again(store: Store) -> None:
     await store.aclose()
     await _misuse(store.get(object_name("x")))
     await _misuse(store.put(object_name("y"), [b"y"]))
+    await _misuse(store.replace(object_name("5a" * 32 + "/hints/" + "0" * 32), [b"y"]))
 
 
 async def _listed(store: Store, prefix: str, after: str = "") -> list[Listed]:
@@ -342,4 +344,5 @@ _CHECKS = (
     _tells_its_room,
     _survives_cancellation,
     _closes_once_and_again,
+    *HINT_CHECKS,
 )

@@ -6,6 +6,7 @@ Never: tests what is peculiar to one of them.
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import os
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -32,7 +33,7 @@ Wrap = Callable[[Store], Store]
 
 
 async def no_wait(_seconds: float) -> None:
-    return
+    await asyncio.sleep(0)
 
 
 def retry(store: Store) -> Store:
@@ -56,7 +57,7 @@ async def test_disk_keeps_the_contract(tmp_path: Path, threads: int) -> None:
     count = itertools.count()
 
     async def make() -> Store:
-        return await DiskStore.create(tmp_path / str(next(count)), threads=threads)
+        return await DiskStore.create(tmp_path / str(next(count)), threads=threads, sleep=no_wait)
 
     await check_store(make)
     for store in os.listdir(tmp_path):
@@ -67,7 +68,7 @@ async def test_disk_over_the_power_loss_model_keeps_the_contract() -> None:
     """The model is a file system like any other, short writes and reads included."""
 
     async def make() -> Store:
-        return await DiskStore.create("/store", files=PowerLossFileSystem(at_once=600_000))
+        return await DiskStore.create("/store", files=PowerLossFileSystem(at_once=600_000), sleep=no_wait)
 
     await check_store(make)
 
@@ -119,8 +120,40 @@ class DeletesNothing(MemoryStore):
         return
 
 
-@pytest.mark.parametrize("broken", [Overwrites, IgnoresAfter, ReadsTooMuch, ForgetsSome, DeletesNothing])
-async def test_the_contract_catches_broken_stores(broken: Callable[[], Store]) -> None:
+class ReplacesAnything(MemoryStore):
+    async def replace(self, name: ObjectName, parts: Parts) -> None:
+        await self.delete(name)
+        await self.put(name, parts)
+
+
+class ReplacesInPieces(MemoryStore):
+    async def replace(self, name: ObjectName, parts: Parts) -> None:
+        held = b"".join(parts)
+        for size in {len(held) // 2, len(held)}:
+            await super().replace(name, [held[:size]])
+            await asyncio.sleep(0)
+
+
+class TellsTooLate(MemoryStore):
+    async def wait_changed(self, name: ObjectName, mark: bytes) -> bytes:
+        return await super().wait_changed(name, mark and await super().wait_changed(name, b""))
+
+
+class TellsWhatWasNot(MemoryStore):
+    async def wait_changed(self, name: ObjectName, mark: bytes) -> bytes:
+        return mark + b"x"
+
+
+BROKEN = (
+    *(Overwrites, IgnoresAfter, ReadsTooMuch, ForgetsSome, DeletesNothing),
+    *(ReplacesAnything, ReplacesInPieces, TellsTooLate, TellsWhatWasNot),
+)
+
+
+@pytest.mark.parametrize("broken", BROKEN)
+async def test_the_contract_catches_broken_stores(broken: Callable[[], Store], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ropewalk.testing.hints._PATIENCE", 0.05)
+
     async def make() -> Store:
         return broken()
 

@@ -18,20 +18,24 @@ from ropewalk.spaces.pool.patience import LINGER
 from ropewalk.spaces.pool.placement import place
 from ropewalk.spaces.pool.roster import Later, PoolStore, Roster
 from ropewalk.spaces.store import (
+    LARGEST_HINT,
     LARGEST_OBJECT,
     Listed,
     NameTaken,
+    NoSuchObject,
     ObjectName,
     Parts,
     StoreFull,
     StoreReadOnly,
     size_of,
+    wait_changed,
 )
 
 __all__ = ["REST", "BelowFloor", "Copies", "Pool", "PoolStore"]
 
 DEADLINE = 60.0  # seconds for a call of a few bytes: what has not answered then does not answer
 ROOM_HOLDS = 30.0  # seconds for which what a store said of its room is not asked anew
+SLOWEST_NAMES = 100  # names a second; a listing has so much more time
 SLOWEST_RATE = 1024 * 1024  # bytes a second; a put of many bytes has so much more time
 
 
@@ -92,8 +96,15 @@ class Pool(Roster):
         """Whether reads had better go to other stores, where these can do."""
         return self._health[name].is_late(self._clock())
 
-    async def get_any(self, object_name: ObjectName, check: Callable[[bytes], bool]) -> bytes:
+    async def get_any(
+        self, object_name: ObjectName, check: Callable[[bytes], bool], length: int | None = None
+    ) -> bytes:
         """An object that every store should have, from the first that gives bytes which pass the check.
+
+        Args:
+            object_name: Its name.
+            check: Whether bytes are good.
+            length: As many bytes are asked for at most; one more than a good object has.
 
         Raises:
             Missing: No store that answers has it.
@@ -120,7 +131,7 @@ class Pool(Roster):
                     damaged = True
                 if names:
                     name = names.pop(0)
-                    running[asyncio.create_task(self.get(name, object_name))] = name
+                    running[asyncio.create_task(self.get(name, object_name, 0, length))] = name
                 elif late and asyncio.get_running_loop().time() > deadline:
                     break
         finally:
@@ -153,18 +164,81 @@ class Pool(Roster):
 
     async def _list(self, name: str, prefix: str, after: str) -> AsyncIterator[Listed]:
         listing = aiter(self._ask(name).list(prefix, after))
+        now = asyncio.get_running_loop().time
+        patience = DEADLINE  # for all of it together: a name a minute would be no better than none
         try:
             while True:
-                async with asyncio.timeout(DEADLINE):
+                started = now()
+                async with asyncio.timeout(patience):
                     listed = await anext(listing, None)
                 if listed is None:
                     return
+                patience = max(patience - (now() - started) + 1 / SLOWEST_NAMES, 0)
                 yield listed
         except TimeoutError:
             raise self._silent(name, DEADLINE) from None
         except Unavailable as error:
             self._rest(name, error)
             raise
+
+    # -- hints ---------------------------------------------------------------------------------------------------
+
+    async def hint(self, name: str, object_name: ObjectName) -> bytes | None:
+        """What one store has under the name of a hint, or None; never more than a byte beyond the largest.
+
+        Raises:
+            StoreGone, StoreDamaged.
+        """
+        store = self._ask(name)
+        try:
+            async with asyncio.timeout(DEADLINE):
+                data = await store.get(object_name, 0, LARGEST_HINT + 1)
+        except TimeoutError:
+            raise self._silent(name, DEADLINE) from None
+        except Unavailable as error:
+            self._rest(name, error)
+            raise
+        except NoSuchObject:
+            data = None
+        # How long it took is not looked at: so small a read would make those of shares seem late.
+        self._health[name].hear(self._clock())
+        return data
+
+    async def wait_changed(self, name: str, object_name: ObjectName, mark: bytes) -> bytes:
+        """Wait, for however long, until one store tells that a hint has changed since ``mark``; the new mark.
+
+        Raises:
+            TellsNothing: It cannot.
+            StoreGone.
+        """
+        store = self._ask(name)
+        try:
+            return await wait_changed(store, object_name, mark)
+        except Unavailable as error:
+            self._rest(name, error)
+            raise
+
+    async def replace_hint(self, object_name: ObjectName, data: bytes) -> frozenset[str]:
+        """Replace a hint in every store that is there; those that did it within `LINGER`.
+
+        Nothing depends on a hint: a store that refuses it takes other things all the same.
+        """
+        names = [name for name in self._stores if self.up(name)]
+        outcomes = await self._each({name: self._replace_one(name, object_name, data) for name in names}, 0, LINGER)
+        return frozenset(name for name, error in outcomes.items() if error is None)
+
+    async def _replace_one(self, name: str, object_name: ObjectName, data: bytes) -> RopewalkError | None:
+        try:
+            async with asyncio.timeout(DEADLINE):
+                await self._ask(name).replace(object_name, (data,))
+        except TimeoutError:
+            return self._silent(name, DEADLINE)
+        except RopewalkError as error:
+            if isinstance(error, Unavailable) and not isinstance(error, StoreFull):
+                self._rest(name, error)
+            return error
+        self._health[name].hear(self._clock())
+        return None
 
     # -- writing -------------------------------------------------------------------------------------------------
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from ropewalk.spaces.store.disk import DiskStore
 from ropewalk.spaces.store.filesystem import Facts, FileSystem, OsFileSystem
 from ropewalk.spaces.store.interface import (
+    LARGEST_HINT,
     LARGEST_OBJECT,
     Listed,
     NameTaken,
@@ -21,7 +22,11 @@ from ropewalk.spaces.store.interface import (
     StoreFull,
     StoreGone,
     StoreReadOnly,
+    Tells,
+    TellsNothing,
+    hint_name,
     object_name,
+    wait_changed,
 )
 from ropewalk.spaces.store.marker import UnknownStoreFormat
 from ropewalk.spaces.store.memory import MemoryStore
@@ -29,6 +34,7 @@ from ropewalk.spaces.store.parts import size_of
 from ropewalk.spaces.store.wrappers import Count, Counts, Limit, Retry
 
 __all__ = [
+    "LARGEST_HINT",
     "LARGEST_OBJECT",
     "Count",
     "Counts",
@@ -50,7 +56,11 @@ __all__ = [
     "StoreFull",
     "StoreGone",
     "StoreReadOnly",
+    "Tells",
+    "TellsNothing",
     "UnknownStoreFormat",
+    "hint_name",
     "object_name",
     "size_of",
+    "wait_changed",
 ]

@@ -10,7 +10,7 @@ import asyncio
 import os
 import threading
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from functools import partial
@@ -27,9 +27,12 @@ from ropewalk.spaces.store.threads import Threads, ThreadsClosed
 __all__ = ["DiskStore"]
 
 _T = TypeVar("_T")
+Sleep = Callable[[float], Awaitable[None]]
 
 THREADS = 4  # a disk's queue is kept busy by a few; each holds one object at most
+TELLS_EVERY = 0.25  # seconds between two looks at a hint that somebody waits for: four calls of stat a second
 _PAGE = 1024  # objects; a listing takes one turn of a thread for so many
+_FIRST_PAGE = 16
 
 
 class DiskStore:
@@ -39,24 +42,36 @@ class DiskStore:
         identity: 16 random bytes, the same for the life of the store.
     """
 
-    def __init__(self, folder: Folder, pool: Threads, threads: int) -> None:
+    def __init__(self, folder: Folder, pool: Threads, threads: int, sleep: Sleep = asyncio.sleep) -> None:
         self.identity = folder.identity
         self._folder = folder
         self._pool = pool
         self._threads = threads
+        self._sleep = sleep
 
     @classmethod
     async def create(
-        cls, path: str | os.PathLike[str], *, files: FileSystem | None = None, threads: int = THREADS
+        cls,
+        path: str | os.PathLike[str],
+        *,
+        files: FileSystem | None = None,
+        threads: int = THREADS,
+        sleep: Sleep = asyncio.sleep,
     ) -> DiskStore:
         """Make an empty folder, or one whose parent is there, a store, and open it.
+
+        Args:
+            path: The folder.
+            files: The file system.
+            threads: How many do the work.
+            sleep: Waits so many seconds, between two looks at a hint.
 
         Raises:
             Misuse: The folder is a store, or is not empty.
             StoreGone: The parent is not there.
             StoreFull, StoreReadOnly: The folder cannot be written, or its file system has no hard links.
         """
-        return await cls._made(partial(create_folder, files or OsFileSystem(), _absolute(path)), threads)
+        return await cls._made(partial(create_folder, files or OsFileSystem(), _absolute(path)), threads, sleep)
 
     @classmethod
     async def open(
@@ -66,6 +81,7 @@ class DiskStore:
         *,
         files: FileSystem | None = None,
         threads: int = THREADS,
+        sleep: Sleep = asyncio.sleep,
     ) -> DiskStore:
         """The store in a folder, which must be ``expect`` where that is given.
 
@@ -73,13 +89,13 @@ class DiskStore:
             StoreGone: There is no store in the folder, or it is another one.
             StoreDamaged, UnknownStoreFormat: The folder's marker cannot be understood.
         """
-        return await cls._made(partial(open_folder, files or OsFileSystem(), _absolute(path), expect), threads)
+        return await cls._made(partial(open_folder, files or OsFileSystem(), _absolute(path), expect), threads, sleep)
 
     @classmethod
-    async def _made(cls, make: Callable[[], Folder], threads: int) -> DiskStore:
+    async def _made(cls, make: Callable[[], Folder], threads: int, sleep: Sleep) -> DiskStore:
         pool = Threads(threads, "ropewalk-disk")
         try:
-            return cls(await pool.run(make), pool, threads)
+            return cls(await pool.run(make), pool, threads, sleep)
         except BaseException:
             pool.stop()
             raise
@@ -95,15 +111,31 @@ class DiskStore:
             abandoned.set()
             raise
 
+    async def replace(self, name: ObjectName, parts: Parts) -> None:
+        abandoned = threading.Event()
+        try:
+            await self._run(self._folder.replace, name, parts, abandoned.is_set)
+        except asyncio.CancelledError:
+            abandoned.set()
+            raise
+
+    async def wait_changed(self, name: ObjectName, mark: bytes) -> bytes:
+        # Not by inotify or the like: that is blind on network disks, where a second machine's writes matter most.
+        while (now := await self._run(self._folder.mark, name)) == mark:
+            await self._sleep(TELLS_EVERY)
+        return now
+
     async def get(self, name: ObjectName, offset: int = 0, length: int | None = None) -> bytes:
         checked_range(offset, length)
         return await self._run(self._folder.get, name, offset, length)
 
     async def list(self, prefix: str, after: str = "") -> AsyncIterator[Listed]:
         found = self._folder.walk(prefix, after)
-        while page := await self._run(self._folder.page, found, _PAGE):
+        size = _FIRST_PAGE  # whoever lists may only want to know what comes first
+        while page := await self._run(self._folder.page, found, size):
             for listed in page:
                 yield listed
+            size = min(4 * size, _PAGE)
 
     async def delete(self, name: ObjectName) -> None:
         await self._run(self._folder.delete, name)

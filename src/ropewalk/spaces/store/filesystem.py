@@ -62,6 +62,12 @@ class FileSystem(Protocol):
     def link(self, old: str, new: str) -> None:
         """A second name for a file; EEXIST where the name is taken."""
 
+    def rename(self, old: str, new: str) -> None:
+        """Give a file another name, in the place of the file that had it, if any."""
+
+    def stamp(self, path: str) -> tuple[int, int, int]:
+        """Of the file at a path: its number, when it was changed in nanoseconds, its size in bytes."""
+
     def unlink(self, path: str) -> None:
         """Take a file's name away."""
 
@@ -116,6 +122,13 @@ class OsFileSystem:
 
     def link(self, old: str, new: str) -> None:
         os.link(old, new, follow_symlinks=False)
+
+    def rename(self, old: str, new: str) -> None:
+        os.rename(old, new)
+
+    def stamp(self, path: str) -> tuple[int, int, int]:
+        found = os.lstat(path)
+        return found.st_ino, found.st_mtime_ns, found.st_size
 
     def unlink(self, path: str) -> None:
         os.unlink(path)

@@ -30,11 +30,12 @@ from ropewalk.spaces.store.interface import (
     StoreFull,
     StoreGone,
     StoreReadOnly,
+    hint_name,
     object_name,
 )
 from ropewalk.spaces.store.listing import walk
 from ropewalk.spaces.store.marker import MARKER, read_marker
-from ropewalk.spaces.store.parts import pieces, size_of, views
+from ropewalk.spaces.store.parts import checked_hint, pieces, size_of, views
 from ropewalk.spaces.store.scratch import Scratch
 
 __all__ = ["Folder", "Spread", "answering"]
@@ -137,6 +138,37 @@ class Folder:
                 sync_folder(self._files, folder)
             # Not before: only now is it sure that all of it went to this store, and not to what took its place.
             self.confirm()
+
+    def replace(self, name: ObjectName, parts: Parts, abandoned: Callable[[], bool]) -> None:
+        """Keep a hint.  Nothing is synced: what a power cut leaves is looked at as closely as what a store invents."""
+        size = checked_hint(name, parts)
+        path = self._path(name)
+        with answering(self.root):
+            self.confirm()
+            temporary = self._written(parts, size, durable=False)
+            try:
+                for above in (os.path.dirname(os.path.dirname(path)), os.path.dirname(path)):
+                    with suppress(FileExistsError):
+                        self._files.mkdir(above)
+                if not abandoned():
+                    self._files.rename(temporary, path)
+            except (NotADirectoryError, IsADirectoryError):
+                raise NameTaken(f"name {name} is taken in the store at {self.root}: no object lies there") from None
+            finally:
+                with suppress(OSError):  # it has its name by now, as a rule
+                    self._files.unlink(temporary)
+            self.confirm()
+
+    def mark(self, name: ObjectName) -> bytes:
+        """Another whenever a hint was replaced."""
+        path = self._path(hint_name(name))
+        try:
+            return b"%d %d %d" % self._files.stamp(path)
+        except OSError as error:
+            if error.errno not in _NOT_THERE:
+                raise self._unreadable(name, error) from error
+        self.confirm()
+        return b"none"
 
     def get(self, name: ObjectName, offset: int, length: int | None) -> bytes:
         """The range, read with no more than it from the disk."""
@@ -263,8 +295,8 @@ class Folder:
             return StoreDamaged(f"object {name} cannot be read from the store at {self.root}: {said}")
         return StoreGone(f"store at {self.root} does not answer: {said}", hint="may this user read the folder?")
 
-    def _written(self, parts: Parts, size: int) -> str:
-        """The path of a temporary file that holds the parts, durably."""
+    def _written(self, parts: Parts, size: int, *, durable: bool = True) -> str:
+        """The path of a temporary file that holds the parts, durably unless told otherwise."""
         path = self._scratch.fresh()
         fd = self._files.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
         try:
@@ -274,7 +306,8 @@ class Folder:
                 while left:
                     taken = self._files.writev(fd, left)
                     left = _after(left, taken)
-                self._files.fsync(fd)
+                if durable:
+                    self._files.fsync(fd)
                 if size >= _DROPPED:
                     self._files.drop_cached(fd)
             finally:

@@ -9,11 +9,12 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
-from typing import NewType, Protocol
+from typing import NewType, Protocol, runtime_checkable
 
 from ropewalk.errors import Damaged, Missing, Misuse, Refused, Unavailable
 
 __all__ = [
+    "LARGEST_HINT",
     "LARGEST_OBJECT",
     "Listed",
     "NameTaken",
@@ -26,15 +27,21 @@ __all__ = [
     "StoreFull",
     "StoreGone",
     "StoreReadOnly",
+    "Tells",
+    "TellsNothing",
+    "hint_name",
     "object_name",
+    "wait_changed",
 ]
 
 ObjectName = NewType("ObjectName", str)
 Parts = Sequence[bytes | bytearray | memoryview]  # the object is their concatenation; saves a copy of large ones
 
 LARGEST_OBJECT = 64 * 1024 * 1024  # bytes; twice a full pack, so that no listing of sizes can ask us for more memory
+LARGEST_HINT = 64 * 1024  # bytes; a hint is read again and again, by everybody
 LONGEST_NAME = 200  # characters in all; leaves room for a bucket's prefix below the 255 of the narrowest file system
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]*(/[a-z0-9][a-z0-9._-]*)*\Z")
+_HINT = re.compile(r"[0-9a-f]{64}/hints/[0-9a-f]{32}\Z")
 
 
 class NoSuchObject(Missing):
@@ -76,6 +83,12 @@ class StoreDamaged(Damaged):
     code = "store.damaged"
 
 
+class TellsNothing(Refused):
+    """This store cannot say when a hint has changed: it has to be read every now and then."""
+
+    code = "store.tells-nothing"
+
+
 @dataclass(frozen=True, slots=True)
 class Listed:
     """One object in a listing."""
@@ -93,7 +106,7 @@ class Room:
 
 
 class Store(Protocol):
-    """The five calls every store answers.  ``ropewalk.testing.check_store`` is the contract in full."""
+    """The calls every store answers.  ``ropewalk.testing.check_store`` is the contract in full."""
 
     async def put(self, name: ObjectName, parts: Parts) -> None:
         """Keep an object; once this returns it outlasts a power cut.
@@ -115,6 +128,19 @@ class Store(Protocol):
         """``put`` each; all are durable once this returns, for fewer waits than one by one.
 
         The first error is raised, and any of the others may have been kept.
+        """
+
+    async def replace(self, name: ObjectName, parts: Parts) -> None:
+        """Keep a hint in the place of what its name held, if anything (docs/spec/store.md 1).
+
+        A reader sees the old bytes or the new ones, whole; a store that cannot do that shows none in between.  Of
+        several at once any may be the last.  After a power cut the name may hold anything, or nothing.
+
+        Raises:
+            NameTaken: It is below an object's name, or above one.
+            StoreFull, StoreReadOnly: What was there still is.
+            StoreGone: Not known whether it was kept.
+            Misuse: The name is no hint's, or there is more than ``LARGEST_HINT``.
         """
 
     async def get(self, name: ObjectName, offset: int = 0, length: int | None = None) -> bytes:
@@ -142,6 +168,46 @@ class Store(Protocol):
 
         Closing twice is harmless; any other call after it is Misuse.
         """
+
+
+@runtime_checkable
+class Tells(Protocol):
+    """What some stores can do besides: tell that a hint has changed."""
+
+    async def wait_changed(self, name: ObjectName, mark: bytes) -> bytes:
+        """Wait until a hint may be another one than it was at ``mark``; the mark it is at now.
+
+        At once for a mark that is empty, or not this store's.  It may come too often, and not for each of several
+        changes; what the hint is now, ``get`` says.
+
+        Raises:
+            StoreGone.
+            TellsNothing: This store cannot, after all.
+            Misuse: The name is no hint's; or the store was closed.
+        """
+
+
+async def wait_changed(store: Store, name: ObjectName, mark: bytes) -> bytes:
+    """As `Tells.wait_changed`, of any store.
+
+    Raises:
+        TellsNothing: It cannot tell.
+        StoreGone, Misuse.
+    """
+    if not isinstance(store, Tells):
+        raise TellsNothing("this store does not tell of changes", hint="read the hint every now and then")
+    return await store.wait_changed(name, mark)
+
+
+def hint_name(name: str) -> ObjectName:
+    """``name`` once it is known to be a hint's: ``<64 hex digits>/hints/<32 hex digits>``.
+
+    Raises:
+        Misuse: It is not.
+    """
+    if not _HINT.match(name):
+        raise Misuse(f"object {name[:80]!r} cannot be replaced: want a hint, <64 hex>/hints/<32 hex>")
+    return ObjectName(name)
 
 
 def object_name(name: str) -> ObjectName:

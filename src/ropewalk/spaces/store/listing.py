@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterator
+from itertools import chain, islice
 
 from ropewalk.errors import Misuse
 from ropewalk.spaces.store.filesystem import FileSystem
@@ -38,18 +39,20 @@ def _walk(files: FileSystem, root: str, base: str, prefix: str, after: str) -> I
     def wanted(name: str) -> bool:
         if name.endswith("/"):
             within = name.startswith(prefix) or prefix.startswith(name)
-            return within and (name > after or after.startswith(name)) and _fit(name[:-1])
-        return name.startswith(prefix) and name > after and _fit(name)
+            return within and (name > after or after.startswith(name))
+        return name.startswith(prefix) and name > after
 
     last = ""
     while True:
         try:
             found = (base + name for name in files.scan(f"{root}/{base}"))
             # A folder stands where its slash puts it: "a-b" < "a/b" < "a0", as the whole names do.
-            names = heapq.nsmallest(_HELD, (name for name in found if name > last and wanted(name)))
+            names = _smallest(name for name in found if name > last and wanted(name))
         except (FileNotFoundError, NotADirectoryError):
             return
         for name in names:
+            if not _fit(name.removesuffix("/")):  # asked of those alone that somebody comes to: it takes longest
+                continue
             if name.endswith("/"):
                 yield from _walk(files, root, name, prefix, after)
             else:
@@ -61,6 +64,15 @@ def _walk(files: FileSystem, root: str, base: str, prefix: str, after: str) -> I
         if len(names) < _HELD:
             return
         last = names[-1]
+
+
+def _smallest(names: Iterator[str]) -> list[str]:
+    """The first ``_HELD`` in order."""
+    held = list(islice(names, _HELD))
+    if len(held) < _HELD:
+        held.sort()
+        return held
+    return heapq.nsmallest(_HELD, chain(held, names))
 
 
 def _fit(name: str) -> bool:

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ropewalk.errors import Misuse
-from ropewalk.spaces.store.interface import LARGEST_OBJECT, Parts
+from ropewalk.spaces.store.interface import LARGEST_HINT, LARGEST_OBJECT, ObjectName, Parts, hint_name
 
-__all__ = ["checked_range", "pieces", "size_of", "views"]
+__all__ = ["checked_hint", "checked_range", "pieces", "size_of", "views"]
 
 
 def views(parts: Parts) -> list[memoryview]:
@@ -28,6 +28,18 @@ def size_of(parts: Parts) -> int:
     size = sum(view.nbytes for view in views(parts))
     if size > LARGEST_OBJECT:
         raise Misuse(f"object of {size} bytes is too large: want at most {LARGEST_OBJECT}")
+    return size
+
+
+def checked_hint(name: ObjectName, parts: Parts) -> int:
+    """Bytes in all of what is to be kept as a hint.
+
+    Raises:
+        Misuse: The name is no hint's, or there is more than ``LARGEST_HINT``.
+    """
+    hint_name(name)
+    if (size := size_of(parts)) > LARGEST_HINT:
+        raise Misuse(f"hint of {size} bytes is too large: want at most {LARGEST_HINT}")
     return size
 
 

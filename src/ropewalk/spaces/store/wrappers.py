@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from ropewalk.errors import Unavailable
-from ropewalk.spaces.store.interface import Listed, ObjectName, Parts, Room, Store, StoreFull
+from ropewalk.spaces.store.interface import Listed, ObjectName, Parts, Room, Store, StoreFull, wait_changed
 from ropewalk.spaces.store.parts import size_of
 
 __all__ = ["Count", "Counts", "Limit", "Retry"]
@@ -57,6 +57,12 @@ class Retry:
 
     async def put_many(self, objects: Sequence[tuple[ObjectName, Parts]]) -> None:
         await self._tried(lambda: self._store.put_many(objects))
+
+    async def replace(self, name: ObjectName, parts: Parts) -> None:
+        await self._tried(lambda: self._store.replace(name, parts))
+
+    async def wait_changed(self, name: ObjectName, mark: bytes) -> bytes:
+        return await self._tried(lambda: wait_changed(self._store, name, mark))
 
     async def get(self, name: ObjectName, offset: int = 0, length: int | None = None) -> bytes:
         return await self._tried(lambda: self._store.get(name, offset, length))
@@ -132,6 +138,13 @@ class Limit:
         async with self._turns:
             await self._store.put_many(objects)
 
+    async def replace(self, name: ObjectName, parts: Parts) -> None:
+        async with self._turns:
+            await self._store.replace(name, parts)
+
+    async def wait_changed(self, name: ObjectName, mark: bytes) -> bytes:
+        return await wait_changed(self._store, name, mark)  # without a turn: it may take for ever
+
     async def get(self, name: ObjectName, offset: int = 0, length: int | None = None) -> bytes:
         async with self._turns:
             return await self._store.get(name, offset, length)
@@ -163,6 +176,8 @@ class Counts:
 
     puts: int = 0  # objects handed over, by put and put_many alike
     put_many: int = 0  # calls of it
+    replaces: int = 0
+    waits: int = 0  # for a hint to change
     gets: int = 0
     lists: int = 0
     deletes: int = 0
@@ -190,6 +205,15 @@ class Count:
         self.counts.puts += len(objects)
         await self._watched(self.store.put_many(objects))
         self.counts.bytes_put += sum(size_of(parts) for _, parts in objects)
+
+    async def replace(self, name: ObjectName, parts: Parts) -> None:
+        self.counts.replaces += 1
+        await self._watched(self.store.replace(name, parts))
+        self.counts.bytes_put += size_of(parts)
+
+    async def wait_changed(self, name: ObjectName, mark: bytes) -> bytes:
+        self.counts.waits += 1
+        return await self._watched(wait_changed(self.store, name, mark))
 
     async def get(self, name: ObjectName, offset: int = 0, length: int | None = None) -> bytes:
         self.counts.gets += 1

@@ -1,0 +1,393 @@
+"""The format once more: who belongs to a space, from the bodies of its records (groups.md 1 and 2).
+
+Flow: bodies, their signatures taken as good -> records that count -> grounded, struck -> outcome
+Never: imports ropewalk, or does anything fast: sets of hashes, and everything anew in each round.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from docs.spec.vectors.reference import h
+from docs.spec.vectors.reference_records import Refused, number, pack, unpack
+
+__all__ = ["ADMIN", "Group", "Outcome", "Record", "device_id", "member_id", "operation_body"]
+
+STEWARD, READER, WRITER, ADMIN = 1, 2, 3, 4
+_ADD, _REMOVE, _ROLE, _DEVICE, _REVOKE, _POLICY, _LEVEL, _ACCEPT, _WRAP, _PROOF = range(1, 11)
+_LABEL = 12
+_TAKINGS = (_REMOVE, _REVOKE, _ROLE)
+
+Rank = tuple[int, bytes, bool, int, bytes, int]
+
+
+def device_id(public: object) -> bytes:
+    """The id of public keys, as a record holds them."""
+    assert isinstance(public, list)
+    return h("device", number(int(public[0]), 1) + b"".join(public[1:]))[:16]
+
+
+def member_id(space_id: bytes, author: bytes, nonce: bytes) -> bytes:
+    """The id of a member that a device adds."""
+    return h("member", space_id + author + nonce)[:16]
+
+
+def operation_body(
+    space_id: bytes,
+    author: bytes,
+    incarnation: bytes,
+    count: int,
+    parents: list[bytes],
+    kind: int,
+    content: object,
+    time: int,
+) -> bytes:
+    """The body of an operation."""
+    return pack(["op", 1, space_id, author, incarnation, count, sorted(parents), kind, content, time, {}])
+
+
+@dataclass
+class Record:
+    """A record that counts."""
+
+    hash: bytes
+    parents: list[bytes]
+    author: bytes
+    kind: int  # of an operation; 0 for an epoch, -1 for the genesis
+    content: list[object]
+    generation: int = 0
+    past: set[bytes] = field(default_factory=set)
+    chain: tuple[bytes, bytes, int] | None = None
+
+    @property
+    def order(self) -> tuple[int, bytes]:
+        return self.generation, self.hash
+
+
+@dataclass
+class Outcome:
+    """What a set of records comes to."""
+
+    members: dict[bytes, int]  # and their roles
+    devices: dict[bytes, bytes]
+    struck: dict[bytes, bytes]
+    good: set[bytes]
+    feature: int
+    privacy: int
+    policy: object
+    labels: dict[bytes, object]  # of active members and devices
+    unknown: bool  # an admin wrote what this version does not know
+
+
+class Group:
+    """The records that count, of those given."""
+
+    def __init__(self, space_id: bytes, bodies: list[bytes]) -> None:
+        self.space_id = space_id
+        self.records: dict[bytes, Record] = {}
+        self._introduced: dict[bytes, list[object]] = {}
+        waiting = [record for body in bodies if (record := self._parse(body))]
+        waiting.sort(key=lambda one: one.kind)  # the genesis first
+        while ready := [one for one in waiting if all(parent in self.records for parent in one.parents)]:
+            for one in ready:
+                waiting.remove(one)
+                if one.hash not in self.records and self._counts(one):
+                    self.records[one.hash] = one
+
+    def _parse(self, body: bytes) -> Record | None:
+        try:
+            fields = unpack(body, 2 << 20)
+        except Refused:
+            return None
+        digest = h("record", body)
+        match fields:
+            case ["genesis", 1, *_] if h("space", body) == self.space_id:
+                self.genesis = fields
+                devices = fields[9]
+                assert isinstance(devices, list)
+                return Record(digest, [], device_id(devices[0]), -1, fields)
+            case ["epoch", 1, self.space_id, int(), list(parents), bytes(author), *_]:
+                return Record(digest, parents, author, 0, fields)
+            case [
+                "op",
+                1,
+                self.space_id,
+                bytes(author),
+                bytes(life),
+                int(count),
+                list(parents),
+                int(kind),
+                list(said),
+                *_,
+            ]:
+                return Record(digest, parents, author, kind, said, chain=(author, life, count))
+        return None
+
+    def _counts(self, one: Record) -> bool:
+        past = [self.records[parent] for parent in one.parents]
+        one.generation = 1 + max((parent.generation for parent in past), default=-1)
+        one.past = {parent.hash for parent in past}.union(*(parent.past for parent in past))
+        before = [self.records[other] for other in one.past]
+        if one.kind != -1 and one.author not in {device_id(keys) for other in before for keys in brought(other)}:
+            return False
+        if one.chain:
+            *life, count = one.chain
+            counts = [other.chain[2] for other in before if other.chain and list(other.chain[:2]) == life]
+            return max(counts, default=0) == count - 1
+        return True
+
+    # ---- what was so, among some records ---------------------------------------------------------------------------
+
+    def _in_order(self, among: set[bytes]) -> list[Record]:
+        return sorted((self.records[one] for one in among), key=lambda one: one.order)
+
+    def _came(self, one: Record) -> bytes:
+        """The member that a record lets in."""
+        if one.kind == -1:
+            member = one.content[8]
+        else:
+            nonce = one.content[0]
+            assert isinstance(nonce, bytes)
+            member = member_id(self.space_id, one.author, nonce)
+        assert isinstance(member, bytes)
+        return member
+
+    def members(self, among: set[bytes]) -> dict[bytes, int]:
+        """Members and their roles."""
+        found: dict[bytes, int] = {}
+        for one in self._in_order(among):
+            if one.kind in (-1, _ADD):
+                member = self._came(one)
+                found[member] = min(found.get(member, ADMIN), ADMIN if one.kind == -1 else int(str(one.content[1])))
+        for member, role in found.items():
+            given = [self.records[one] for one in among if self._is(one, _ROLE, member)]
+            tops = [one for one in given if not any(one.hash in other.past for other in given)]
+            found[member] = min((int(str(one.content[1])) for one in tops), default=role)
+        return {
+            member: role for member, role in found.items() if not any(self._is(one, _REMOVE, member) for one in among)
+        }
+
+    def _is(self, one: bytes, kind: int, what: bytes) -> bool:
+        return self.records[one].kind == kind and self.records[one].content[0] == what
+
+    def homes(self, among: set[bytes]) -> dict[bytes, tuple[bytes, int, Record]]:
+        """Devices: whose, with what role, let in by which record."""
+        members = self.members(among)
+        found: dict[bytes, tuple[bytes, int, Record]] = {}
+        for one in self._in_order(among):
+            member = self.subjects.get(one.hash, b"") if one.kind == _DEVICE else b""
+            member = self._came(one) if one.kind in (-1, _ADD) else member
+            if member not in members:
+                continue
+            for keys in brought(one):
+                device = device_id(keys)
+                revoked = any(self._is(r, _REVOKE, device) and self.subjects.get(r) == member for r in among)
+                if not revoked and (device not in found or members[member] > found[device][1]):
+                    found[device] = member, members[member], one
+        return found
+
+    def rank(self, device: bytes, among: set[bytes]) -> Rank:
+        """How senior a device is, the lower the more."""
+        member, _, admitted = self.homes(among)[device]
+        adds = [one for one in self._in_order(among) if one.kind in (-1, _ADD) and self._came(one) == member]
+        since = adds[0]
+        raised = [self.records[one] for one in among if one in self.promotions and self._is(one, _ROLE, member)]
+        if tops := [one for one in raised if not any(one.hash in other.past for other in raised)]:
+            since = min(tops, key=lambda one: one.order)
+        kinds = {device_id(keys): keys[0] for one in self._in_order(among) for keys in brought(one)}  # type: ignore[index]
+        listed = [device_id(keys) for keys in brought(admitted)].index(device)
+        return (*since.order, kinds[device] != 1, *admitted.order, listed)
+
+    def _feature(self, among: set[bytes]) -> int:
+        return max(
+            [
+                int(str(self.genesis[3])),
+                *(self._number(self.records[one], 0) for one in among if self._kind(one) == _LEVEL),
+            ]
+        )
+
+    def _privacy(self, among: set[bytes]) -> int:
+        return max(
+            [
+                int(str(self.genesis[5])),
+                *(self._number(self.records[one], 2) for one in among if self._kind(one) == _POLICY),
+            ]
+        )
+
+    def _kind(self, one: bytes) -> int:
+        return self.records[one].kind
+
+    def _number(self, one: Record, at: int) -> int:
+        return int(str(one.content[at]))
+
+    # ---- grounding and striking ------------------------------------------------------------------------------------
+
+    def ground(self, without: set[bytes]) -> set[bytes]:
+        """The records that stand, with some left out."""
+        self.subjects: dict[bytes, bytes] = {}  # the member that a device record or a revocation is about
+        self.signer: dict[bytes, bytes] = {}
+        self.ranks: dict[bytes, Rank] = {}
+        self.taking: dict[bytes, bytes] = {}  # from which member
+        self.promotions: set[bytes] = set()
+        self.as_admin: set[bytes] = set()
+        good: set[bytes] = set()
+        for one in self._in_order(set(self.records)):
+            past = one.past & good
+            if one.kind == -1:
+                good.add(one.hash)
+            elif one.hash not in without and one.author in (homes := self.homes(past)):
+                member, role, _ = homes[one.author]
+                needs = self._weigh(one, past, member, homes)
+                if needs is None or (needs and role != ADMIN):
+                    for where in (self.subjects, self.taking):
+                        where.pop(one.hash, None)
+                    self.promotions.discard(one.hash)
+                    continue
+                self.signer[one.hash], self.ranks[one.hash] = member, self.rank(one.author, past)
+                self.as_admin |= {one.hash} if needs else set()
+                good.add(one.hash)
+        return good
+
+    def _weigh(
+        self, one: Record, past: set[bytes], mine: bytes, homes: dict[bytes, tuple[bytes, int, Record]]
+    ) -> bool | None:
+        """Whether it takes an admin, or None where nobody could."""
+        if one.kind == 0:
+            seen = [self._epoch_number(self.records[other]) for other in one.past if self._kind(other) == 0]
+            return True if one.content[3] == max(seen, default=0) + 1 else None
+        if one.kind != _LEVEL and self._feature(past) < 2:
+            return None
+        first = one.content[0]
+        if one.kind in (_ADD, _DEVICE):
+            return self._weigh_add(one, past, homes) if one.kind == _ADD else self._weigh_device(one, past, mine, homes)
+        members = self.members(past)
+        if one.kind in (_REMOVE, _ROLE):
+            assert isinstance(first, bytes)
+            if first not in members:
+                return None
+            if one.kind == _REMOVE or int(str(one.content[1])) < members[first]:
+                self.taking[one.hash] = first
+            elif members[first] < ADMIN == one.content[1]:
+                self.promotions.add(one.hash)
+            return one.kind == _ROLE or first != mine
+        if one.kind == _REVOKE:
+            if first not in homes:
+                return None
+            assert isinstance(first, bytes)
+            self.subjects[one.hash] = self.taking[one.hash] = homes[first][0]
+            return homes[first][0] != mine
+        if self._lowers(one, past):
+            return None
+        if one.kind == _LABEL:
+            return self._weigh_label(one, members, mine, homes)
+        return one.kind not in (_WRAP, _PROOF)
+
+    def _lowers(self, one: Record, past: set[bytes]) -> bool:
+        lowers = one.kind == _POLICY and self._number(one, 2) < self._privacy(past)
+        return lowers or (one.kind == _LEVEL and self._number(one, 0) <= self._feature(past))
+
+    def _weigh_add(self, one: Record, past: set[bytes], homes: dict[bytes, tuple[bytes, int, Record]]) -> bool | None:
+        known = any(device_id(keys) in homes for keys in brought(one))
+        before = any(self._kind(o) == _ADD and self._came(self.records[o]) == self._came(one) for o in past)
+        return None if known or before else True
+
+    def _weigh_label(
+        self, one: Record, members: dict[bytes, int], mine: bytes, homes: dict[bytes, tuple[bytes, int, Record]]
+    ) -> bool | None:
+        bearer = one.content[0]
+        assert isinstance(bearer, bytes)
+        owner = bearer if bearer in members else homes[bearer][0] if bearer in homes else None
+        return None if owner is None else owner != mine
+
+    def _weigh_device(
+        self, one: Record, past: set[bytes], mine: bytes, homes: dict[bytes, tuple[bytes, int, Record]]
+    ) -> bool | None:
+        (keys,) = brought(one)
+        assert isinstance(keys, list)
+        device = device_id(keys)
+        revoked = any(self._is(r, _REVOKE, device) and self.subjects.get(r) == mine for r in past)
+        others = [other for other, home in homes.items() if home[0] == mine]
+        kinds = {device_id(k): k[0] for other in past for k in brought(self.records[other])}  # type: ignore[index]
+        paper = keys[0] == 1 and any(kinds[other] == 1 for other in others)
+        if device in homes or revoked or len(others) >= 32 or paper:
+            return None
+        self.subjects[one.hash] = mine
+        return False
+
+    def _epoch_number(self, one: Record) -> int:
+        return 1 + max((self._epoch_number(self.records[o]) for o in one.past if self._kind(o) == 0), default=0)
+
+    def outcome(self) -> Outcome:
+        """Strikes, until there are none; then what is left."""
+        struck: dict[bytes, bytes] = {}
+        while True:
+            good = self.ground(set(struck))
+            takings = [self.records[one] for one in self.taking]
+            for one in sorted(takings, key=lambda one: (self.ranks[one.hash], one.order)):
+                if hits := self._hits(one, good):
+                    struck |= dict.fromkeys(hits, one.hash)
+                    break
+            else:
+                break
+        homes = self.homes(good)
+        devices = {device: home[0] for device, home in homes.items()}
+        features = self._feature(good), self._privacy(good)
+        policy = self._newest([one for one in good if self._kind(one) == _POLICY])
+        labels = self._labels({**self.members(good), **devices}, good)
+        unknown = any(self._kind(one) not in (-1, 0, *range(1, 11), _LABEL) for one in good)
+        agreed = self.genesis[6] if policy is None else policy.content[0]
+        return Outcome(self.members(good), devices, struck, good, *features, agreed, labels, unknown)
+
+    def _labels(self, bearers: dict[bytes, object], good: set[bytes]) -> dict[bytes, object]:
+        found: dict[bytes, object] = dict.fromkeys(bearers, b"")
+        for one in self._in_order(good):
+            if one.kind == _DEVICE and (device := device_id(one.content[0])) in found:
+                found[device] = one.content[1]
+        for one in reversed(self._in_order(good)):
+            if one.kind == _ADD and (member := self._came(one)) in found:
+                found[member] = one.content[3]  # of several, that of the first
+        for bearer in bearers:
+            if (newest := self._newest([one for one in good if self._is(one, _LABEL, bearer)])) is not None:
+                found[bearer] = newest.content[1]
+        return found
+
+    def _hits(self, one: Record, good: set[bytes]) -> set[bytes]:
+        found = set()
+        for other in (self.records[o] for o in good if o in self.signer):
+            if other.hash == one.hash or other.hash in one.past or one.hash in other.past or other.kind == _PROOF:
+                continue
+            if self.signer[other.hash] != self.taking[one.hash]:
+                continue
+            if one.kind == _REVOKE and other.author != one.content[0]:
+                continue
+            if one.kind == _ROLE and other.hash not in self.as_admin:
+                continue
+            if other.hash in self.taking and not self.ranks[one.hash] < self.ranks[other.hash]:
+                continue
+            found.add(other.hash)
+        return found
+
+    def _newest(self, among: list[bytes]) -> Record | None:
+        """Of what no other of them has seen the most senior one's; among equals that with the greater hash."""
+        given = [self.records[one] for one in among]
+        tops = [one for one in given if not any(one.hash in other.past for other in given)]
+        if not tops:
+            return None
+        senior = min(self.ranks[one.hash] for one in tops)
+        return max((one for one in tops if self.ranks[one.hash] == senior), key=lambda one: one.hash)
+
+    def only(self, chosen: set[bytes]) -> Group:
+        """The group of some of the records, all their ancestors among them."""
+        other = object.__new__(Group)
+        other.space_id, other.genesis = self.space_id, self.genesis
+        other.records = {one: self.records[one] for one in chosen}
+        return other
+
+
+def brought(one: Record) -> list[object]:
+    """The keys that come with a record."""
+    if one.kind == _DEVICE:
+        return [one.content[0]]
+    keys = one.content[9] if one.kind == -1 else one.content[2] if one.kind == _ADD else []
+    assert isinstance(keys, list)
+    return keys
