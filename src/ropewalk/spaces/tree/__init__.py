@@ -1,7 +1,7 @@
 """The ordered map of a space: entries, versions that cost what changed, joins that lose nothing, and what is seen.
 
 In the order to read them: ``entry`` (what a key and a value are), ``node`` and ``boundary`` (the format), ``prolly``
-with ``source``, ``walk`` and ``rewrite`` (the map), ``join``, ``view``.
+with ``source``, ``walk`` and ``rewrite`` (the map), ``join``, ``relabel``, ``view``, ``settling``.
 """
 
 from __future__ import annotations
@@ -34,8 +34,9 @@ from ropewalk.spaces.tree.entry import (
 from ropewalk.spaces.tree.join import DotUnseen, Vector, join, join_vectors
 from ropewalk.spaces.tree.node import REF_SIZE, Node, NodeDamaged, decode_node, encode_node
 from ropewalk.spaces.tree.prolly import Batch, Change, Tree
+from ropewalk.spaces.tree.settling import settle
 from ropewalk.spaces.tree.source import NodeCache, NodeStore
-from ropewalk.spaces.tree.view import SETTLED, Settled, Shown, settle, show_folder
+from ropewalk.spaces.tree.view import SETTLED, Settled, Shown, show_folder
 from ropewalk.spaces.tree.walk import Difference
 
 __all__ = [

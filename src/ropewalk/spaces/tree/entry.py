@@ -45,6 +45,7 @@ __all__ = [
     "name_range",
     "pack_key",
     "unpack_key",
+    "value_rank",
 ]
 
 EntryId = NewType("EntryId", bytes)
@@ -61,6 +62,7 @@ LARGEST_TARGET = 4096  # bytes of a symbolic link's target; PATH_MAX of Linux
 CONTENT_ID_SIZE = 32  # bytes
 EMPTY_MAP = b"\x80"
 LARGEST_EXTRA = 1024  # bytes
+REFS_EPOCH = 1  # in extra: the epoch in which the refs were sealed, where that is not the one of the dot
 
 _NOT_ENTRIES = frozenset((ROOT_FOLDER, LOST_FOLDER))
 _KEY_TAIL = 1 + ID_SIZE + ID_SIZE + 8  # NUL, entry id, writer, sequence
@@ -146,6 +148,7 @@ _JUNK = (
     TypeError,
 )  # what the decoder raises for bytes that others chose
 _Raw = msgspec.Raw
+_fields_decoder = msgspec.msgpack.Decoder(tuple[_Raw, _Raw, _Raw, _Raw, _Raw, _Raw, _Raw, _Raw])
 _content_decoder = msgspec.msgpack.Decoder(tuple[_Raw, _Raw, _Raw, _Raw, _Raw, _WireContent, _Raw, _Raw])
 
 
@@ -246,6 +249,18 @@ def content_refs(value: bytes) -> Sequence[bytes]:
     except _JUNK as error:
         raise EntryDamaged(f"entry does not parse: {error}") from error
     return () if wire is None or wire[0] == 0 else _refs(wire[1])
+
+
+def value_rank(value: bytes) -> tuple[int, bytes]:
+    """What decides between two values of one key: the number of the epoch that its refs are of, then all of it.
+
+    What is no entry is of no epoch: a join must come to the same for everyone, whatever somebody wrote.
+    """
+    try:
+        epoch = _extra_decoder.decode(_fields_decoder.decode(value)[7]).get(REFS_EPOCH)
+    except _JUNK:
+        epoch = None
+    return epoch if type(epoch) is int and epoch > 0 else 0, value
 
 
 def kind_of(value: bytes) -> int:

@@ -6,15 +6,15 @@ has seen its dot, or never seen by it.  So nothing has to be kept of what is gon
 whatever order and however often they are made.
 
 Flow: Space -> [join] -> Tree.diff, Tree.apply
-Never: looks into an entry, keeps a tombstone, or asks who is right.
+Never: keeps a tombstone, or asks who is right; or looks into an entry, but for the epoch of one that has two values.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 
 from ropewalk.errors import Damaged
-from ropewalk.spaces.tree.entry import WriterId, unpack_key
+from ropewalk.spaces.tree.entry import WriterId, unpack_key, value_rank
 from ropewalk.spaces.tree.prolly import Change, Tree
 
 __all__ = ["DotUnseen", "Vector", "join", "join_vectors"]
@@ -33,12 +33,25 @@ def join_vectors(a: Vector, b: Vector) -> dict[WriterId, int]:
     return {writer: max(a.get(writer, -1), b.get(writer, -1)) for writer in sorted({*a, *b})}
 
 
-async def join(a: Tree, seen_a: Vector, b: Tree, seen_b: Vector) -> tuple[Tree, Vector]:
+async def join(
+    a: Tree,
+    seen_a: Vector,
+    b: Tree,
+    seen_b: Vector,
+    told: Callable[[bytes, bytes | None, bytes | None], None] | None = None,
+) -> tuple[Tree, Vector]:
     """The map that holds what both hold, and what one holds and the other has not seen.
 
     Costs what differs.  Associative, commutative and idempotent, for vectors that cover the dots of their maps and a
-    writer that gives each dot to one write.  Where a dot has two values (its refs were sealed anew, or its writer
-    lied) the larger bytes stay, for everyone.
+    writer that gives each dot to one write.  Where a key has two values (its refs were sealed anew, or its writer
+    lied) the one of the greater epoch stays, and of one epoch the larger bytes, for everyone.
+
+    Args:
+        a: One map.
+        seen_a: The vector that came with it.
+        b: The other.
+        seen_b: Its vector.
+        told: Told each key in which the result differs from ``a``, with the value there and in the result.
 
     Raises:
         DotUnseen: A vector does not cover its map; found only where the two differ.
@@ -51,13 +64,15 @@ async def join(a: Tree, seen_a: Vector, b: Tree, seen_b: Vector) -> tuple[Tree, 
             if (ours is not None and not in_a) or (theirs is not None and not in_b):
                 raise DotUnseen(f"entry with key {key.hex()} is not covered by the vector that came with it")
             if ours is None:
-                if not in_a:
-                    yield key, theirs
+                stays = None if in_a else theirs
             elif theirs is None:
-                if in_b:
-                    yield key, None
-            elif theirs > ours:
-                yield key, theirs
+                stays = None if in_b else ours
+            else:
+                stays = max(ours, theirs, key=value_rank)
+            if stays != ours:
+                if told is not None:
+                    told(key, ours, stays)
+                yield key, stays
 
     return await a.apply(changes()), join_vectors(seen_a, seen_b)
 

@@ -17,11 +17,9 @@ from ropewalk.spaces.tree.boundary import LIMITS, Boundary, Limits
 from ropewalk.spaces.tree.node import LARGEST_KEY, LARGEST_VALUE
 from ropewalk.spaces.tree.rewrite import Before, Rewrite
 from ropewalk.spaces.tree.source import LeafRefs, NodeCache, NodeSource, NodeStore
-from ropewalk.spaces.tree.walk import Difference, Walk, differences
+from ropewalk.spaces.tree.walk import AHEAD, Difference, Walk, differences
 
 __all__ = ["Batch", "Change", "Tree"]
-
-AHEAD = 32  # leaves loaded at once by a scan: 300 KiB, where each alone is a way to the store and back
 
 Batch = Sequence[tuple[bytes, bytes]]  # keys with their values, in order
 Change = tuple[bytes, bytes | None]  # a key and its new value, or None to forget it

@@ -95,6 +95,10 @@ class NodeSource:
             self._cache.add(ref, node)
         return node
 
+    def holds(self, ref: bytes) -> bool:
+        """Whether the node is in the cache."""
+        return self._cache.get(ref) is not None
+
     async def load_ahead(self, refs: Sequence[bytes]) -> bool:
         """Load many nodes at once into the cache, unless the first is there; whether nothing was wrong with them."""
         if self._cache.get(refs[0]) is not None:

@@ -12,9 +12,9 @@ The map keeps both sides of every clash; these rules give each entry one place t
 6. Entries whose folder is gone, and one folder of each ring of folders (the one with the lowest winner), are shown in
    ``lost+found`` at the top, under the id of the folder.
 
-Rules 5 and 6 need the whole map; ``settle`` finds what they come to, which is nothing until two devices were joined.
+Rules 5 and 6 need the whole map; ``settling`` finds what they come to, which is nothing until two devices were joined.
 
-Flow: Tree.scan -> [settle, show_folder] -> Space, gateways
+Flow: Tree.scan, Settled -> [show_folder] -> Space, gateways
 Never: drops an entry, changes the map, or depends on which device looks.
 """
 
@@ -40,7 +40,7 @@ from ropewalk.spaces.tree.entry import (
     unpack_key,
 )
 
-__all__ = ["CONFLICT_MARK", "LOST_NAME", "SETTLED", "Settled", "Settling", "Shown", "settle", "show_folder"]
+__all__ = ["CONFLICT_MARK", "LOST_NAME", "SETTLED", "Item", "Settled", "Shown", "rank", "show_folder"]
 
 Item = tuple[bytes, bytes]  # an entry's key and value
 
@@ -78,57 +78,18 @@ class Settled:
 
     hidden: frozenset[bytes]  # keys of folder entries that are not shown where they stand: their folder is elsewhere
     lost: Sequence[EntryId]  # folders shown in lost+found, in order
+    clashing: frozenset[EntryId] = frozenset()  # folders in which several entries have one name
+
+    @property
+    def plain(self) -> bool:
+        """Whether all is shown where it stands, under its own name, and can be shown in parts.
+
+        Where names clash it cannot: one that is made up may sort before what was shown already.
+        """
+        return not (self.hidden or self.lost or self.clashing)
 
 
 SETTLED = Settled(frozenset(), ())  # where nothing was ever joined
-
-
-class Settling:
-    """A look at a whole map, some of it at a time.  Memory goes with the number of folders, not of entries."""
-
-    def __init__(self) -> None:
-        self._stands: dict[EntryId, list[bytes]] = {}
-        self._parents: set[EntryId] = set()
-        self._parent: bytes | None = None
-        self._place: bytes | None = None
-        self.clashes = False  # whether two entries stand at one place
-
-    def look(self, items: Iterable[Item]) -> None:
-        """The next entries, in order of their keys."""
-        for key, value in items:
-            if key[:ID_SIZE] != self._parent:
-                self._parent = key[:ID_SIZE]
-                self._parents.add(unpack_key(key).parent)
-            place = key[:-_AFTER_NAME]
-            self.clashes = self.clashes or place == self._place
-            self._place = place
-            if kind_of(value) == Kind.FOLDER:
-                self._stands.setdefault(unpack_key(key).entry_id, []).append(key)
-
-    def settled(self) -> Settled:
-        """Which folders are shown elsewhere than they stand, and which are lost."""
-        stands = self._stands
-
-        def ranked(key: bytes) -> tuple[bool, bytes]:
-            return key[:ID_SIZE] in stands or key[:ID_SIZE] == ROOT_FOLDER, _rank(key)
-
-        winners = {entry_id: max(keys, key=ranked) for entry_id, keys in stands.items()}
-        broken = _ring_breakers(winners)
-        hidden = [
-            key
-            for entry_id, keys in stands.items()
-            for key in keys
-            if entry_id in broken or key[:-_AFTER_NAME] != winners[entry_id][:-_AFTER_NAME]
-        ]
-        missing = self._parents - stands.keys() - {ROOT_FOLDER}
-        return Settled(frozenset(hidden), sorted(broken | missing))
-
-
-def settle(items: Iterable[Item]) -> Settled:
-    """What a map that is at hand as a whole comes to."""
-    settling = Settling()
-    settling.look(items)
-    return settling.settled()
 
 
 def show_folder(folders: Sequence[EntryId], items: Iterable[Item], settled: Settled = SETTLED) -> list[Shown]:
@@ -137,7 +98,7 @@ def show_folder(folders: Sequence[EntryId], items: Iterable[Item], settled: Sett
     Args:
         folders: The ids that the shown folder stands for: ``[ROOT_FOLDER]``, or ``Shown.folders``.
         items: All entries whose parent is one of them, in any order.
-        settled: What ``settle`` made of the whole map.
+        settled: What ``settling`` made of the whole map.
 
     Raises:
         EntryDamaged: A key, or an entry that others clash with, is not one.
@@ -216,23 +177,6 @@ def _shortened(stem: bytes, size: int) -> bytes:
     return stem[:end]
 
 
-def _ring_breakers(winners: dict[EntryId, bytes]) -> set[EntryId]:
-    """The folder with the lowest winner of each ring of folders that lie in each other."""
-    broken: set[EntryId] = set()
-    done: set[EntryId] = set()
-    for start in winners:
-        trail: dict[EntryId, None] = {}  # in the order walked
-        at = start
-        while at in winners and at not in done and at not in trail:
-            trail[at] = None
-            at = EntryId(winners[at][:ID_SIZE])
-        if at in trail:
-            walked = list(trail)
-            broken.add(min(walked[walked.index(at) :], key=lambda entry_id: _rank(winners[entry_id])))
-        done.update(trail)
-    return broken
-
-
 def _name(key: bytes) -> bytes:
     end = len(key) - _AFTER_NAME
     name = key[ID_SIZE:end]
@@ -240,9 +184,10 @@ def _name(key: bytes) -> bytes:
     return name if whole else unpack_key(key).name  # which says what is wrong with it
 
 
-def _rank(key: bytes) -> bytes:
+def rank(key: bytes) -> bytes:
+    """What decides between entries: the higher wins."""
     return key[-8:] + key[-_DOT_SIZE:-8] + key
 
 
 def _item_rank(item: Item) -> bytes:
-    return _rank(item[0])
+    return rank(item[0])

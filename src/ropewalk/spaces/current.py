@@ -1,0 +1,160 @@
+"""Current: from where a space stands to the version that is shown: heads joined, and what joins left open settled.
+
+Where the folders of an older version stood is remembered, so a join costs what changed, not what there is.
+
+Flow: Standing -> join of its heads -> settle_anew, or a look at all of it -> Version
+Never: publishes a join: that is for the next change; or remembers where folders stand in a version that no head has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+from ropewalk.errors import RopewalkError
+from ropewalk.spaces.core import Core
+from ropewalk.spaces.head import Vector
+from ropewalk.spaces.learning import Standing
+from ropewalk.spaces.ledger import Ledger
+from ropewalk.spaces.state import KnownHead, State
+from ropewalk.spaces.tree.entry import EntryId, WriterId
+from ropewalk.spaces.tree.join import join
+from ropewalk.spaces.tree.prolly import Tree
+from ropewalk.spaces.tree.relabel import Forks, relabel
+from ropewalk.spaces.tree.settling import Differences, Resettled, Settling, Unsettled, settle_anew
+from ropewalk.spaces.tree.view import SETTLED, Settled
+from ropewalk.spaces.version import Version
+
+__all__ = ["Current", "start_of_change", "version_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class Current:
+    """What an open space shows."""
+
+    standing: Standing
+    version: Version
+    seen: int  # what the ledger's data version was
+
+
+async def version_of(core: Core, now: Standing, *, newest: bool = True) -> Version:
+    """The version that these heads come to, to look at.
+
+    Args:
+        core: The space.
+        now: The heads.
+        newest: Whether the space stands there, and the next merge will start from it.
+    """
+    if len(now.heads) > 1 or now.branched:
+        return await _joined(core, now, core.looked_at())
+    if len(now.vector) <= 1 or await core.ledger.do(State.is_settled, now.root or b""):
+        return core.version(now.root)
+    return core.version(now.root, await _settled(core, now.heads[0], keep=newest))
+
+
+async def start_of_change(core: Core, now: Standing) -> Version:
+    """What a change starts from: the newest head, or the join of those that have not seen each other, to be kept."""
+    together = len(now.heads) > 1 or now.branched
+    return await _joined(core, now, core.tree) if together else await version_of(core, now)
+
+
+@dataclass(frozen=True, slots=True)
+class _Index:
+    """Where folders stand in a head's version (a `FolderIndex`)."""
+
+    ledger: Ledger
+    head: str
+
+    async def unsettled(self) -> Unsettled | None:
+        return await self.ledger.do(State.unsettled, self.head)
+
+    async def stands(self, folders: Collection[EntryId]) -> Mapping[EntryId, list[bytes]] | None:
+        return await self.ledger.do(State.folder_stands, self.head, folders)
+
+
+async def _joined(core: Core, now: Standing, trees: Tree) -> Version:
+    """The join of all heads, its new nodes kept as ``trees`` keeps them."""
+    if now.branched:
+        return await _joined_branches(core, now, trees)
+    base = await core.ledger.do(State.folders_head)
+    first = next((head for head in now.heads if head.name == base), None)
+    if first is None:
+        first = now.heads[0]
+        await _settled(core, first, keep=True)
+    differences = Differences()
+    tree, seen = trees.at(first.root), _sequences(first.vector)
+    for head in now.heads:
+        if head is not first:
+            tree, joined = await join(tree, seen, trees.at(head.root), _sequences(head.vector), differences.add)
+            seen = dict(joined)
+    found = await settle_anew(_Index(core.ledger, first.name), differences, tree)
+    settled = (await _look_at_all(tree)).settled() if found is None else found.settled
+    return Version(tree, core.content, SETTLED if settled.plain else settled)
+
+
+async def _joined_branches(core: Core, now: Standing, trees: Tree) -> Version:
+    """The same where a writer forked: what folders are known by is other dots than the branches'."""
+    tree, seen = trees, dict[WriterId, int]()
+    for head in now.heads:
+        read = await relabel(trees.at(head.root), _forks(head)) if head.branches else trees.at(head.root)
+        tree, joined = await join(tree, seen, read, _sequences(head.vector))
+        seen = dict(joined)
+    settled = (await _look_at_all(tree)).settled()
+    return Version(tree, core.content, SETTLED if settled.plain else settled)
+
+
+def _forks(head: KnownHead) -> Forks:
+    return {
+        WriterId(writer): [(first, WriterId(branch)) for first, branch in parts]
+        for writer, parts in head.branches.items()
+    }
+
+
+async def _settled(core: Core, head: KnownHead, *, keep: bool) -> Settled:
+    """What a head's version comes to; with ``keep``, the next one is found from this."""
+    tree = core.tree.at(head.root)
+    base = await core.ledger.do(_indexed)
+    found = None if base is None else await _since(core, base, tree)
+    if base is not None and found is not None:
+        settled = found.settled
+        if keep and base.name != head.name:
+            await core.ledger.do(State.move_folders, base.name, head.name, found.gone, found.come, found.unsettled)
+    else:
+        looked = await _look_at_all(tree)
+        settled, stands = looked.settled(), looked.stands()
+        if keep and stands is not None:
+            await core.ledger.do(State.set_folders, head.name, stands, looked.unsettled())
+    if not settled.plain:
+        return settled
+    if keep:
+        await core.ledger.do(State.remember_settled, head.root or b"")
+    return SETTLED
+
+
+async def _since(core: Core, base: KnownHead, tree: Tree) -> Resettled | None:
+    """What a version comes to, from one whose folders are known."""
+    differences = Differences()
+    try:
+        async for key, before, after in core.tree.at(base.root).diff(tree):
+            differences.add(key, before, after)
+            if differences.too_many:
+                return None
+    except RopewalkError:
+        return None  # an old version may be out of reach while the one that is wanted is not
+    return await settle_anew(_Index(core.ledger, base.name), differences, tree)
+
+
+async def _look_at_all(tree: Tree) -> Settling:
+    settling = Settling()
+    async for batch in tree.scan():
+        settling.look(batch)
+    return settling
+
+
+def _indexed(state: State) -> KnownHead | None:
+    name = state.folders_head()
+    return None if name is None else state.head_named(name)
+
+
+def _sequences(vector: Vector) -> dict[WriterId, int]:
+    return {WriterId(writer): sequence for writer, (sequence, _) in vector.items()}
