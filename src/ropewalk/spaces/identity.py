@@ -30,6 +30,7 @@ __all__ = [
     "DeviceKeys",
     "KeysAhead",
     "KeysDamaged",
+    "KeysUnusable",
     "PublicKeys",
     "WrongPassphrase",
     "WrongWords",
@@ -50,6 +51,12 @@ class KeysDamaged(Damaged):
     """The file of device keys is not one that this version wrote."""
 
     code = "identity.keys-damaged"
+
+
+class KeysUnusable(Damaged):
+    """A device's public keys are such that nothing can be sealed for it alone."""
+
+    code = "identity.keys-unusable"
 
 
 class WrongPassphrase(Refused):
@@ -95,11 +102,18 @@ class PublicKeys(msgspec.Struct, frozen=True, array_like=True):
         return self.verify_quick(signatures[0], message)
 
     def wrap(self, secret: bytes, info: bytes) -> bytes:
-        """Encrypt for this device alone (hybrid HPKE)."""
-        public = hpke.MLKEM768X25519PublicKey(
-            MLKEM768PublicKey.from_public_bytes(self.mlkem), X25519PublicKey.from_public_bytes(self.x25519)
-        )
-        return _SUITE.encrypt(secret, public, info=info)
+        """Encrypt for this device alone (hybrid HPKE).
+
+        Raises:
+            KeysUnusable: Its keys are none; whoever made them so can open nothing.
+        """
+        try:
+            public = hpke.MLKEM768X25519PublicKey(
+                MLKEM768PublicKey.from_public_bytes(self.mlkem), X25519PublicKey.from_public_bytes(self.x25519)
+            )
+            return _SUITE.encrypt(secret, public, info=info)
+        except ValueError:
+            raise KeysUnusable(f"keys of device {self.id.hex()} are none that anything can be sealed for") from None
 
 
 @dataclass(frozen=True)

@@ -1,31 +1,79 @@
-"""Members: the signed records that say who belongs to a space and wrap its secrets (docs/spec/space.md 3)."""
+"""Members: the signed records that say who belongs to a space and wrap its secrets (docs/spec/space.md 3, groups)."""
 
-from ropewalk.spaces.members.membership import (
+from ropewalk.spaces.members.authoring import Author, NoRoomLeft, NotAllowed, create
+from ropewalk.spaces.members.epochs import Epoch, Epochs
+from ropewalk.spaces.members.graph import MOST_RECORDS, TooManyRecords
+from ropewalk.spaces.members.labels import LONGEST_NAME, BadName, check_person, open_label, seal_label
+from ropewalk.spaces.members.membership import Kept, Membership, NotAMember, RecordsMissing
+from ropewalk.spaces.members.operations import NO_CUT, Cut, Delivered, Role, member_id
+from ropewalk.spaces.members.people import Machine, Names, NoSuchPerson, Person, find_machine, find_person, people
+from ropewalk.spaces.members.records import (
     FEATURE_LEVEL,
     LARGEST_RECORD,
-    Membership,
-    NotAMember,
+    MOST_PARENTS,
     Policy,
     RecordDamaged,
     Signed,
-    create,
     is_record,
     record_hash,
     record_name,
     records_prefix,
 )
+from ropewalk.spaces.members.room import Crowd
+from ropewalk.spaces.members.state import Accused, Fork, Member, State, Struck
+from ropewalk.spaces.members.wraps import Opened, Rotation, TooManyDevices, deliver, open_ring, owed, rotate
 
 __all__ = [
     "FEATURE_LEVEL",
     "LARGEST_RECORD",
+    "LONGEST_NAME",
+    "MOST_PARENTS",
+    "MOST_RECORDS",
+    "NO_CUT",
+    "Accused",
+    "Author",
+    "BadName",
+    "Crowd",
+    "Cut",
+    "Delivered",
+    "Epoch",
+    "Epochs",
+    "Fork",
+    "Kept",
+    "Machine",
+    "Member",
     "Membership",
+    "Names",
+    "NoRoomLeft",
+    "NoSuchPerson",
     "NotAMember",
+    "NotAllowed",
+    "Opened",
+    "Person",
     "Policy",
     "RecordDamaged",
+    "RecordsMissing",
+    "Role",
+    "Rotation",
     "Signed",
+    "State",
+    "Struck",
+    "TooManyDevices",
+    "TooManyRecords",
+    "check_person",
     "create",
+    "deliver",
+    "find_machine",
+    "find_person",
     "is_record",
+    "member_id",
+    "open_label",
+    "open_ring",
+    "owed",
+    "people",
     "record_hash",
     "record_name",
     "records_prefix",
+    "rotate",
+    "seal_label",
 ]

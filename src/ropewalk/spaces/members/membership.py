@@ -1,50 +1,49 @@
-"""Members: the signed records that say who belongs to a space and wrap its secrets (docs/spec/space.md 3).
+"""Membership: what the records of a space come to, as the rest of spaces uses it (docs/spec/groups.md 2).
 
-Flow: policy, device keys -> genesis, first epoch -> records in every store -> Membership -> secrets
-Never: takes a key from a store's word: the genesis hashes to the space id, all else is signed by its devices.
+Flow: records from anywhere -> graph, resolution -> Membership -> states at any frontier, the epoch, its secrets
+Never: takes a key from a store's word: the genesis hashes to the space id, all else is signed by those it let in.
 """
 
 from __future__ import annotations
 
-import os
-import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
 import msgspec
 
-from ropewalk.errors import Damaged, Refused
-from ropewalk.spaces.identity import DEVICE, PAPER, DeviceKeys, PublicKeys
+from ropewalk.errors import Missing, Refused
+from ropewalk.spaces.identity import PAPER, DeviceKeys, PublicKeys
 from ropewalk.spaces.keys import BoxDamaged, Secrets, hashed
-from ropewalk.spaces.records import NO_EXTRA, Format, RecordMalformed, encode
-from ropewalk.spaces.store import ObjectName, object_name
+from ropewalk.spaces.members.epochs import Epochs
+from ropewalk.spaces.members.graph import (
+    MOST_RECORDS,
+    Found,
+    TooManyRecords,
+    bits,
+    introduced,
+    sort_out,
+)
+from ropewalk.spaces.members.operations import Content, Role
+from ropewalk.spaces.members.records import (
+    FEATURE_LEVEL,
+    EpochBody,
+    Genesis,
+    Policy,
+    RecordDamaged,
+    Signed,
+    epoch_info,
+    object_hash,
+    parse,
+    parse_genesis,
+    record_hash,
+)
+from ropewalk.spaces.members.resolve import Resolution
+from ropewalk.spaces.members.room import Crowd, counted
+from ropewalk.spaces.members.state import Accused, State
+from ropewalk.spaces.records import encode
 
-__all__ = [
-    "FEATURE_LEVEL",
-    "LARGEST_RECORD",
-    "Membership",
-    "NotAMember",
-    "Policy",
-    "RecordDamaged",
-    "Signed",
-    "create",
-    "is_record",
-    "record_hash",
-    "record_name",
-    "records_prefix",
-]
-
-FEATURE_LEVEL = 1
-LARGEST_RECORD = 2 * 1024 * 1024
-MOST_WRAPS = 1024
-_SIGNED = b"ropewalk record 1\0"
-_NAME = re.compile(r"([0-9a-f]{64})/records/([0-9a-f]{64})\Z")
-
-
-class RecordDamaged(Damaged):
-    """A membership record is not what its name, its signature or the format says."""
-
-    code = "members.record-damaged"
+__all__ = ["Kept", "Membership", "NotAMember", "RecordsMissing"]
 
 
 class NotAMember(Refused):
@@ -53,102 +52,29 @@ class NotAMember(Refused):
     code = "members.not-a-member"
 
 
-class Policy(msgspec.Struct, frozen=True, array_like=True):
-    """The part of the promise that placement needs."""
+class RecordsMissing(Missing):
+    """A head or a record names membership records that are not here yet."""
 
-    k: int
-    n: int
-    floor: int  # shares, and copies of a head, that must be durable before a write is acknowledged
-    survive: dict[str, int]  # domain kind -> how many may be lost
-
-
-class _Genesis(msgspec.Struct, frozen=True, array_like=True):
-    type: str
-    version: int
-    nonce: bytes
-    feature: int
-    consistency: int
-    privacy: int
-    policy: Policy
-    thresholds: list[int]
-    member: bytes
-    devices: list[PublicKeys]
-    time: int
-    extra: msgspec.Raw = NO_EXTRA
-
-
-class _Wrap(msgspec.Struct, frozen=True, array_like=True):
-    device: bytes
-    wrap: bytes
-
-
-class _Before(msgspec.Struct, frozen=True, array_like=True):
-    epoch: bytes
-    members: bytes
-    stewards: bytes
-
-
-class _Epoch(msgspec.Struct, frozen=True, array_like=True):
-    type: str
-    version: int
-    space: bytes
-    number: int
-    parents: list[bytes]
-    author: bytes
-    check: bytes
-    steward_check: bytes
-    wraps: list[_Wrap]
-    steward_wraps: list[_Wrap]
-    previous: list[_Before]
-    extra: msgspec.Raw = NO_EXTRA
-
-
-class Signed(msgspec.Struct, frozen=True, array_like=True):
-    """A record as it lies in a store."""
-
-    body: bytes
-    ed25519: bytes
-    mldsa: bytes
-
-    @classmethod
-    def make(cls, body: bytes, keys: DeviceKeys) -> Signed:
-        """Sign ``body`` with both of the device's signature keys."""
-        return cls(body, *keys.sign_slow(_SIGNED + body))
-
-    def verify(self, author: PublicKeys) -> bool:
-        """Whether ``author`` signed it, with both keys."""
-        return author.verify_slow((self.ed25519, self.mldsa), _SIGNED + self.body)
-
-
-_signed = Format(Signed, LARGEST_RECORD, "record")
-_genesis = Format(_Genesis, LARGEST_RECORD, "genesis")
-_epoch = Format(_Epoch, LARGEST_RECORD, "epoch record")
-_any = msgspec.msgpack.Decoder(list[msgspec.Raw])
-_text = msgspec.msgpack.Decoder(str)
-
-
-def records_prefix(space_id: bytes) -> str:
-    """Where the records of a space lie."""
-    return f"{space_id.hex()}/records/"
-
-
-def record_hash(body: bytes) -> bytes:
-    """What a record is known by."""
-    return hashed("record", body)
-
-
-def record_name(space_id: bytes, data: bytes) -> ObjectName:
-    """The name of a record object in a store; it commits to every byte of it."""
-    return object_name(records_prefix(space_id) + hashed("object", data).hex())
-
-
-def is_record(name: str, data: bytes) -> bool:
-    """Whether bytes from a store are those that a record's name commits to."""
-    match = _NAME.match(name)
-    return match is not None and hashed("object", data).hex() == match[2]
+    code = "members.records-missing"
 
 
 @dataclass(frozen=True, slots=True)
+class Kept:
+    """A record that counts, for the audit."""
+
+    hash: bytes
+    parents: tuple[bytes, ...]
+    author: bytes  # device id
+    incarnation: bytes  # b"" for genesis and epochs
+    count: int  # 0 for genesis and epochs
+    content: Genesis | EpochBody | Content
+    time: int  # as its author says, 0 where it says nothing
+    sound: bool  # it stood in its own past
+    grounded: bool  # it stands among all records
+    admitted: bytes  # the member that an add lets in, else b""
+
+
+@dataclass(frozen=True)
 class Membership:
     """What the records of a space say, once they are checked."""
 
@@ -157,178 +83,221 @@ class Membership:
     privacy: int
     feature: int
     lying: int  # stores that may lie without a reader being misled
-    devices: Mapping[bytes, PublicKeys]  # by device id
-    heads: list[bytes]  # hashes of the newest records
+    devices: Mapping[bytes, PublicKeys]  # by device id: all that ever were let in, whose signatures can be checked
+    frontier: list[bytes]  # hashes of the newest records that stand, ascending
     epoch: int
-    epoch_id: bytes  # hash of the newest epoch's record
+    epoch_id: bytes  # hash of the current epoch's record
     check: bytes  # what its secrets must give
-    wraps: Mapping[bytes, bytes]  # of the newest epoch, by device id
-    read_only: bool = False  # there is an operation that this version does not know
+    wraps: Mapping[bytes, bytes]  # of the current epoch, by device id
+    state: State
+    read_only: bool = False  # an admin wrote what this version does not know
     created: int = 0  # nanoseconds; a hint
-    paper: bool = field(default=True)
+    paper: bool = True  # some member has a paper key
+    verified: frozenset[bytes] = field(default=frozenset(), compare=False, repr=False)  # hashes of objects
+    crowd: Crowd | None = field(default=None, compare=False)  # whose records were left out, though it is in
+    resolution: Resolution = field(kw_only=True, compare=False, repr=False)
+    epochs: Epochs = field(kw_only=True, compare=False, repr=False)
+
+    @property
+    def heads(self) -> list[bytes]:
+        """The frontier, as heads name it."""
+        return self.frontier
+
+    @property
+    def records(self) -> list[Kept]:
+        """All records that count, each after what it had seen."""
+        standing = self.resolution.standing(self.resolution.graph.everything)
+        sound, good = self.resolution.sound, standing.good
+        added = standing.grounding.index.added
+        return [
+            Kept(
+                record.hash,
+                record.parents,
+                record.author,
+                record.operation.incarnation if record.operation else b"",
+                record.operation.count if record.operation else 0,
+                record.content,
+                record.time,
+                sound=bool(sound >> record.position & 1),
+                grounded=bool(good >> record.position & 1),
+                admitted=added.get(record.position, b"") if not isinstance(record.content, Genesis) else b"",
+            )
+            for record in self.resolution.graph.records
+        ]
+
+    @property
+    def doubled(self) -> list[tuple[bytes, bytes]]:
+        """Pairs of records that a device signed under one count of one incarnation, which no honest one does."""
+        first: dict[tuple[bytes, bytes, int], bytes] = {}
+        pairs: list[tuple[bytes, bytes]] = []
+        for record in self.resolution.graph.records:
+            if (one := record.operation) is not None:
+                other = first.setdefault((one.author, one.incarnation, one.count), record.hash)
+                if other != record.hash:
+                    pairs.append((min(other, record.hash), max(other, record.hash)))
+        return pairs
+
+    def knows(self, frontier: Iterable[bytes]) -> bool:
+        """Whether these records, and so all that they rest on, are here and count."""
+        return all(one in self.resolution.graph.places for one in frontier)
+
+    def at(self, frontier: Iterable[bytes]) -> State:
+        """What these records and all that they had seen come to; later records do not change it.
+
+        Raises:
+            RecordsMissing: One of them is not here.
+        """
+        return self.resolution.state(self._past(frontier))
+
+    def unseen(self, older: Iterable[bytes], newer: Iterable[bytes]) -> list[bytes]:
+        """Records that stand, in the past of ``older`` and not in that of ``newer``: who goes on has none.
+
+        Raises:
+            RecordsMissing: One of them is not here.
+        """
+        graph = self.resolution.graph
+        lost = self._past(older) & ~self._past(newer)
+        return [graph.records[place].hash for place in bits(lost & self.resolution.standing(graph.everything).good)]
+
+    def _past(self, frontier: Iterable[bytes]) -> int:
+        try:
+            return self.resolution.graph.past(frontier)
+        except KeyError as error:
+            raise RecordsMissing(
+                f"membership record {error.args[0].hex()[:8]} is not here yet", hint="look for it on other stores"
+            ) from None
 
     def secrets(self, keys: DeviceKeys) -> Secrets:
-        """Open the newest epoch's wrap for this device.
+        """Open the current epoch's wrap for this device.
 
         Raises:
             NotAMember: There is none for these keys.
+            RecordDamaged: There are some, and none gives the secrets that the epoch's record says.
         """
         device = keys.public().id
-        if (wrapped := self.wraps.get(device)) is None:
+        tried = self.epochs.current.wraps.get(device, ())
+        if not tried:
             raise NotAMember("the keys of this device open nothing in this space", hint="ask an admin for an invite")
-        try:
-            plain = keys.unwrap(wrapped, _info(self.space_id, self.epoch, device, self.check))
-        except BoxDamaged as error:
-            raise RecordDamaged(f"wrapped secrets of epoch {self.epoch} do not open: {error}") from None
-        if len(plain) != 96 or hashed("epoch check", plain) != self.check:
-            raise RecordDamaged(f"wrapped secrets of epoch {self.epoch} are not those that its record says")
-        return Secrets(epoch=plain[:32], steward=plain[32:64], space=plain[64:])
+        info = epoch_info(self.space_id, self.epoch, device, self.check)
+        failed: RecordDamaged | None = None
+        for wrapped in tried:
+            try:
+                plain = keys.unwrap(wrapped, info)
+            except BoxDamaged as error:
+                failed = failed or RecordDamaged(f"wrapped secrets of epoch {self.epoch} do not open: {error}")
+                continue
+            if len(plain) == 96 and hashed("epoch check", plain) == self.check:
+                return Secrets(epoch=plain[:32], steward=plain[32:64], space=plain[64:])
+            failed = RecordDamaged(f"wrapped secrets of epoch {self.epoch} are not those that its record says")
+        assert failed is not None
+        raise failed
 
     @classmethod
-    def read(cls, space_id: bytes, records: Iterable[bytes]) -> Membership:
+    def read(
+        cls,
+        space_id: bytes,
+        records: Iterable[bytes],
+        *,
+        verified: AbstractSet[bytes] = frozenset(),
+        proofs: Callable[[bytes], Accused | None] | None = None,
+        room: int = MOST_RECORDS,
+        partly: bool = False,
+    ) -> Membership:
         """Check the records of a space, in any order; what does not belong is passed over.
 
         Args:
             space_id: Known from our own settings, or claimed by a store's listing: the genesis must hash to it.
             records: The objects' bytes.
+            verified: What an earlier `Membership.verified` said: their signatures are not checked again.
+            proofs: What the bytes of a proof prove, or None where they prove nothing; without it no proof counts.
+            room: For so many records.
+            partly: Leave out what somebody who is in wrote beyond that; for who knows no older set to go on with.
 
         Raises:
             RecordDamaged: The genesis is not there, or there is no epoch that it accounts for.
+            TooManyRecords: Somebody who is in wrote more records than a reader takes.
             Refused: The space needs a newer version.
         """
-        bodies = [signed for data in records if (signed := _parse(data)) is not None]
-        genesis = _find_genesis(space_id, bodies)
-        devices = {device.id: device for device in genesis.devices}
-        newest: _Epoch | None = None
-        newest_hash = b""
-        read_only = False
-        for signed in bodies:
-            kind = _type(signed.body)
-            if kind == "epoch":
-                epoch = _read_epoch(signed, space_id, devices)
-                if epoch is not None and (newest is None or epoch.number > newest.number):
-                    newest, newest_hash = epoch, record_hash(signed.body)
-            elif kind != "genesis" and any(signed.verify(device) for device in devices.values()):
-                read_only = True
-        if newest is None:
-            raise RecordDamaged(
-                f"space {space_id.hex()[:8]} has no epoch record signed by a member", hint="look for it on other stores"
-            )
+        objects = list(records)
+        first, genesis, known = _find_genesis(space_id, objects, verified)
+        found, strange = sort_out(space_id, objects)
+        found[first.hash] = first
+        graph, crowd = counted(space_id, found, first.hash, verified, room)
+        if crowd is not None and not partly:
+            raise TooManyRecords(room, crowd.device, crowd.count)
+        resolution = Resolution(graph, proofs)
+        state = resolution.state(graph.everything)
+        good = resolution.standing(graph.everything).good
+        epochs = Epochs(resolution)
+        current = epochs.current
+        devices = {
+            keys.id: keys
+            for place in bits(resolution.sound | good)
+            for keys in introduced(graph.records[place].content)
+        }
+        later = _later(strange, space_id, state, devices)
         return cls(
             space_id=space_id,
-            policy=genesis.policy,
-            privacy=genesis.privacy,
-            feature=genesis.feature,
-            lying=genesis.thresholds[0],
+            policy=state.policy,
+            privacy=state.privacy,
+            feature=state.feature,
+            lying=state.thresholds[0],
             devices=devices,
-            heads=[newest_hash],
-            epoch=newest.number,
-            epoch_id=newest_hash,
-            check=newest.check,
-            wraps={wrap.device: wrap.wrap for wrap in newest.wraps},
-            read_only=read_only,
+            frontier=graph.tops(good),
+            epoch=current.body.number,
+            epoch_id=current.hash,
+            check=current.body.check,
+            wraps={device: wraps[0] for device, wraps in current.wraps.items()},
+            state=state,
+            read_only=state.read_only or bool(later),
             created=genesis.time,
-            paper=any(device.kind == PAPER for device in genesis.devices),
+            paper=any(devices[one].kind == PAPER for one in state.devices),
+            verified=frozenset(graph.verified | known | later),
+            crowd=crowd,
+            resolution=resolution,
+            epochs=epochs,
         )
 
 
-def create(
-    policy: Policy, privacy: int, device: DeviceKeys, paper: PublicKeys, now: int
-) -> tuple[bytes, Secrets, list[tuple[ObjectName, bytes]]]:
-    """A new space: its id, its secrets, and the records to put into every store.
-
-    Args:
-        policy: Checked against the pool by the caller.
-        privacy: 1 or 2 (3 and 4 need batching, which is not there yet).
-        device: The first admin's device.
-        paper: The public half of the paper key.
-        now: Nanoseconds since 1970.
-    """
-    public = device.public()
-    body = encode(
-        _Genesis(
-            "genesis",
-            1,
-            os.urandom(32),
-            FEATURE_LEVEL,
-            1,
-            privacy,
-            policy,
-            [0, 1],
-            os.urandom(16),
-            [public, paper],
-            now,
-        )
-    )
-    space_id = hashed("space", body)
-    secrets = Secrets(os.urandom(32), os.urandom(32), os.urandom(32))
-    plain = secrets.epoch + secrets.steward + secrets.space
-    check, steward_check = hashed("epoch check", plain), hashed("steward check", secrets.steward)
-    wraps = [_Wrap(one.id, one.wrap(plain, _info(space_id, 1, one.id, check))) for one in (public, paper)]
-    epoch = encode(_Epoch("epoch", 1, space_id, 1, [record_hash(body)], public.id, check, steward_check, wraps, [], []))
-    objects = [encode(Signed.make(one, device)) for one in (body, epoch)]
-    return space_id, secrets, [(record_name(space_id, data), data) for data in objects]
-
-
-def _info(space_id: bytes, number: int, device: bytes, check: bytes) -> bytes:
-    return b"ropewalk epoch 1\0" + space_id + number.to_bytes(8, "big") + device + check
-
-
-def _parse(data: bytes) -> Signed | None:
-    try:
-        return _signed.decode(data)
-    except RecordMalformed:
-        return None
-
-
-def _type(body: bytes) -> str:
-    try:
-        return _text.decode(_any.decode(body)[0])
-    except (msgspec.DecodeError, UnicodeDecodeError, IndexError, RecursionError):
-        return ""
-
-
-def _find_genesis(space_id: bytes, bodies: list[Signed]) -> _Genesis:
-    for signed in bodies:
-        if hashed("space", signed.body) != space_id:
+def _find_genesis(
+    space_id: bytes, objects: Sequence[bytes], verified: AbstractSet[bytes]
+) -> tuple[Found, Genesis, set[bytes]]:
+    genesis: Genesis | None = None
+    for data in objects:
+        if (signed := parse(data)) is None or hashed("space", signed.body) != space_id:
             continue
-        try:
-            genesis = _genesis.decode(signed.body)
-        except RecordMalformed as error:
-            raise RecordDamaged(f"space {space_id.hex()[:8]}: {error}") from None
-        if genesis.feature > FEATURE_LEVEL:
-            raise Refused(
-                f"space {space_id.hex()[:8]} has feature level {genesis.feature}, this version knows {FEATURE_LEVEL}",
-                hint="upgrade ropewalk",
-            )
-        _check_genesis(genesis)
-        if not signed.verify(genesis.devices[0]):
-            raise RecordDamaged(f"genesis of space {space_id.hex()[:8]} is not signed by its first device")
-        return genesis
+        if genesis is None:
+            try:
+                genesis = parse_genesis(signed.body)
+            except RecordDamaged as error:
+                raise RecordDamaged(f"space {space_id.hex()[:8]}: {error}") from None
+            if genesis.feature > FEATURE_LEVEL:
+                raise Refused(
+                    f"space {space_id.hex()[:8]} has feature level {genesis.feature}, "
+                    f"this version knows {FEATURE_LEVEL}",
+                    hint="upgrade ropewalk",
+                )
+        if (digest := object_hash(data)) in verified or signed.verify(genesis.devices[0]):
+            first = Found(record_hash(signed.body), genesis.devices[0].id, (), genesis, [])
+            return first, genesis, {digest}
+    if genesis is not None:
+        raise RecordDamaged(f"genesis of space {space_id.hex()[:8]} is not signed by its first device")
     raise RecordDamaged(f"genesis of space {space_id.hex()[:8]} was not found", hint="look for it on other stores")
 
 
-def _check_genesis(genesis: _Genesis) -> None:
-    policy = genesis.policy
-    kinds = [device.kind for device in genesis.devices]
-    if genesis.type != "genesis" or genesis.version != 1 or not genesis.thresholds or genesis.thresholds[0] < 0:
-        raise RecordDamaged("genesis is not of version 1")
-    if not (1 <= policy.k <= policy.n <= 64 and policy.k + genesis.thresholds[0] <= policy.floor <= policy.n):
-        raise RecordDamaged(f"genesis has a policy of {policy.k} of {policy.n} with floor {policy.floor}")
-    if genesis.privacy not in (1, 2) or genesis.consistency != 1:
-        raise RecordDamaged("genesis has a privacy level or a class that feature level 1 does not have")
-    if kinds.count(PAPER) != 1 or kinds[0] != DEVICE or not set(kinds) <= {DEVICE, PAPER}:
-        raise RecordDamaged(f"genesis has keys of the kinds {kinds}, expected a device first and one paper key")
+_strange = msgspec.msgpack.Decoder(list[msgspec.Raw])
+_bytes = msgspec.msgpack.Decoder(bytes)
 
 
-def _read_epoch(signed: Signed, space_id: bytes, devices: Mapping[bytes, PublicKeys]) -> _Epoch | None:
-    try:
-        epoch = _epoch.decode(signed.body)
-    except RecordMalformed:
-        return None
-    author = devices.get(epoch.author)
-    if epoch.version != 1 or epoch.space != space_id or epoch.number < 1 or len(epoch.wraps) > MOST_WRAPS:
-        return None
-    if author is None or not signed.verify(author):
-        return None
-    return epoch
+def _later(strange: Sequence[Signed], space_id: bytes, state: State, devices: Mapping[bytes, PublicKeys]) -> set[bytes]:
+    """Hashes of objects by admins that only a later version can read; first fields are as in all versions."""
+    found: set[bytes] = set()
+    for signed in strange:
+        try:
+            fields = _strange.decode(signed.body)
+            space, author = (_bytes.decode(fields[at]) for at in (2, 3))
+        except (msgspec.DecodeError, UnicodeDecodeError, IndexError, RecursionError):
+            continue
+        if space == space_id and state.role_of(author) is Role.ADMIN and signed.verify(devices[author]):
+            found.add(object_hash(encode(signed)))
+    return found

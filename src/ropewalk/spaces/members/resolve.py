@@ -1,0 +1,140 @@
+"""Resolution: who belongs, by the rules of docs/spec/groups.md 2.
+
+Flow: Graph -> records grounded in their own past -> rounds of strikes -> what stands -> State
+Never: depends on the order of arrival, on time, or on who asks: it is a function of the set of records.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from ropewalk.spaces.members.graph import Graph, bits
+from ropewalk.spaces.members.grounding import Grounding, Rank, Taking
+from ropewalk.spaces.members.operations import Prove
+from ropewalk.spaces.members.outcome import outcome
+from ropewalk.spaces.members.state import Accused, State, Struck
+
+__all__ = ["Resolution", "Standing"]
+
+MOST_KEPT = 64  # states of pasts that are kept: heads name few frontiers at a time
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What is left of a set of records."""
+
+    grounding: Grounding
+    sound: int  # the records that stood in their own past
+    good: int  # those of them that nothing struck, and that still stand without what was
+    struck: Mapping[int, tuple[int, str]]  # position -> by which, and why
+
+
+class Resolution:
+    """All that one graph comes to, at any point of it.
+
+    Args:
+        graph: The records.
+        judge: What a proof's bytes prove, or None where they prove nothing; a pure function.
+    """
+
+    def __init__(self, graph: Graph, judge: Callable[[bytes], Accused | None] | None = None) -> None:
+        self.graph = graph
+        self._base = Grounding(graph, graph.everything)
+        self.sound = self._base.good
+        self._clashes = _clashes(self._base)
+        self._accused = _accused(graph, self.sound, judge)
+        self._states: OrderedDict[int, State] = OrderedDict()
+
+    def standing(self, within: int) -> Standing:
+        """What stands of a set that holds all ancestors of its records."""
+        grounding = self._base
+        if not any(within >> place & 1 and within & hits for place, hits in self._clashes):
+            return Standing(grounding, self.sound & within, self.sound & within, {})
+        grounding = grounding.copy(within)
+        struck = _strike(grounding)
+        return Standing(grounding, self.sound & within, grounding.good, struck)
+
+    def state(self, within: int) -> State:
+        """What such a set comes to."""
+        if (found := self._states.get(within)) is None:
+            standing = self.standing(within)
+            records = self.graph.records
+            struck = {
+                records[place].hash: Struck(records[by].hash, why) for place, (by, why) in standing.struck.items()
+            }
+            accused = {place: one for place, one in self._accused.items() if standing.good >> place & 1}
+            found = outcome(self._base, standing.sound, standing.grounding, standing.good, accused, struck)
+            self._states[within] = found
+            if len(self._states) > MOST_KEPT:
+                self._states.popitem(last=False)
+        else:
+            self._states.move_to_end(within)
+        return found
+
+
+def _hits(grounding: Grounding, place: int, taking: Taking, protected: int) -> int:
+    """The records that a taking strikes: of its target, not seen by it, and not seeing it."""
+    graph, index = grounding.graph, grounding.index
+    hits = grounding.signed[taking.member] & grounding.good & ~index.proofs & ~protected
+    if taking.device is not None:
+        hits &= index.authored[taking.device]
+    if taking.lowered:
+        hits &= grounding.needed_admin
+    return hits & ~(graph.before[place] | graph.after[place] | 1 << place) if hits else 0
+
+
+def _by_seniority(grounding: Grounding) -> list[tuple[int, Taking, int]]:
+    """Takings that stand, the most senior author's first, each with those that it cannot strike."""
+    found: list[tuple[Rank, int, Taking]] = []
+    for place in bits(grounding.takings):
+        verdict = grounding.verdicts[place]
+        if verdict is not None and verdict.taking is not None:
+            found.append((verdict.rank, place, verdict.taking))
+    found.sort(key=lambda one: one[:2])
+    ordered: list[tuple[int, Taking, int]] = []
+    protected = 0
+    for _, group in itertools.groupby(found, key=lambda one: one[0]):
+        equals = list(group)
+        for _, place, _ in equals:
+            protected |= 1 << place
+        ordered += [(place, taking, protected) for _, place, taking in equals]
+    return ordered
+
+
+def _clashes(grounding: Grounding) -> list[tuple[int, int]]:
+    """Takings that strike something before anything is struck, and what."""
+    found = ((place, _hits(grounding, place, taking, spared)) for place, taking, spared in _by_seniority(grounding))
+    return [(place, hits) for place, hits in found if hits]
+
+
+def _strike(grounding: Grounding) -> dict[int, tuple[int, str]]:
+    """Let takings strike, the most senior first, until none has anything left to strike.
+
+    Each round strikes one record at least, and none comes back, so there are no more rounds than records.
+    """
+    struck: dict[int, tuple[int, str]] = {}
+    gained = True
+    while gained:
+        gained = False
+        for place, taking, protected in _by_seniority(grounding):
+            if not grounding.good >> place & 1:
+                continue
+            if hits := _hits(grounding, place, taking, protected):
+                why = "demoted" if taking.lowered else "removed" if taking.device is None else "revoked"
+                struck.update(dict.fromkeys(bits(hits), (place, why)))
+                # Where nothing gained by it, the takings before this one still have nothing to strike.
+                if gained := grounding.leave_out(hits):
+                    break
+    return struck
+
+
+def _accused(graph: Graph, among: int, judge: Callable[[bytes], Accused | None] | None) -> dict[int, Accused]:
+    found: dict[int, Accused] = {}
+    for place in bits(among):
+        content = graph.records[place].content
+        if judge is not None and isinstance(content, Prove) and (one := judge(content.proof)) is not None:
+            found[place] = one
+    return found

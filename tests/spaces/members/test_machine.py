@@ -1,0 +1,184 @@
+"""Devices that know different records, and some that lie: whoever has the same records sees the same group."""
+
+from __future__ import annotations
+
+import random
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from ropewalk.spaces.members import Membership, Role
+from ropewalk.spaces.members.operations import Add, AddDevice, Remove, Revoke
+from ropewalk.spaces.members.records import Genesis
+from ropewalk.spaces.members.resolve import Resolution
+from tests.spaces.members.group import Group, device
+
+chances = st.randoms(use_true_random=False)
+kinds = st.sampled_from(["add", "add", "remove", "role", "device", "revoke", "accept"])
+
+
+class Partitions(RuleBasedStateMachine):
+    """Up to eight views of one group."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.group = Group()
+        self.views = [{self.group.genesis, self.group.first} for _ in range(4)]
+        self.devices, self.members = ["a1", "paperA"], ["A"]
+        self.made = 0
+
+    def _write(
+        self, chance: random.Random, kind: str, author: str, parents: list[bytes], life: str, count: int = 0
+    ) -> bytes:
+        self.made += 1
+        new, name = f"d{self.made}", chance.choice(self.members)
+        group = self.group
+        if kind == "add":
+            made = group.add(
+                author, *parents, name=f"M{self.made}", role=chance.choice(list(Role)), to=[new], life=life
+            )
+            self.members.append(f"M{self.made}")
+            self.devices.append(new)
+        elif kind == "remove":
+            made = group.remove(author, *parents, name=name, life=life)
+        elif kind == "role":
+            made = group.role(author, *parents, name=name, role=chance.choice(list(Role)), life=life)
+        elif kind == "device":
+            made = group.device(author, *parents, new=new, life=life)
+            self.devices.append(new)
+        elif kind == "revoke":
+            made = group.revoke(author, *parents, what=chance.choice(self.devices), life=life)
+        else:
+            made = group.accept(author, *parents)
+        return made
+
+    def _tops(self, view: set[bytes]) -> list[bytes]:
+        covered = {parent for one in view for parent in self.group.parents[one]}
+        return sorted(view - covered)[:16]
+
+    @rule(chance=chances, kind=kinds)
+    def write(self, chance: random.Random, kind: str) -> None:
+        """Somebody active writes on top of all that he knows."""
+        view = chance.choice(self.views)
+        state = self.group.read(*self._tops(view)).state
+        authors = [one for one in self.devices if device(one) in state.devices]
+        if authors:
+            view.add(self._write(chance, kind, chance.choice(authors), self._tops(view), "honest"))
+
+    @rule(chance=chances, kind=kinds)
+    def write_on_old_parents(self, chance: random.Random, kind: str) -> None:
+        """Anybody writes on top of whatever suits him, under a fresh incarnation."""
+        view = chance.choice(self.views)
+        parents = chance.sample(sorted(view), min(len(view), chance.randrange(1, 4)))
+        view.add(self._write(chance, kind, chance.choice(self.devices), parents, f"lie {self.made}"))
+
+    @rule(chance=chances, kind=kinds)
+    def count_twice(self, chance: random.Random, kind: str) -> None:
+        """Somebody signs two records under one count, for two views."""
+        author, life = chance.choice(self.devices), f"twice {self.made}"
+        for view in chance.sample(self.views, 2):
+            view.add(self._write(chance, kind, author, self._tops(view), life, count=1))
+
+    @rule(chance=chances)
+    def meet(self, chance: random.Random) -> None:
+        """One view gets some of what another knows, with all that it rests on; a part of it twice."""
+        one, other = chance.sample(self.views, 2)
+        some = chance.sample(sorted(other), chance.randrange(len(other)) + 1)
+        one |= self.group.past(*some)
+
+    def _check(self, read: Membership) -> None:
+        graph = read.resolution.graph
+        standing = read.resolution.standing(graph.everything)
+        admitted: dict[bytes, set[bytes]] = {}  # device -> who let it in, by records that stand
+        for record in graph.records:
+            if not standing.good >> record.position & 1:
+                continue
+            content, verdict = record.content, standing.grounding.verdicts[record.position]
+            assert verdict is not None
+            if isinstance(content, Remove):
+                assert content.member not in read.state.members
+            if isinstance(content, Revoke):
+                assert read.state.devices.get(content.device) != verdict.subject
+            if isinstance(content, Genesis | Add | AddDevice):
+                brought = standing.grounding.index.brings[record.position]
+                for one in brought:
+                    admitted.setdefault(one, set()).add(record.author)
+        reached = {device("a1"), device("paperA")}
+        grew = True
+        while grew:
+            more = {one for one, by in admitted.items() if by & reached} - reached
+            reached |= more
+            grew = bool(more)
+        assert set(read.state.devices) <= reached
+        assert set(read.state.devices).isdisjoint(read.state.gone) or all(
+            not read.state.may_write(one) for one in read.state.gone
+        )
+        if not read.state.admins():
+            verdicts = [one for one in standing.grounding.verdicts if one is not None and one.taking is not None]
+            assert any(one.taking.member == one.member for one in verdicts if one.taking), "all admins were taken out"
+        assert len(standing.struck) <= len(graph.records)
+
+    @invariant()
+    def agree(self) -> None:
+        """Each view is sound, and gives the same in any order, and from a state kept or not."""
+        for view in self.views[:2]:
+            records = list(view)
+            reads = []
+            for seed in (1, 2):
+                random.Random(seed).shuffle(records)
+                reads.append(self.group.read(*self._tops(view), order=[*records, *records[:3]]))
+            if set(self._tops(view)) >= {one for one in view if not any(one in self.group.parents[o] for o in view)}:
+                assert reads[0] == reads[1]
+            self._check(reads[0])
+            frontier = reads[0].frontier
+            kept = reads[0].at(frontier)
+            assert kept == Resolution(reads[1].resolution.graph).state(reads[1].resolution.graph.past(frontier))
+
+    @precondition(lambda self: self.made > 2)
+    @rule(chance=chances, kind=kinds)
+    def who_was_removed_by_a_senior_changes_nothing(self, chance: random.Random, kind: str) -> None:
+        """Whatever he signs now, on any parents that are not after his removal."""
+        group = self.group
+        read = group.read(*self._tops(self.views[0]))
+        graph = read.resolution.graph
+        standing = read.resolution.standing(graph.everything)
+        removals = [
+            one for one in graph.records if isinstance(one.content, Remove) and standing.good >> one.position & 1
+        ]
+        if not removals:
+            return
+        removal = chance.choice(removals)
+        assert isinstance(removal.content, Remove)
+        left = [one for one in self.devices if self._was_of(read, one, removal.content.member)]
+        before = [one.hash for one in graph.records if not graph.after[removal.position] >> one.position & 1]
+        before.remove(removal.hash)
+        if not left:
+            return
+        parents = chance.sample(before, min(len(before), chance.randrange(1, 3)))
+        forged = self._write(chance, kind, chance.choice(left), parents, f"forged {self.made}")
+        after = group.read(*self._tops(self.views[0]), forged)
+        place = after.resolution.graph.places.get(forged)
+        resolution = after.resolution
+        if place is not None and resolution.sound >> place & 1:
+            mine = resolution._base.verdicts[place]
+            his = resolution._base.verdicts[resolution.graph.places[removal.hash]]
+            if mine is None or his is None or mine.rank <= his.rank:
+                return  # the elder may undo it
+            if mine.member != removal.content.member:
+                return  # the same keys under another member
+        assert {one.hash for one in after.records if one.grounded} == {one.hash for one in read.records if one.grounded}
+        assert (after.state.members, after.state.devices) == (read.state.members, read.state.devices)
+
+    @staticmethod
+    def _was_of(read: Membership, label: str, member: bytes) -> bool:
+        base = read.resolution._base
+        places = base.index.admits.get(device(label), 0)
+        return any(
+            places >> record.position & 1 and base._subject(record.position) == member
+            for record in read.resolution.graph.records
+        )
+
+
+Partitions.TestCase.settings = settings(max_examples=30, stateful_step_count=20)
+TestPartitions = Partitions.TestCase

@@ -1,0 +1,87 @@
+"""The package says of groups what the vectors say, case by case."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from docs.spec.vectors import cases_groups
+from ropewalk.spaces.keys import KeyRing, Secrets
+from ropewalk.spaces.members import Membership, Signed, member_id, open_label, record_hash, seal_label
+from ropewalk.spaces.members.operations import Unknown, parse_operation
+from ropewalk.spaces.members.records import object_hash
+from ropewalk.spaces.records import encode
+
+Case = dict[str, Any]
+CASES: list[Case] = json.loads((Path(__file__).parents[3] / "docs" / "spec" / "vectors" / "groups.json").read_text())
+
+
+def of(what: str) -> list[Any]:
+    found = [pytest.param(case, id=case["why"]) for case in CASES if case["what"] == what]
+    assert found
+    return found
+
+
+def test_every_kind_of_case_has_a_test() -> None:
+    assert {case["what"] for case in CASES} == {"operation", "example", "room", "label"}
+
+
+@pytest.mark.parametrize("case", of("operation"))
+def test_operations(case: Case) -> None:
+    body, space_id = bytes.fromhex(case["body"]), bytes.fromhex(case["space_id"])
+    assert record_hash(body).hex() == case["hash"]
+    operation = parse_operation(body, space_id)
+    assert (operation is not None) is case["counts"]
+    if operation is not None:
+        assert isinstance(operation.content, Unknown) is (case["kind"] == 11)
+    if "member" in case:
+        assert operation is not None
+        assert member_id(space_id, operation.author, operation.content.nonce).hex() == case["member"]  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("case", of("example"))
+def test_examples(case: Case) -> None:
+    bodies = cases_groups.bodies(case["records"])
+    assert {label: record_hash(body).hex() for label, body in bodies.items()} == case["hashes"]
+    labels = {record_hash(body): label for label, body in bodies.items()}
+    objects = [encode(Signed(body, b"", b"")) for body in bodies.values()]
+    read = Membership.read(cases_groups.SPACE, objects, verified={object_hash(data) for data in objects})
+    authors = {said[0]: author for _, author, _, kind, *said in case["records"] if kind == 1} | {"A": "a1"}
+    people = {cases_groups.member(label, author): label for label, author in authors.items()}
+    devices = {cases_groups.device(label).id: label for label in ("a1", "paperA", "b1", "b2", "c1", "c2", "d1", "d2")}
+    devices |= {cases_groups.device(f"{label.lower()}1").id: f"{label.lower()}1" for label in authors}
+    state = read.state
+    assert {people[one]: int(member.role) for one, member in state.members.items()} == case["members"]
+    assert {devices[one]: people[of] for one, of in state.devices.items()} == case["devices"]
+    assert {labels[one]: labels[why.by] for one, why in state.struck.items()} == case["struck"]
+    assert sorted(labels[one.hash] for one in read.records if one.grounded) == case["standing"]
+    named = {people[one]: member.label for one, member in state.members.items()}
+    named |= {devices[one]: box for one, box in state.labels.items()}
+    assert {one: box.decode() for one, box in named.items() if box} == case["labels"]
+
+
+@pytest.mark.parametrize("case", of("room"))
+def test_room(case: Case) -> None:
+    bodies = cases_groups.bodies(case["records"])
+    labels = {record_hash(body): label for label, body in bodies.items()}
+    objects = [encode(Signed(body, b"", b"")) for body in bodies.values()]
+    verified = {object_hash(data) for data in objects}
+    read = Membership.read(cases_groups.SPACE, objects, verified=verified, room=case["room"], partly=True)
+    assert sorted(labels[one.hash] for one in read.records) == case["count"]
+    assert ([] if read.crowd is None else [read.crowd.device]) == [
+        cases_groups.device(one).id for one in case["flooding"]
+    ]
+
+
+@pytest.mark.parametrize("case", of("label"))
+def test_labels(case: Case) -> None:
+    space_id, epoch, secret, bearer, box = (
+        bytes.fromhex(case[name]) for name in ("space_id", "epoch", "epoch_secret", "bearer", "box")
+    )
+    ring = KeyRing.derive(space_id, epoch, Secrets(secret, bytes(32), bytes(32)))
+    assert open_label(ring, bearer, box) == case["name"]
+    if case["name"] is not None:
+        assert seal_label(ring, bearer, case["name"]) == box
