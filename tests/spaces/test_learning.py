@@ -1,4 +1,4 @@
-"""Watch: heads count by their signatures, whatever stores list."""
+"""Learning: heads count by their signatures, whatever stores list."""
 
 from __future__ import annotations
 
@@ -10,67 +10,27 @@ from pathlib import Path
 
 import pytest
 
-from ropewalk.spaces import learning as watch_module
+from ropewalk.spaces.conduct import branch_writer
 from ropewalk.spaces.head import (
-    NO_HEAD,
-    HeadName,
-    MemberLayer,
-    StewardLayer,
     heads_prefix,
     open_head,
-    seal_head,
     writer_id,
 )
 from ropewalk.spaces.identity import DeviceKeys
 from ropewalk.spaces.keys import hashed
-from ropewalk.spaces.learning import Standing, learn, standing
-from ropewalk.spaces.space import Space
+from ropewalk.spaces.learning import Standing, learn, listing, standing
+from ropewalk.spaces.learning import heads as heads_module
 from ropewalk.spaces.state import ACKED, KnownHead, State
 from ropewalk.spaces.store import Listed, ObjectName
 from ropewalk.testing import Fault, Rule
-from tests.spaces.making import KeptStore, World, a_space, device, some_keys
-
-OTHER = b"o" * 16  # another incarnation of the same device
-
-
-def _sealed(
-    space: Space,
-    sequence: int = 1,
-    previous: bytes = NO_HEAD,
-    seen: dict[bytes, tuple[int, bytes]] | None = None,
-    by: DeviceKeys | None = None,
-    incarnation: bytes = OTHER,
-    note: str = "",
-) -> tuple[HeadName, bytes]:
-    return seal_head(
-        incarnation=incarnation,
-        sequence=sequence,
-        previous=previous,
-        steward=StewardLayer(),
-        member=MemberLayer(1, [], seen or {}, None, 0, 5, note),
-        embedded=b"",
-        device=by or device(),
-        keys=space.core.keys,
-        feature=1,
-    )
-
-
-async def _show(world: World, name: HeadName, data: bytes, *stores: str) -> None:
-    for store in stores or world.stores:
-        await world.stores[store].put(name.encode(), (data,))
-
-
-async def _written(tmp_path: Path) -> World:
-    world = await a_space(tmp_path)
-    async with world.open() as space:
-        await space.write("a", b"1")
-    return world
+from tests.spaces.making import KeptStore, a_space, device, some_keys
+from tests.spaces.showing import OTHER, sealed, show, written
 
 
 async def test_a_head_of_another_writer_is_learned_from_any_store_and_only_once(tmp_path: Path) -> None:
-    world = await _written(tmp_path)
+    world = await written(tmp_path)
     async with world.open() as space:
-        await _show(world, *_sealed(space), "d3")
+        await show(world, *sealed(space), "d3")
         learned = await learn(space.core)
         assert learned.answered == 5
         assert learned.writers == {writer_id(device().public().id, OTHER)}
@@ -80,13 +40,13 @@ async def test_a_head_of_another_writer_is_learned_from_any_store_and_only_once(
 
 
 async def test_squatted_names_are_passed_over_for_the_next_older(tmp_path: Path) -> None:
-    world = await _written(tmp_path)
+    world = await written(tmp_path)
     async with world.open() as space:
-        name, data = _sealed(space)
-        await _show(world, name, data)
+        name, data = sealed(space)
+        await show(world, name, data)
         for sequence in range(2, 10):
-            await _show(world, replace(name, sequence=sequence, check=bytes(32)), b"squatted", "d0", "d1")
-        await _show(world, replace(name, sequence=2**64 - 1, check=bytes(32)), b"squatted", "d2")
+            await show(world, replace(name, sequence=sequence, check=bytes(32)), b"squatted", "d0", "d1")
+        await show(world, replace(name, sequence=2**64 - 1, check=bytes(32)), b"squatted", "d2")
         assert (await learn(space.core)).writers == {name.writer}
         assert any("other bytes than its name says" in warning for warning in space.warnings)
         assert await space.core.ledger.do(State.head_named, name.encode()) is not None
@@ -95,13 +55,13 @@ async def test_squatted_names_are_passed_over_for_the_next_older(tmp_path: Path)
 async def test_a_store_that_squats_without_end_hides_nothing_that_another_shows(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(watch_module, "MOST_SQUATTED", 3)
-    world = await _written(tmp_path)
+    monkeypatch.setattr(heads_module, "MOST_MISFITS", 3)
+    world = await written(tmp_path)
     async with world.open() as space:
-        name, data = _sealed(space)
+        name, data = sealed(space)
         for sequence in range(2, 10):
-            await _show(world, replace(name, sequence=sequence, check=bytes(32)), b"squatted", "d0")
-        await _show(world, name, data, "d4")
+            await show(world, replace(name, sequence=sequence, check=bytes(32)), b"squatted", "d0")
+        await show(world, name, data, "d4")
         assert (await learn(space.core)).writers == {name.writer}
 
 
@@ -120,12 +80,12 @@ class _Liar(KeptStore):
 
 @pytest.mark.parametrize("endless", [False, True])
 async def test_a_listing_of_junk_ends_and_hides_nothing(tmp_path: Path, endless: bool) -> None:
-    world = await _written(tmp_path)
+    world = await written(tmp_path)
     async with world.open() as space:
         liar = _Liar()
         liar.endless = endless
         prefix = heads_prefix(space.core.space_id)
-        name, data = _sealed(space)
+        name, data = sealed(space)
         liar.lies = (
             "",
             "junk",
@@ -137,20 +97,20 @@ async def test_a_listing_of_junk_ends_and_hides_nothing(tmp_path: Path, endless:
         )
         await liar.put(name.encode(), (data,))
         space.core.pool._stores["d0"] = replace(space.core.pool._stores["d0"], store=liar)
-        await _show(world, name, data, "d1")
+        await show(world, name, data, "d1")
         learned = await learn(space.core)
         assert learned.writers == {name.writer}
         assert learned.answered >= space.core.fresh_read
 
 
 async def test_a_head_by_a_stranger_or_with_a_forged_signature_is_left_out_and_reported(tmp_path: Path) -> None:
-    world = await _written(tmp_path)
+    world = await written(tmp_path)
     async with world.open() as space:
         before = await space.core.ledger.do(standing)
-        await _show(world, *_sealed(space, by=DeviceKeys(b"s" * 32)))
-        name, data = _sealed(space)
+        await show(world, *sealed(space, by=DeviceKeys(b"s" * 32)))
+        name, data = sealed(space)
         forged = data[:-1] + bytes((data[-1] ^ 1,))
-        await _show(world, replace(name, check=hashed("object", forged)), forged)
+        await show(world, replace(name, check=hashed("object", forged)), forged)
         assert (await learn(space.core)).writers == frozenset()
         assert any("not a member" in warning for warning in space.warnings)
         assert any("signature" in warning for warning in space.warnings)
@@ -158,41 +118,50 @@ async def test_a_head_by_a_stranger_or_with_a_forged_signature_is_left_out_and_r
         assert await space.read("a") == b"1"
 
 
-async def test_a_fork_is_reported_and_neither_joined_nor_believed(tmp_path: Path) -> None:
-    world = await _written(tmp_path)
+async def test_both_branches_of_a_fork_stand_and_only_what_rests_on_a_third_waits(tmp_path: Path) -> None:
+    world = await written(tmp_path)
     async with world.open() as space:
-        name, data = _sealed(space, note="one branch")
-        await _show(world, name, data)
+        name, data = sealed(space, note="one branch")
+        await show(world, name, data)
         await learn(space.core)
-        before = await space.core.ledger.do(standing)
-        other, forked = _sealed(space, note="the other")
-        await _show(world, other, forked)
-        third, seeing = _sealed(space, incarnation=b"t" * 16, seen={other.writer: (1, b"x" * 32)})
-        await _show(world, third, seeing)
+        other, forked = sealed(space, note="the other")
+        await show(world, other, forked)
+        third, seeing = sealed(space, incarnation=b"t" * 16, seen={other.writer: (1, b"x" * 32)})
+        await show(world, third, seeing)
         for store in world.stores.values():
             await store.lose(name.encode())
-        assert (await learn(space.core)).writers == frozenset()
-        assert sum("a fork" in warning for warning in space.warnings) == 2
-        assert await space.core.ledger.do(standing) == before
+        learned = await learn(space.core)
+        assert (learned.writers, learned.forked) == (frozenset({other.writer}), frozenset({other.writer}))
+        assert sum("a fork" in warning for warning in space.warnings) == 1
+        assert sum("no store shows" in warning for warning in space.warnings) == 1
+        hashes = [
+            open_head(*one, space.core.membership, space.core.keys).hash for one in ((data, name), (forked, other))
+        ]
+        stand = {head.writer: head for head in (await space.core.ledger.do(standing)).heads}
+        assert stand.keys() - {space.core.writer_id} == {branch_writer(name.writer, one) for one in hashes}
+        for branch in (branch_writer(name.writer, one) for one in hashes):
+            assert stand[branch].vector == {branch: (1, stand[branch].hash)}
+            assert stand[branch].branches == {name.writer: ((1, branch),)}
+        assert await space.read("a") == b"1"
 
 
 async def test_a_head_that_has_seen_what_no_store_shows_is_set_aside_until_one_does(tmp_path: Path) -> None:
-    world = await _written(tmp_path)
+    world = await written(tmp_path)
     async with world.open() as space:
-        first, data = _sealed(space)
+        first, data = sealed(space)
         digest = open_head(data, first, space.core.membership, space.core.keys).hash
-        second, later = _sealed(space, incarnation=b"t" * 16, seen={first.writer: (1, digest)})
-        await _show(world, second, later)
+        second, later = sealed(space, incarnation=b"t" * 16, seen={first.writer: (1, digest)})
+        await show(world, second, later)
         assert (await learn(space.core)).writers == frozenset()
         assert any("no store shows" in warning for warning in space.warnings)
-        await _show(world, first, data)
+        await show(world, first, data)
         assert (await learn(space.core)).writers == {first.writer, second.writer}
         assert len((await space.core.ledger.do(standing)).heads) == 2  # ours, and the one that has seen the other
 
 
 async def test_stores_that_hang_do_not_hold_a_look_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(watch_module, "PATIENCE", 0.02)
-    world = await _written(tmp_path)
+    monkeypatch.setattr(listing, "PATIENCE", 0.02)
+    world = await written(tmp_path)
     for name in ("d0", "d1"):
         world.stores[name].hang("list")
     async with world.open() as space:
@@ -201,17 +170,17 @@ async def test_stores_that_hang_do_not_hold_a_look_up(tmp_path: Path, monkeypatc
 
 
 async def test_too_few_listings_are_warned_of(tmp_path: Path) -> None:
-    world = await _written(tmp_path)
+    world = await written(tmp_path)
     for name in ("d0", "d1", "d2", "d3"):
         world.stores[name].gone = True
     async with world.open() as space:
-        assert any("1 of 5 stores told their newest heads, 2 are needed" in warning for warning in space.warnings)
+        assert any("1 of 5 stores told what is newest: until 3 do" in warning for warning in space.warnings)
         assert await space.read("a") == b"1"
 
 
 async def test_a_head_that_is_listed_and_cannot_be_read_is_warned_of(tmp_path: Path) -> None:
     """Else a device that lost its own memory would take an older version, or nothing, for the newest."""
-    world = await _written(tmp_path)
+    world = await written(tmp_path)
     shutil.rmtree(world.folder)
     broken = Rule(Fault.GONE_BEFORE, on={"get"}, name=lambda name: "/heads/" in name)
     for store in world.stores.values():
@@ -256,7 +225,7 @@ async def test_a_restored_backup_is_found_out_and_loses_nothing(tmp_path: Path) 
 
 
 async def test_another_process_of_this_device_is_not_taken_for_a_restored_backup(tmp_path: Path) -> None:
-    world = await _written(tmp_path)
+    world = await written(tmp_path)
     async with world.open() as first, world.open() as second:
         before = first.core.incarnation
         for at in range(3):

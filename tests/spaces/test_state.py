@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from ropewalk.spaces.keys import EpochUnknown, KeyRing, Secrets
 from ropewalk.spaces.ledger import Ledger
 from ropewalk.spaces.pack.directory import Place
 from ropewalk.spaces.state import (
@@ -235,9 +236,53 @@ def test_what_opens_content_rests_sealed(tmp_path: Path) -> None:
     assert b"what it is" not in path.read_bytes()
     other = State(path)
     other.unlock(some_keys("two"))
-    with pytest.raises(StateDamaged):
+    with pytest.raises(EpochUnknown):
         other.heads()
     other.close()
+
+
+def _journal_of_two_epochs(path: Path) -> tuple[Secrets, bytes]:
+    one, two = Secrets(b"e" * 32, b"s" * 32, b"w" * 32), Secrets(b"f" * 32, b"t" * 32, b"w" * 32)
+    ring = KeyRing.derive(bytes(32), b"1" * 32, one)
+    state = State(path)
+    state.unlock(ring)
+    state.add_head(replace(HEAD, name="old", note="old"))
+    ring.add(b"2" * 32, two, 2)
+    ring.use(b"2" * 32)
+    state.add_head(replace(HEAD, name="new", note="new"))
+    assert {head.note for head in state.heads()} == {"old", "new"}
+    state.close()
+    return two, b"2" * 32
+
+
+def test_a_journal_outlives_a_new_epoch(tmp_path: Path) -> None:
+    """Rows that were sealed before it stay readable, for who has the older keys too."""
+    newer, epoch = _journal_of_two_epochs(tmp_path / "state.db")
+    ring = KeyRing.derive(bytes(32), b"1" * 32, Secrets(b"e" * 32, b"s" * 32, b"w" * 32))
+    state = State(tmp_path / "state.db")
+    state.unlock(ring)
+    with pytest.raises(EpochUnknown):
+        state.heads()
+    ring.add(epoch, newer, 2)
+    assert {head.note for head in state.heads()} == {"old", "new"}
+    state.close()
+
+
+def test_a_row_of_an_epoch_that_another_process_learnt_is_opened_by_catching_up(tmp_path: Path) -> None:
+    newer, epoch = _journal_of_two_epochs(tmp_path / "state.db")
+    ring = KeyRing.derive(bytes(32), b"1" * 32, Secrets(b"e" * 32, b"s" * 32, b"w" * 32))
+    asked = []
+
+    def catch_up() -> None:
+        asked.append(1)
+        ring.add(epoch, newer, 2)
+
+    state = State(tmp_path / "state.db")
+    state.unlock(ring, catch_up)
+    for _ in range(2):
+        assert {head.note for head in state.heads()} == {"old", "new"}
+    assert asked == [1]
+    state.close()
 
 
 def test_a_state_that_is_busy_is_not_taken_for_a_damaged_one(tmp_path: Path) -> None:
@@ -261,7 +306,7 @@ def test_a_state_of_a_later_version_is_left_alone(tmp_path: Path) -> None:
     path = tmp_path / "state.db"
     State(path).close()
     with sqlite3.connect(path) as later:
-        later.execute("PRAGMA user_version = 2")
+        later.execute("PRAGMA user_version = 99")
     later.close()
     with pytest.raises(StateTooNew) as refused:
         State(path)

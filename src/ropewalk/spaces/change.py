@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from ropewalk.errors import Misuse
 from ropewalk.spaces.chunk import Sealed
 from ropewalk.spaces.content import Stored, seal_cuts, seal_small, store_cuts
-from ropewalk.spaces.keys import SpaceKeys
+from ropewalk.spaces.keys import KeyRing
 from ropewalk.spaces.spool import Spool
 from ropewalk.spaces.tree.entry import (
     CHUNK_SIZE,
@@ -70,7 +70,7 @@ class Change:
         writer: Writer,
         dot: tuple[bytes, int],
         maps: Tree,
-        keys: SpaceKeys,
+        keys: KeyRing,
         spool: Spool,
         now: Callable[[], int],
         random: Callable[[int], bytes] = os.urandom,
@@ -237,6 +237,11 @@ class Change:
             self._forget(key, there)
         self._place(there.key.parent, there.key.name, entry, there.key.entry_id)
         return True
+
+    def put_value(self, key: bytes, value: bytes) -> None:
+        """Another value for an entry that is there, its key and so its dot kept: the same content, sealed anew."""
+        self._spool.add(key, value)
+        self._unseen = True
 
     # -- moving and removing -------------------------------------------------------------------------------------
 

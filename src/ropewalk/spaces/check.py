@@ -14,9 +14,10 @@ from dataclasses import dataclass, field
 from ropewalk.errors import Damaged, Missing, RopewalkError, Unavailable
 from ropewalk.spaces.chunk import Reference
 from ropewalk.spaces.core import Core
-from ropewalk.spaces.head import HeadName, open_head
+from ropewalk.spaces.head import LARGEST_HEAD, HeadName, open_head
+from ropewalk.spaces.keys import EpochUnknown
 from ropewalk.spaces.learning import standing
-from ropewalk.spaces.members import is_record
+from ropewalk.spaces.members import LARGEST_RECORD, is_record
 from ropewalk.spaces.mend import read_share
 from ropewalk.spaces.pack.erasure import Code
 from ropewalk.spaces.pack.roots import LEAF_SIZE, column_root, leaf_hashes
@@ -276,7 +277,7 @@ async def _records(core: Core, found: Survey, report: CheckReport) -> None:
                 report.name(f"store {store}: record {name} is not there")
                 continue
             try:
-                if not is_record(name, await core.pool.get(store, ObjectName(name))):
+                if not is_record(name, await core.pool.get(store, ObjectName(name), 0, LARGEST_RECORD + 1)):
                     report.damage(f"store {store}: record {name} is damaged")
             except Unavailable as error:
                 report.away[store] = str(error)
@@ -298,8 +299,9 @@ async def _heads(core: Core, found: Survey, report: CheckReport, *, everything: 
         assert name is not None
         for store in found.stores_of(head.name):
             try:
-                open_head(await core.pool.get(store, ObjectName(head.name)), name, core.membership, core.keys)
-            except Unavailable as error:
+                data = await core.pool.get(store, ObjectName(head.name), 0, LARGEST_HEAD + 1)
+                open_head(data, name, core.membership, core.keys)
+            except (Unavailable, EpochUnknown) as error:
                 report.away[store] = str(error)
             except (Damaged, Missing) as error:
                 report.damage(f"store {store}: {error}")

@@ -18,7 +18,7 @@ from ropewalk.spaces.keys import (
     TAG_SIZE,
     BoxDamaged,
     Buffer,
-    SpaceKeys,
+    KeyRing,
     aead_open,
     aead_seal,
     hashed,
@@ -124,7 +124,7 @@ def padme(length: int) -> int:
     return (length + (1 << zeros) - 1) >> zeros << zeros
 
 
-def _context(kind: ChunkType, keys: SpaceKeys) -> bytes:
+def _context(kind: ChunkType, keys: KeyRing) -> bytes:
     return b"ropewalk chunk 1\0" + bytes((kind,)) + keys.space_id
 
 
@@ -133,17 +133,17 @@ def chunk_id(sealed: Buffer) -> bytes:
     return hashed("chunk id", sealed)
 
 
-def plain_hash(plain: Buffer, keys: SpaceKeys) -> bytes:
+def plain_hash(plain: Buffer, keys: KeyRing) -> bytes:
     """The epoch-free keyed hash of one cut of a file."""
     return keyed(keys.plain, plain)
 
 
-def content_id(size: int, hashes: bytes, keys: SpaceKeys) -> bytes:
+def content_id(size: int, hashes: bytes, keys: KeyRing) -> bytes:
     """The epoch-free id of a file's content, from the joined plain hashes of its cuts."""
     return keyed(keys.content, size.to_bytes(8, "big"), hashes)
 
 
-def seal(plain: Buffer, kind: ChunkType, keys: SpaceKeys, *, padded: bool = False) -> Sealed:
+def seal(plain: Buffer, kind: ChunkType, keys: KeyRing, *, padded: bool = False) -> Sealed:
     """Compress where it helps, pad where asked, encrypt.
 
     The same plain bytes give the same chunk, as long as the compressor gives the same frame.
@@ -182,7 +182,7 @@ def _compressed(plain: Buffer) -> bytes | None:
     return frame if 16 * len(frame) <= 15 * size else None
 
 
-def open_chunk(sealed: Buffer, reference: Reference, kind: ChunkType, keys: SpaceKeys) -> bytes:
+def open_chunk(sealed: Buffer, reference: Reference, kind: ChunkType, keys: KeyRing) -> bytes:
     """The plain bytes, exactly ``reference.size`` of them.
 
     Raises:

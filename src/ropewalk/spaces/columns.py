@@ -12,8 +12,8 @@ from concurrent.futures import Executor
 from contextlib import aclosing
 
 from ropewalk.errors import Damaged, Missing, RopewalkError, Unavailable
-from ropewalk.spaces.head import embedded_column
-from ropewalk.spaces.keys import SpaceKeys
+from ropewalk.spaces.head import LARGEST_HEAD, embedded_column
+from ropewalk.spaces.keys import KeyRing
 from ropewalk.spaces.ledger import Ledger
 from ropewalk.spaces.pack.erasure import Code
 from ropewalk.spaces.pack.roots import LEAF_SIZE
@@ -51,7 +51,7 @@ class Columns:
         cpu: Threads for rebuilding.
     """
 
-    def __init__(self, keys: SpaceKeys, pool: Pool, ledger: Ledger, cpu: Executor) -> None:
+    def __init__(self, keys: KeyRing, pool: Pool, ledger: Ledger, cpu: Executor) -> None:
         self._keys, self._pool, self._ledger, self._cpu = keys, pool, ledger, cpu
         self.store_reads = 0  # gets sent to stores, for tests and metrics
         self.damage_seen: dict[tuple[bytes, int, str], str] = {}  # (pack, share, store) -> what was wrong
@@ -245,7 +245,15 @@ class Columns:
     async def embedded_column(self, head: str) -> memoryview:
         """The column of the pack in a head object, unchecked: chunks are checked by their ids."""
         self.store_reads += 1
-        data = await self._pool.get_any(ObjectName(head), lambda data: embedded_column(data, head) is not None)
+        try:
+            data = await self._pool.get_any(
+                ObjectName(head), lambda data: embedded_column(data, head) is not None, LARGEST_HEAD + 1
+            )
+        except (Missing, Damaged):
+            kept = await self._ledger.do(State.head_data, head)  # of one that few stores had, or that is on its way
+            if kept is None or embedded_column(kept, head) is None:
+                raise
+            data = kept
         column = embedded_column(data, head)
         assert column is not None
         return column

@@ -12,7 +12,7 @@ import msgspec
 
 from ropewalk.spaces.chunk import CHUNK_SIZE, REFERENCE_SIZE, ChunkType, Reference, Sealed, open_chunk, plain_hash, seal
 from ropewalk.spaces.chunk import content_id as id_of_content
-from ropewalk.spaces.keys import SpaceKeys
+from ropewalk.spaces.keys import KeyRing
 from ropewalk.spaces.reader import Reader
 from ropewalk.spaces.tree.entry import (
     LARGEST_INLINE,
@@ -59,7 +59,7 @@ class Nodes:
     """
 
     def __init__(
-        self, kind: ChunkType, keys: SpaceKeys, reader: Reader, writer: Callable[[], Writer | None], *, padded: bool
+        self, kind: ChunkType, keys: KeyRing, reader: Reader, writer: Callable[[], Writer | None], *, padded: bool
     ) -> None:
         self._kind, self._keys, self._reader, self._writer, self._padded = kind, keys, reader, writer, padded
         self.saved = 0  # sealed bytes of new nodes, for tests and metrics
@@ -73,10 +73,14 @@ class Nodes:
         return (await self._reader.read([reference], self._kind))[0]
 
     async def load_many(self, refs: Sequence[bytes]) -> Sequence[bytes]:
-        """The plain bytes of nodes, of a change under way one by one."""
-        if self._writer() is not None:
-            return [await self.load(ref) for ref in refs]
-        return await self._reader.read([Reference.decode(ref) for ref in refs], self._kind)
+        """The plain bytes of nodes."""
+        writer, wanted = self._writer(), [Reference.decode(ref) for ref in refs]
+        new = {one.id: sealed for one in wanted if writer is not None and (sealed := writer.peek(one.id)) is not None}
+        kept = [one for one in wanted if one.id not in new]
+        plains = iter(await self._reader.read(kept, self._kind)) if kept else iter(())
+        return [
+            open_chunk(new[one.id], one, self._kind, self._keys) if one.id in new else next(plains) for one in wanted
+        ]
 
     async def save(self, node: bytes, refs: Sequence[bytes]) -> bytes:
         """Keep a node and give its reference."""
@@ -116,12 +120,12 @@ class Unsaved:
         return ref
 
 
-def offset_map(nodes: Nodes, keys: SpaceKeys, cache: NodeCache, root: bytes | None = None) -> Tree:
+def offset_map(nodes: Nodes, keys: KeyRing, cache: NodeCache, root: bytes | None = None) -> Tree:
     """The map from offsets to cuts of one large file."""
     return Tree(nodes, keys.boundary, root, lambda value: (value[:_CUT_REFS],), cache)
 
 
-def seal_cuts(data: bytes | memoryview, keys: SpaceKeys, *, padded: bool) -> list[Sealed]:
+def seal_cuts(data: bytes | memoryview, keys: KeyRing, *, padded: bool) -> list[Sealed]:
     """Seal bytes that start at a multiple of 1 MiB of a file.  CPU work: about 1 ms for 1 MiB."""
     view = memoryview(data)
     return [
@@ -130,7 +134,7 @@ def seal_cuts(data: bytes | memoryview, keys: SpaceKeys, *, padded: bool) -> lis
 
 
 def seal_small(
-    data: bytes | memoryview, keys: SpaceKeys, *, padded: bool, inline: int = LARGEST_INLINE
+    data: bytes | memoryview, keys: KeyRing, *, padded: bool, inline: int = LARGEST_INLINE
 ) -> tuple[Stored, list[Sealed]]:
     """A whole file of up to 4 MiB, sealed, and what its entry says; up to ``inline`` bytes stand in the entry."""
     if len(data) <= inline:
@@ -141,7 +145,7 @@ def seal_small(
     return Stored(len(data), id_of_content(len(data), b"".join([cut.plain_hash for cut in cuts]), keys), content), cuts
 
 
-async def store_cuts(cuts: AsyncIterator[Sequence[Sealed]], writer: Writer, maps: Tree, keys: SpaceKeys) -> Stored:
+async def store_cuts(cuts: AsyncIterator[Sequence[Sealed]], writer: Writer, maps: Tree, keys: KeyRing) -> Stored:
     """Store a file of any size from its sealed cuts, in order.
 
     Args:

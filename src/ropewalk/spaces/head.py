@@ -1,4 +1,4 @@
-"""Head: a device's signed statement of where the space stands (docs/spec/space.md 6).
+"""Head: a device's signed statement of where the space stands (docs/spec/space.md 6, groups.md 4).
 
 Flow: Layers, device keys -> seal_head -> bytes in a journal and in stores -> open_envelope -> open_head -> Layers
 Never: does I/O, or believes a field before the signature over all of them is checked.
@@ -6,19 +6,33 @@ Never: does I/O, or believes a field before the signature over all of them is ch
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import msgspec
 
-from ropewalk.errors import Damaged
 from ropewalk.spaces.chunk import ChunkDamaged, Reference
+from ropewalk.spaces.envelope import (
+    COMMITTED,
+    LARGEST_HEAD,
+    NO_HEAD,
+    Envelope,
+    HeadDamaged,
+    HeadName,
+    commitment,
+    committed,
+    committing,
+    head_hash,
+    heads_prefix,
+    read_envelope,
+    sign_envelope,
+    signed_by,
+    writer_id,
+)
 from ropewalk.spaces.identity import DeviceKeys
-from ropewalk.spaces.keys import BoxDamaged, SpaceKeys, hashed
+from ropewalk.spaces.keys import BoxDamaged, KeyRing, SpaceKeys, hashed, keyed
 from ropewalk.spaces.members import Membership
 from ropewalk.spaces.records import NO_EXTRA, Format, RecordMalformed, encode
-from ropewalk.spaces.store import ObjectName, object_name
+from ropewalk.spaces.vectors import MOST_NUMBER, Vector, VectorMalformed, format_vector, parse_vector
 
 __all__ = [
     "LARGEST_EMBEDDED",
@@ -31,6 +45,7 @@ __all__ = [
     "HeadName",
     "MemberLayer",
     "Owed",
+    "Parts",
     "StewardLayer",
     "Vector",
     "embed",
@@ -38,75 +53,19 @@ __all__ = [
     "heads_prefix",
     "open_envelope",
     "open_head",
+    "open_layers",
     "seal_head",
+    "seen_of",
     "split_embedded",
+    "take_apart",
+    "verify",
     "writer_id",
 ]
 
-LARGEST_HEAD = 256 * 1024
 LARGEST_EMBEDDED = 64 * 1024
-NO_HEAD = bytes(32)
-_SIGNED = b"ropewalk head 1\0"
-_NAME = re.compile(r"([0-9a-f]{64})/heads/([0-9a-f]{32})/([0-9a-f]{16})-([0-9a-f]{64})\Z")
-_LAST = (1 << 64) - 1
-_MOST = (1 << 63) - 1  # of any number in a head: the local state keeps signed ones
-MOST_SEEN = 1024  # writers in a vector
 LONGEST_NOTE = 1000  # bytes
+MOST_FRONTIER = 64  # records that a head names as the newest; an operation joins 16 of them
 _BLOCK = 256
-
-
-class HeadDamaged(Damaged):
-    """A head is not what its name, its signature or the format says."""
-
-    code = "head.damaged"
-
-
-@dataclass(frozen=True, slots=True)
-class HeadName:
-    """The name of a head object, taken apart."""
-
-    space_id: bytes
-    writer: bytes
-    sequence: int
-    check: bytes  # hash of all bytes of the object
-
-    def encode(self) -> ObjectName:
-        """The object's name in a store; newest list first."""
-        return object_name(f"{heads_prefix(self.space_id, self.writer)}{_LAST - self.sequence:016x}-{self.check.hex()}")
-
-    def fits(self, data: bytes) -> bool:
-        """Whether ``data`` are the bytes that the name commits to."""
-        return len(data) <= LARGEST_HEAD and hashed("object", data) == self.check
-
-    @classmethod
-    def decode(cls, name: str) -> HeadName | None:
-        """Take a listed name apart; None where it is no head's."""
-        if not (match := _NAME.match(name)):
-            return None
-        space_id, writer, inverse, digest = match.groups()
-        sequence = _LAST - int(inverse, 16)
-        if sequence == 0:
-            return None
-        return cls(bytes.fromhex(space_id), bytes.fromhex(writer), sequence, bytes.fromhex(digest))
-
-
-Vector = Mapping[bytes, tuple[int, bytes]]  # writer -> sequence and hash of its newest head that was seen
-
-
-class Envelope(msgspec.Struct, frozen=True, array_like=True):
-    """What anyone may read of a head."""
-
-    version: int
-    space: bytes
-    writer: bytes
-    device: bytes
-    incarnation: bytes
-    sequence: int
-    previous: bytes
-    feature: int
-    kind: int
-    layers: list[bytes]
-    extra: msgspec.Raw = NO_EXTRA
 
 
 class AddedPack(msgspec.Struct, frozen=True, array_like=True):
@@ -174,6 +133,17 @@ class _Object(msgspec.Struct, frozen=True, array_like=True):
 
 
 @dataclass(frozen=True, slots=True)
+class Parts:
+    """A head object taken apart: each part fits the others, and nothing is opened or known to be signed."""
+
+    name: HeadName
+    hash: bytes
+    envelope: Envelope
+    object: _Object
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
 class Head:
     """A head, checked and opened."""
 
@@ -184,22 +154,14 @@ class Head:
     member: MemberLayer
     embedded: bytes
     size: int  # bytes of the object
+    signed: bytes  # the envelope as it was signed
+    signature: bytes
+    blind: bytes  # opens the commitment, with `seen_of`
 
 
 _object = Format(_Object, LARGEST_HEAD, "head")
-_envelope = Format(Envelope, LARGEST_HEAD, "envelope")
 _steward = Format(StewardLayer, LARGEST_HEAD, "steward layer")
 _member = Format(_Member, LARGEST_HEAD, "member layer")
-
-
-def heads_prefix(space_id: bytes, writer: bytes | None = None) -> str:
-    """Where the heads of a space, or of one writer, lie."""
-    return f"{space_id.hex()}/heads/" + (f"{writer.hex()}/" if writer is not None else "")
-
-
-def writer_id(device: bytes, incarnation: bytes) -> bytes:
-    """16 bytes: a device between two losses of its local state."""
-    return hashed("writer", device + incarnation)[:16]
 
 
 def seal_head(
@@ -211,109 +173,153 @@ def seal_head(
     member: MemberLayer,
     embedded: bytes,
     device: DeviceKeys,
-    keys: SpaceKeys,
+    keys: KeyRing,
     feature: int,
 ) -> tuple[HeadName, bytes]:
     """Sign and seal; the bytes are the object."""
     public = device.public()
     writer = writer_id(public.id, incarnation)
-    vector: list[bytes | int] = []
-    for seen in sorted(member.vector):
-        vector += (seen, *member.vector[seen])
+    vector = format_vector(member.vector)
     root = member.root.encode() if member.root else None
     plain = _Member(1, member.epoch, member.membership, vector, root, member.entries, member.time, member.note)
     place = _place(keys.space_id, writer, sequence, previous)
     boxes = [
-        keys.seal(keys.steward, b"steward" + place, _padded(encode(steward))),
-        keys.seal(keys.member, b"member" + place, _padded(encode(plain))),
+        keys.seal("steward", b"steward" + place, _padded(encode(steward))),
+        keys.seal("member", b"member" + place, _padded(encode(plain))),
         embedded,
     ]
     layers = [hashed("layer", box) for box in boxes]
+    extra = NO_EXTRA
+    if feature >= COMMITTED:
+        seen = encode([member.membership, vector])
+        extra = committing(commitment(keyed(keys.blind, place), seen))
     envelope = encode(
-        Envelope(1, keys.space_id, writer, public.id, incarnation, sequence, previous, feature, 0, layers)
+        Envelope(1, keys.space_id, writer, public.id, incarnation, sequence, previous, feature, 0, layers, extra)
     )
-    signature = device.sign_quick(_SIGNED + hashed("head", envelope))
-    data = encode(_Object(envelope, boxes[0], boxes[1], boxes[2], signature))
+    data = encode(_Object(envelope, boxes[0], boxes[1], boxes[2], sign_envelope(device, envelope)))
     if len(data) > LARGEST_HEAD:
         raise ValueError(f"head has {len(data)} bytes, expected at most {LARGEST_HEAD}")
     return HeadName(keys.space_id, writer, sequence, hashed("object", data)), data
 
 
-def open_envelope(data: bytes, name: HeadName, membership: Membership) -> tuple[_Object, Envelope, bytes]:
-    """Check a head object as far as it goes without the space's secrets; its parts, envelope and hash.
+def seen_of(member: MemberLayer, writer: bytes) -> bytes:
+    """What the head of a writer commits to, from its opened layer."""
+    vector = {one: item for one, item in member.vector.items() if one != writer}
+    return encode([member.membership, format_vector(vector)])
+
+
+def take_apart(data: bytes, name: HeadName) -> Parts:
+    """Check a head object as far as it goes without any key.
 
     Raises:
-        HeadDamaged: Any part is not what the name, the signature or the format says.
+        HeadDamaged: Any part is not what the name or the format says.
     """
     what = f"head {name.writer.hex()[:8]}-{name.sequence}"
     if not name.fits(data):
         raise HeadDamaged(f"{what} has other bytes than its name says")
     try:
         parts = _object.decode(data)
-        envelope = _envelope.decode(parts.envelope)
-    except RecordMalformed as error:
+        envelope = read_envelope(parts.envelope)
+    except (RecordMalformed, HeadDamaged) as error:
         raise HeadDamaged(f"{what}: {error}") from None
-    digest = hashed("head", parts.envelope)
-    if (author := membership.devices.get(envelope.device)) is None:
-        raise HeadDamaged(f"{what} is by a device that is not a member's")
-    if not author.verify_quick(parts.signature, _SIGNED + digest):
-        raise HeadDamaged(f"{what} has a signature that does not verify")
-    if envelope.feature != membership.feature:
-        raise HeadDamaged(f"{what} has feature level {envelope.feature}, the space's records say {membership.feature}")
-    if (
-        envelope.version != 1
-        or envelope.space != membership.space_id
-        or (envelope.space, envelope.writer, envelope.sequence) != (name.space_id, name.writer, name.sequence)
-        or envelope.writer != writer_id(envelope.device, envelope.incarnation)
-        or len(envelope.incarnation) != 16
-        or envelope.sequence > _MOST
-        or len(envelope.previous) != 32
-        or (envelope.previous == NO_HEAD) != (envelope.sequence == 1)
-    ):
+    if (envelope.space, envelope.writer, envelope.sequence) != (name.space_id, name.writer, name.sequence):
         raise HeadDamaged(f"{what} names another space, writer or sequence than its object")
     if envelope.layers != [hashed("layer", part) for part in (parts.steward, parts.member, parts.embedded)]:
         raise HeadDamaged(f"{what} has a layer that is not the signed one")
-    return parts, envelope, digest
+    return Parts(name, head_hash(parts.envelope), envelope, parts, len(data))
 
 
-def open_head(data: bytes, name: HeadName, membership: Membership, keys: SpaceKeys) -> Head:
+def verify(parts: Parts, membership: Membership, *, follows: bool = False) -> None:
+    """Check who signed a head.
+
+    Args:
+        parts: The head.
+        membership: Whose devices may have signed it.
+        follows: A head of the writer that was verified names this one's hash as its previous: that says as much as
+            its own signature.
+
+    Raises:
+        HeadDamaged: Nobody whom we know, or for another space.
+    """
+    envelope, what = parts.envelope, f"head {parts.name.writer.hex()[:8]}-{parts.name.sequence}"
+    if envelope.space != membership.space_id:
+        raise HeadDamaged(f"{what} names another space, writer or sequence than its object")
+    if (author := membership.devices.get(envelope.device)) is None:
+        raise HeadDamaged(f"{what} is by a device that is not a member's")
+    if not follows and not signed_by(author, parts.object.envelope, parts.object.signature):
+        raise HeadDamaged(f"{what} has a signature that does not verify")
+    if envelope.feature > membership.feature:
+        raise HeadDamaged(f"{what} has feature level {envelope.feature}, the space's records say {membership.feature}")
+
+
+def open_envelope(data: bytes, name: HeadName, membership: Membership) -> Parts:
+    """Check a head object as far as it goes without the space's secrets.
+
+    Raises:
+        HeadDamaged: Any part is not what the name, the signature or the format says.
+    """
+    parts = take_apart(data, name)
+    verify(parts, membership)
+    return parts
+
+
+def open_head(data: bytes, name: HeadName, membership: Membership, keys: KeyRing) -> Head:
     """Check and open a head object.
 
     Raises:
         HeadDamaged: As `open_envelope`; or a layer does not open.
+        EpochUnknown: It was sealed in an epoch that is not known here.
     """
-    parts, envelope, digest = open_envelope(data, name, membership)
+    return open_layers(open_envelope(data, name, membership), keys)
+
+
+def open_layers(parts: Parts, keys: KeyRing) -> Head:
+    """Open the layers of a head that was verified.
+
+    Raises:
+        HeadDamaged: One does not open, or says what no head may say.
+        EpochUnknown: It was sealed in an epoch that is not known here.
+    """
+    name, envelope, digest = parts.name, parts.envelope, parts.hash
     what = f"head {name.writer.hex()[:8]}-{name.sequence}"
     place = _place(keys.space_id, envelope.writer, envelope.sequence, envelope.previous)
     try:
-        steward = _steward.decode(_unpadded(keys.open(keys.steward, b"steward" + place, parts.steward)))
-        plain = _member.decode(_unpadded(keys.open(keys.member, b"member" + place, parts.member)))
+        steward = _steward.decode(_unpadded(keys.open("steward", b"steward" + place, parts.object.steward)))
+        sealed_in, box = keys.find("member", b"member" + place, parts.object.member)
+        plain = _member.decode(_unpadded(box))
+        vector = parse_vector(plain.vector)
+        root = Reference.decode(plain.root) if plain.root is not None else None
     except (BoxDamaged, RecordMalformed, ValueError) as error:
         raise HeadDamaged(f"{what} has a layer that does not open: {error}") from None
-    if steward.version != 1 or plain.version != 1:
-        raise HeadDamaged(f"{what} has a layer of an unknown version")
-    if len(parts.embedded) > LARGEST_EMBEDDED or len(plain.note.encode()) > LONGEST_NOTE:
-        raise HeadDamaged(f"{what} has a longer embedded pack or note than any head may have")
-    if not (0 <= plain.entries <= _MOST and 0 <= plain.time <= _MOST):
-        raise HeadDamaged(f"{what} has {plain.entries} entries and the time {plain.time}, which cannot be")
-    vector = _vector(plain.vector, what)
-    if envelope.writer in vector:
-        raise HeadDamaged(f"{what} names its own writer in its vector")
-    vector[envelope.writer] = envelope.sequence, digest
-    try:
-        root = Reference.decode(plain.root) if plain.root is not None else None
+    except VectorMalformed as error:
+        raise HeadDamaged(f"{what} has {error}") from None
     except ChunkDamaged as error:
         raise HeadDamaged(f"{what} has a root that is none: {error}") from None
-    member = MemberLayer(
-        plain.epoch,
-        plain.membership,
-        vector,
-        root,
-        plain.entries,
-        plain.time,
-        plain.note,
+    if steward.version != 1 or plain.version != 1:
+        raise HeadDamaged(f"{what} has a layer of an unknown version")
+    if len(parts.object.embedded) > LARGEST_EMBEDDED or len(plain.note.encode()) > LONGEST_NOTE:
+        raise HeadDamaged(f"{what} has a longer embedded pack or note than any head may have")
+    if not (0 <= plain.entries <= MOST_NUMBER and 0 <= plain.time <= MOST_NUMBER):
+        raise HeadDamaged(f"{what} has {plain.entries} entries and the time {plain.time}, which cannot be")
+    if envelope.writer in vector:
+        raise HeadDamaged(f"{what} names its own writer in its vector")
+    blind = b""
+    if envelope.feature >= COMMITTED:
+        assert isinstance(sealed_in, SpaceKeys)
+        blind = keyed(sealed_in.blind, place)
+        frontier = plain.membership
+        if not 1 <= len(frontier) <= MOST_FRONTIER or any(len(one) != 32 for one in frontier):
+            raise HeadDamaged(f"{what} names {len(frontier)} records as the newest, expected 1 to {MOST_FRONTIER}")
+        if frontier != sorted(set(frontier)):
+            raise HeadDamaged(f"{what} names the newest records out of order")
+        if committed(envelope) != commitment(blind, encode([frontier, plain.vector])):
+            raise HeadDamaged(f"{what} commits to something else than it has seen")
+    vector[envelope.writer] = envelope.sequence, digest
+    member = MemberLayer(plain.epoch, plain.membership, vector, root, plain.entries, plain.time, plain.note)
+    sealed = parts.object
+    return Head(
+        name, digest, envelope, steward, member, sealed.embedded, parts.size, sealed.envelope, sealed.signature, blind
     )
-    return Head(name, digest, envelope, steward, member, parts.embedded, len(data))
 
 
 def _place(space_id: bytes, writer: bytes, sequence: int, previous: bytes) -> bytes:
@@ -330,23 +336,6 @@ def _unpadded(plain: bytes) -> bytes:
     if len(plain) != 4 + length + (-(4 + length) % _BLOCK) or any(plain[4 + length :]):
         raise ValueError("layer has another padding than zeros to a multiple of 256")
     return plain[4 : 4 + length]
-
-
-def _vector(flat: list[bytes | int], what: str) -> dict[bytes, tuple[int, bytes]]:
-    vector: dict[bytes, tuple[int, bytes]] = {}
-    last = b""
-    for writer, sequence, digest in zip(flat[::3], flat[1::3], flat[2::3], strict=False):
-        if not (isinstance(writer, bytes) and isinstance(sequence, int) and isinstance(digest, bytes)):
-            raise HeadDamaged(f"{what} has a vector of other things than writer, sequence and hash")
-        if len(writer) != 16 or writer <= last or not 1 <= sequence <= _MOST or len(digest) != 32:
-            raise HeadDamaged(f"{what} has a vector that is not in order")
-        vector[writer] = sequence, digest
-        last = writer
-    if len(flat) % 3 or len(flat) > 3 * MOST_SEEN:
-        raise HeadDamaged(
-            f"{what} has a vector of {len(flat)} parts, expected 3 for each of {MOST_SEEN} writers at most"
-        )
-    return vector
 
 
 def embed(directory: bytes, column: bytes) -> bytes:

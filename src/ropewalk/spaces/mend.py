@@ -16,7 +16,7 @@ from ropewalk.spaces.pack.directory import Directory
 from ropewalk.spaces.pack.erasure import Code
 from ropewalk.spaces.pack.packing import Pack, Share
 from ropewalk.spaces.pack.roots import column_root, leaf_hashes
-from ropewalk.spaces.pack.share import FOOTER_SIZE, ShareDamaged, ShareName, Trailer
+from ropewalk.spaces.pack.share import FOOTER_SIZE, LARGEST_TRAILER, ShareDamaged, ShareName, Trailer
 from ropewalk.spaces.state import KnownPack, SharePlace, State, spread
 
 __all__ = ["Mended", "PackLost", "live_shares", "mend_owed", "mend_pack", "read_share", "stand"]
@@ -55,7 +55,8 @@ async def read_share(core: Core, pack: KnownPack, share: SharePlace) -> tuple[me
         ShareDamaged, NoSuchObject, StoreGone, StoreDamaged.
     """
     name = _name(core, pack, share)
-    data = memoryview(await core.pool.get(share.store, name.encode()))
+    most = pack.column_length(share.number) + LARGEST_TRAILER + 1
+    data = memoryview(await core.pool.get(share.store, name.encode(), 0, most))
     return await asyncio.get_running_loop().run_in_executor(core.cpu, _checked, data, name, pack.manifest)
 
 
@@ -230,7 +231,8 @@ async def stand(core: Core, names: Sequence[bytes], floor: int) -> str:
 
 async def _is_there(core: Core, pack: KnownPack, share: SharePlace) -> bool:
     try:
-        end = await core.pool.get(share.store, _name(core, pack, share).encode(), pack.column_length(share.number))
+        name, column = _name(core, pack, share).encode(), pack.column_length(share.number)
+        end = await core.pool.get(share.store, name, column, LARGEST_TRAILER + 1)
         Trailer.decode(end, _name(core, pack, share))
     except Unavailable:
         return False

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from ropewalk.errors import Damaged, RopewalkError
@@ -21,6 +21,7 @@ from ropewalk.spaces.chunk import Reference
 from ropewalk.spaces.core import Core
 from ropewalk.spaces.head import (
     LARGEST_EMBEDDED,
+    LARGEST_HEAD,
     NO_HEAD,
     AddedPack,
     HeadName,
@@ -33,13 +34,13 @@ from ropewalk.spaces.head import (
     seal_head,
     writer_id,
 )
-from ropewalk.spaces.learning import Standing, known_head, remember_embedded, standing
+from ropewalk.spaces.learning import Standing, Unsure, find_footing, known_head, remember_embedded, standing, unsure
 from ropewalk.spaces.mend import stand
 from ropewalk.spaces.pack.packing import Packing
 from ropewalk.spaces.pool.pool import BelowFloor
 from ropewalk.spaces.state import ACKED, PENDING, WITHDRAWN, KnownHead, State
 
-__all__ = ["SMALL", "Outcome", "Settled", "publish", "settle_journal"]
+__all__ = ["SMALL", "Outcome", "Settled", "begin_change", "publish", "settle_journal"]
 
 SMALL = LARGEST_EMBEDDED - 12 * 1024  # bytes of chunks in a head; leaves room for a directory of 300 chunks
 MOST_PACKS = 500  # packs announced by one head, some 56 KB of it; more go into heads of their own
@@ -79,6 +80,7 @@ class Settled:
     notes: Sequence[str]  # what a crash left open
     standing: Standing
     last: int  # sequence that this writer has used
+    unsure: Unsure = ()  # heads that must be put to more stores before a version names them
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +152,7 @@ def _sign(
         sequence=state.last_sequence(writer) + 1,
         previous=before.hash if before else NO_HEAD,
         steward=StewardLayer(
-            epoch=core.membership.epoch,
+            epoch=core.keys.number,
             packs=[AddedPack(one.name, one.manifest, one.directory, one.stored) for one in packs],
             roots=[reference.id] if reference else [],
             owed=len(owed),
@@ -158,7 +160,7 @@ def _sign(
             heads=state.owed_head_hashes()[:MOST_OWED],
         ),
         member=MemberLayer(
-            *(core.membership.epoch, core.membership.heads, seen, reference, entries),
+            *(core.keys.number, core.membership.heads, seen, reference, entries),
             max(core.now(), 0),  # a hint, by a clock that may say anything
             note,
         ),
@@ -170,6 +172,7 @@ def _sign(
     head = known_head(open_head(data, name, core.membership, core.keys), PENDING)
     with state.transaction(durable=True):
         state.add_head(head, data)
+        state.name_packs(head.name, [(one.name, one.manifest, one.directory) for one in packs])
     return _Signed(
         head,
         data,
@@ -188,8 +191,7 @@ async def _place(
     later = partial(_delivered, core, head.name)
     copies = await core.pool.put_copies(name.encode(), data, enough=core.head_floor, later=later)
     why = {store: str(error) for store, error in copies.failed.items()}
-    if len(copies.kept) < core.head_floor:
-        await _withdraw(core, head, name)
+    if len(copies.kept) < core.head_floor and await _withdraw(core, head, name):
         reasons = "; ".join(f"{store}: {reason}" for store, reason in sorted(why.items()))
         raise BelowFloor(
             f"{len(copies.kept)} of {len(core.pool.names)} stores took the head, the write floor is {core.head_floor}"
@@ -219,23 +221,34 @@ def _refuse_if_few_answer(core: Core) -> None:
         )
 
 
-async def _withdraw(core: Core, head: KnownHead, name: HeadName) -> None:
-    """Give a head up: delete it everywhere, later where a store does not answer, and end this writer."""
-    left = []
+async def _withdraw(core: Core, head: KnownHead, name: HeadName) -> bool:
+    """Give a head up: delete it everywhere, later where a store does not answer, and end this writer.
+
+    Returns:
+        False where it counts by now, because another device has built on it (`take_back`).
+    """
+    incarnation = os.urandom(16)
+    if not await core.ledger.do(_withdrawn, head, core.pool.names, incarnation):
+        return False
+    core.incarnation = incarnation
     for store in core.pool.names:
         try:
             await core.pool.delete(store, name.encode())
         except RopewalkError:
-            left.append(store)
-    core.incarnation = os.urandom(16)
-    await core.ledger.do(_withdrawn, head, left, core.incarnation)
+            continue  # it is owed
+        await core.ledger.do(State.paid_head, head.name, store)
+    return True
 
 
-def _withdrawn(state: State, head: KnownHead, left: list[str], incarnation: bytes) -> None:
+def _withdrawn(state: State, head: KnownHead, stores: Sequence[str], incarnation: bytes) -> bool:
     with state.transaction(durable=True):
+        now = state.head_named(head.name)
+        if now is not None and now.state == ACKED:
+            return False
         state.settle_head(head.name, WITHDRAWN)
-        state.owe_head(head.name, left)
+        state.owe_head(head.name, stores)
         state.begin_incarnation(incarnation)
+    return True
 
 
 async def settle_journal(core: Core) -> Settled:
@@ -270,7 +283,19 @@ async def settle_journal(core: Core) -> Settled:
     for name, store in found.owed:
         if core.pool.up(store):
             await _pay(core, name, store)
-    return Settled(notes, found.standing, found.last)
+    return Settled(notes, found.standing, found.last, found.unsure)
+
+
+async def begin_change(core: Core) -> Settled:
+    """Settle the journal, and see that all heads that the next version names lie where an acknowledged one does.
+
+    The caller has the turn.
+    """
+    settled = await settle_journal(core)
+    if not settled.unsure:
+        return settled
+    now, told = await find_footing(core, settled.unsure)
+    return replace(settled, notes=[*settled.notes, *told], standing=now, unsure=())
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,13 +305,16 @@ class _Journalled:
     owed: list[tuple[str, str]]
     standing: Standing
     last: int
+    unsure: Unsure
 
 
 def _journalled(state: State, core: Core) -> _Journalled:
     # Another process of this device may have given a head up since, and with it the writer that we were.
     incarnation = state.incarnation() or core.incarnation
     writer = writer_id(core.device.public().id, incarnation)
-    return _Journalled(incarnation, state.pending(), state.owed_heads(), standing(state), state.last_sequence(writer))
+    now = standing(state)
+    last = state.last_sequence(writer)
+    return _Journalled(incarnation, state.pending(), state.owed_heads(), now, last, unsure(state, now))
 
 
 async def _pay(core: Core, name: str, store: str) -> None:
@@ -296,7 +324,11 @@ async def _pay(core: Core, name: str, store: str) -> None:
         if await core.ledger.do(State.is_unacknowledged, name):
             await core.pool.delete(store, parsed.encode())
         else:
-            data = await core.pool.get_any(parsed.encode(), lambda data: _checks(core, data, parsed))
+            data = await core.ledger.do(State.head_data, name) or b""
+            if not _checks(core, data, parsed):
+                data = await core.pool.get_any(
+                    parsed.encode(), lambda data: _checks(core, data, parsed), LARGEST_HEAD + 1
+                )
             later = partial(_delivered, core, name)  # the turn is ours: others wait for it, and no store is worth that
             copies = await core.pool.put_copies(parsed.encode(), data, among=[store], enough=0, later=later)
             if not copies.kept:

@@ -16,7 +16,7 @@ from contextlib import aclosing
 from ropewalk.errors import Missing, RopewalkError, first_of
 from ropewalk.spaces.chunk import ChunkDamaged, ChunkType, Reference, open_chunk
 from ropewalk.spaces.columns import ChunkLost, ChunkUnreachable, Columns
-from ropewalk.spaces.keys import SpaceKeys
+from ropewalk.spaces.keys import KeyRing
 from ropewalk.spaces.ledger import Ledger
 from ropewalk.spaces.pack.erasure import Code
 from ropewalk.spaces.pool.pool import Pool
@@ -46,7 +46,7 @@ class Reader:
         cpu: Threads for opening and rebuilding.
     """
 
-    def __init__(self, keys: SpaceKeys, pool: Pool, ledger: Ledger, cpu: Executor) -> None:
+    def __init__(self, keys: KeyRing, pool: Pool, ledger: Ledger, cpu: Executor) -> None:
         self._keys, self._ledger, self._cpu = keys, ledger, cpu
         self._columns = Columns(keys, pool, ledger, cpu)
 
@@ -192,7 +192,7 @@ def _located(state: State, chunks: Sequence[bytes]) -> tuple[dict[bytes, Located
 
 
 def _open_all(
-    chunks: Sequence[tuple[memoryview, Reference, list[int]]], kind: ChunkType, keys: SpaceKeys, deliver: Sink
+    chunks: Sequence[tuple[memoryview, Reference, list[int]]], kind: ChunkType, keys: KeyRing, deliver: Sink
 ) -> list[bytes]:
     bad = []
     for sealed, reference, indexes in chunks:
@@ -206,7 +206,7 @@ def _open_all(
     return bad
 
 
-def _opened(data: memoryview, pack: KnownPack, reference: Reference, kind: ChunkType, keys: SpaceKeys) -> bytes:
+def _opened(data: memoryview, pack: KnownPack, reference: Reference, kind: ChunkType, keys: KeyRing) -> bytes:
     try:
         return open_chunk(data, reference, kind, keys)
     except ChunkDamaged as error:

@@ -12,15 +12,18 @@ from dataclasses import dataclass, field
 
 from ropewalk.errors import Damaged, RopewalkError, Unavailable, first_of
 from ropewalk.spaces.core import Core
-from ropewalk.spaces.head import Head, HeadName, heads_prefix, open_head
-from ropewalk.spaces.learning import keep
+from ropewalk.spaces.head import LARGEST_HEAD, HeadName, open_head
+from ropewalk.spaces.keys import EpochUnknown
+from ropewalk.spaces.learning import learn
 from ropewalk.spaces.pack.directory import Directory, directory_hash
 from ropewalk.spaces.pack.share import FOOTER_SIZE, ShareName, Trailer
 from ropewalk.spaces.state import KnownPack, SharePlace, State
+from ropewalk.spaces.store import StoreDamaged
 
 __all__ = ["Found", "list_shares", "read_trailer", "rebuild"]
 
 TAIL = 128 * 1024  # bytes read from the end of a share at first; holds the trailer of most
+MOST_LISTED = 1_000_000  # shares in one store: 10 TB and more, and some 500 MB of memory; who lists more lies
 AT_ONCE = 8  # packs looked at together
 
 _Signed = tuple[bytes, bytes]  # hashes of a pack's manifest and of its directory, as a head has them
@@ -79,17 +82,36 @@ async def rebuild(core: Core, progress: Callable[[int, int], None] | None = None
                     group.create_task(one(pack, names))
         except* RopewalkError as several:
             raise first_of(several) from None
-    if len(found.stores) >= core.fresh_read and not found.unread:  # each pack that counts was listed by one of them
+    if not found.unread and await _enough(core, found, named):
         await core.ledger.do(State.set_behind, False)
     return found
 
 
+async def _enough(core: Core, found: Found, named: Collection[bytes]) -> bool:
+    """Whether each pack that counts was listed by one of the stores that were."""
+    if len(found.stores) >= core.fresh_read:
+        return True
+    # One may have been listed by a liar alone, which hid it: then a head names it, and it is not known.
+    enough = len(found.stores) >= core.fresh_read - core.membership.lying
+    return enough and await core.ledger.do(_all_known, named)
+
+
+def _all_known(state: State, named: Collection[bytes]) -> bool:
+    return all(state.pack_named(pack) is not None for pack in named)
+
+
 async def list_shares(core: Core, store: str) -> dict[ShareName, int]:
-    """The shares that a store lists, with their sizes."""
-    listed = {}
+    """The shares that a store lists, with their sizes.
+
+    Raises:
+        StoreGone, StoreDamaged: It does not answer, or lists without an end.
+    """
+    listed: dict[ShareName, int] = {}
     async for entry in core.pool.list(store, f"{core.space_id.hex()}/packs/"):
         if (name := ShareName.decode(entry.name)) is not None:
             listed[name] = entry.size
+            if len(listed) > MOST_LISTED:
+                raise StoreDamaged(f"store {store} lists more than {MOST_LISTED} shares")
     return listed
 
 
@@ -101,10 +123,10 @@ async def read_trailer(core: Core, store: str, name: ShareName, size: int) -> Tr
         NoSuchObject, StoreGone, StoreDamaged.
     """
     start = max(size - TAIL, 0)
-    tail = await core.pool.get(store, name.encode(), start)
+    tail = await core.pool.get(store, name.encode(), start, TAIL)
     length = Trailer.size_from_footer(tail[-FOOTER_SIZE:], name, size)
     if length > len(tail):
-        tail = await core.pool.get(store, name.encode(), size - length)
+        tail = await core.pool.get(store, name.encode(), size - length, length)
     return Trailer.decode(tail[-length:], name)
 
 
@@ -137,6 +159,10 @@ async def _learn_pack(
                 trailer = await read_trailer(core, store, name, size)
                 directory = Directory.open(trailer.directory, pack, trailer.manifest.lengths, core.keys)
             except Damaged as error:
+                found.problems.append(f"store {store}: {error}")
+                continue
+            except EpochUnknown as error:
+                silent = silent or bool(signed)  # what no head names may be anything, by anybody
                 found.problems.append(f"store {store}: {error}")
                 continue
             except RopewalkError as error:
@@ -182,45 +208,34 @@ def _add_pack(
 
 async def _learn_heads(core: Core, found: Found) -> dict[bytes, set[_Signed]]:
     """Learn the heads that the stores list; the packs that these name, and so are no leftovers of a stopped change."""
-    known = await core.ledger.do(State.head_names)
-    wanted: dict[HeadName, list[str]] = {}
-    for store in found.stores:
-        try:
-            async for listed in core.pool.list(store, heads_prefix(core.space_id)):
-                if (name := HeadName.decode(listed.name)) is not None:
-                    wanted.setdefault(name, []).append(store)
-        except RopewalkError as error:
-            found.problems.append(f"store {store}: {error}")
-    named: dict[bytes, set[_Signed]] = {}
-    waiting = sorted(wanted, key=lambda name: (name.writer, name.sequence))
-    while waiting:
-        doubts: dict[HeadName, str] = {}
-        for name in waiting:
-            if (head := await _read_head(core, name, wanted[name], found)) is None:
-                continue
-            for pack in head.steward.packs:
-                named.setdefault(pack.name, set()).add((pack.manifest, pack.directory))
-            if name.encode() in known:
-                continue
-            new, doubt = await core.ledger.do(keep, head, core)
-            found.heads += new
-            if doubt:
-                doubts[name] = doubt
-        if len(doubts) == len(waiting):
-            found.problems += doubts.values()
-            break
-        waiting = list(doubts)
-    return named
+    before = len(core.warnings)
+    # Where the local state is new, the look at the opening has listed everything.
+    learned = await learn(core, everything=not await core.ledger.do(State.take_fresh))
+    found.problems += core.warnings[before:]
+    del core.warnings[before:]  # whoever asked for the rebuild tells them
+    found.heads += learned.heads
+    found.unread += learned.unread
+    for name in await core.ledger.do(State.unnamed_heads):
+        await _name_packs(core, name, found)
+    return await core.ledger.do(State.named_packs)
 
 
-async def _read_head(core: Core, name: HeadName, stores: list[str], found: Found) -> Head | None:
-    silent = False
-    for store in stores:
-        try:
-            return open_head(await core.pool.get(store, name.encode()), name, core.membership, core.keys)
-        except Damaged as error:
-            found.problems.append(f"store {store}: {error}")
-        except RopewalkError as error:
-            silent = silent or isinstance(error, Unavailable)
-    found.unread += silent
-    return None
+async def _name_packs(core: Core, name: str, found: Found) -> None:
+    """Remember which packs a head names that an earlier version, or this device, kept without them."""
+    parsed = HeadName.decode(name)
+    assert parsed is not None
+    try:
+        data = await core.pool.get_any(parsed.encode(), parsed.fits, LARGEST_HEAD + 1)
+        head = open_head(data, parsed, core.membership, core.keys)
+    except EpochUnknown as error:
+        found.problems.append(f"head {name}: {error}")
+    except RopewalkError as error:
+        found.unread += isinstance(error, Unavailable)
+    else:
+        packs = [(pack.name, pack.manifest, pack.directory) for pack in head.steward.packs]
+        await core.ledger.do(_named, name, packs)
+
+
+def _named(state: State, head: str, packs: list[tuple[bytes, bytes, bytes]]) -> None:
+    with state.transaction():
+        state.name_packs(head, packs)

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from ropewalk.errors import Damaged, Missing, RopewalkError, first_of
 from ropewalk.spaces.core import Core
 from ropewalk.spaces.head import HeadName, open_head
-from ropewalk.spaces.members import is_record
+from ropewalk.spaces.members import LARGEST_RECORD, is_record
 from ropewalk.spaces.mend import PackLost, mend_pack, read_share
 from ropewalk.spaces.publish import settle_journal
 from ropewalk.spaces.state import KnownPack, SharePlace, State
@@ -244,6 +244,6 @@ def _is_head(core: Core, data: bytes, name: HeadName) -> bool:
 
 async def _read(core: Core, store: str, name: str) -> bytes:
     try:
-        return await core.pool.get(store, ObjectName(name))
+        return await core.pool.get(store, ObjectName(name), 0, LARGEST_RECORD + 1)  # heads are smaller
     except (Missing, Damaged):
         return b""

@@ -15,7 +15,7 @@ from typing import Self
 
 from ropewalk.errors import RopewalkError
 from ropewalk.spaces.chunk import CHUNK_SIZE, Sealed
-from ropewalk.spaces.keys import TAG_SIZE, SpaceKeys
+from ropewalk.spaces.keys import TAG_SIZE, KeyRing
 from ropewalk.spaces.ledger import Ledger
 from ropewalk.spaces.members import Policy
 from ropewalk.spaces.pack.packing import Pack, Packing
@@ -35,7 +35,7 @@ class Writer:
     """Stores chunks of one change; an async context manager that owns the tasks which do it."""
 
     def __init__(
-        self, keys: SpaceKeys, policy: Policy, pool: Pool, ledger: Ledger, cpu: Executor, *, pack_size: int = 0
+        self, keys: KeyRing, policy: Policy, pool: Pool, ledger: Ledger, cpu: Executor, *, pack_size: int = 0
     ) -> None:
         self._keys, self._policy, self._pool, self._ledger, self._cpu = keys, policy, pool, ledger, cpu
         # As many whole chunks in each column: one that is a chunk shorter costs that chunk in every parity column.

@@ -9,7 +9,7 @@ from __future__ import annotations
 import msgspec
 
 from ropewalk.errors import Damaged
-from ropewalk.spaces.keys import HASH_SIZE, BoxDamaged, Buffer, SpaceKeys, hashed
+from ropewalk.spaces.keys import HASH_SIZE, BoxDamaged, Buffer, KeyRing, hashed
 from ropewalk.spaces.records import NO_EXTRA, Format, RecordMalformed, encode
 
 __all__ = [
@@ -75,7 +75,7 @@ class Directory(msgspec.Struct, frozen=True):
     children: list[list[Child] | None]
     packs: bytes = b""  # joined names of other packs that children lie in
 
-    def seal(self, name: bytes, keys: SpaceKeys) -> bytes:
+    def seal(self, name: bytes, keys: KeyRing) -> bytes:
         """The sealed record for the pack ``name``."""
         record = _Record(
             1,
@@ -85,19 +85,20 @@ class Directory(msgspec.Struct, frozen=True):
             [place.length for place in self.places],
             self.children,
         )
-        return keys.seal(keys.directory, _context(keys.space_id, name), encode(record))
+        return keys.seal("directory", _context(keys.space_id, name), encode(record))
 
     @classmethod
-    def open(cls, box: Buffer, name: bytes, lengths: list[int], keys: SpaceKeys) -> Directory:
+    def open(cls, box: Buffer, name: bytes, lengths: list[int], keys: KeyRing) -> Directory:
         """Open and check the record of the pack ``name``, whose data columns have these ``lengths``.
 
         Raises:
             DirectoryDamaged: It does not open, or contradicts itself or the pack.
+            EpochUnknown: It was sealed in an epoch that is not known here.
         """
         if len(box) > LARGEST_DIRECTORY:
             raise DirectoryDamaged(f"directory has {len(box)} bytes, expected at most {LARGEST_DIRECTORY}")
         try:
-            record = _format.decode(keys.open(keys.directory, _context(keys.space_id, name), box))
+            record = _format.decode(keys.open("directory", _context(keys.space_id, name), box))
         except (BoxDamaged, RecordMalformed) as error:
             raise DirectoryDamaged(f"directory of pack {name.hex()[:8]} does not open: {error}") from None
         if record.version != 1:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ropewalk.spaces.keys import HASH_SIZE, SpaceKeys
+from ropewalk.spaces.keys import HASH_SIZE, KeyRing
 from ropewalk.spaces.pack.directory import (
     LARGEST_DIRECTORY,
     MOST_CHUNKS,
@@ -133,7 +133,7 @@ class Packing:
         """Ids of the children that do not lie in here."""
         return {child for of_one in self._children for child in of_one or () if child not in self._positions}
 
-    def finish(self, keys: SpaceKeys, packs_of: dict[bytes, bytes] | None = None) -> Pack:
+    def finish(self, keys: KeyRing, packs_of: dict[bytes, bytes] | None = None) -> Pack:
         """Encode parity, hash and seal the directory.  CPU work: some 20 ms for 32 MiB.
 
         Args:

@@ -11,15 +11,18 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from ropewalk.errors import RopewalkError
-from ropewalk.spaces.keys import SpaceKeys
+from ropewalk.spaces.keys import KeyRing
 from ropewalk.spaces.state.faults import StateDamaged, StateTooNew, explained
+from ropewalk.spaces.state.folders import FOLDERS_SCHEMA, Folders
 from ropewalk.spaces.state.index import INDEX_SCHEMA, Index
-from ropewalk.spaces.state.journal import JOURNAL_SCHEMA, Journal
+from ropewalk.spaces.state.journal import JOURNAL_SCHEMA, JUDGED_SCHEMA, Journal
+from ropewalk.spaces.state.records import RECORDS_SCHEMA, Records
+from ropewalk.spaces.state.sparse import SPARSE_SCHEMA, Sparse
 
 __all__ = ["SUSPECT", "State"]
 
@@ -27,13 +30,19 @@ _SCHEMA = """
 CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS records (name TEXT PRIMARY KEY, data BLOB NOT NULL) WITHOUT ROWID;
 """
-_VERSION = 1
+# What makes a file of each version of the one before it, from nothing on.
+_STEPS = (_SCHEMA + JOURNAL_SCHEMA + INDEX_SCHEMA, FOLDERS_SCHEMA, JUDGED_SCHEMA + RECORDS_SCHEMA, SPARSE_SCHEMA)
+_VERSION = len(_STEPS)
 SUSPECT = ".suspect"  # beside the file, once it was found damaged while it was used
-_WATCHED = ("meta", "records", "heads", "owed_heads", "packs", "shares")
+_WATCHED = (
+    *("meta", "records", "heads", "owed_heads", "packs", "shares", "folders", "unsettled"),
+    *("forks", "evidence", "named_packs", "owed_records", "head_sightings", "record_sightings", "proofs"),
+    "sparse_heads",
+)
 _CHUNK_ID = 32  # bytes at the start of a reference; all of it that may rest here unsealed
 
 
-class State(Journal, Index):
+class State(Journal, Index, Folders, Records, Sparse):
     """One SQLite file, for one thread at a time.
 
     Args:
@@ -47,7 +56,8 @@ class State(Journal, Index):
     def __init__(self, path: Path, patience: float = 30.0) -> None:
         self.path = path
         self.fresh = not path.exists()
-        self._keys: SpaceKeys | None = None
+        self._keys: KeyRing | None = None
+        self._catch_up: Callable[[], None] | None = None
         if path.with_name(path.name + SUSPECT).exists():
             raise StateDamaged(f"local state {path.name} was found damaged when it was used before")
         try:
@@ -75,7 +85,7 @@ class State(Journal, Index):
             raise StateTooNew(f"local state has version {version}, known is {_VERSION}", hint="upgrade ropewalk")
         if version != _VERSION:
             with self.transaction():
-                for statement in (_SCHEMA + JOURNAL_SCHEMA + INDEX_SCHEMA).split(";\n"):
+                for statement in "".join(_STEPS[version:]).split(";\n"):
                     self._db.execute(statement)
                 self._db.execute(f"PRAGMA user_version = {_VERSION}")
         if not self.fresh:
@@ -87,6 +97,11 @@ class State(Journal, Index):
         for what in ("1",) if everything else _WATCHED:
             if (problem := self._db.execute(f"PRAGMA quick_check({what})").fetchone()[0]) != "ok":
                 raise StateDamaged(f"local state {self.path.name} is damaged: {problem}")
+
+    def take_fresh(self) -> bool:
+        """Whether the file was made when it was opened; once."""
+        fresh, self.fresh = self.fresh, False
+        return fresh
 
     def close(self) -> None:
         """Let go of the file."""
@@ -158,4 +173,4 @@ class State(Journal, Index):
         """Remember these membership records, and no others."""
         with self._at_once():
             self._db.execute("DELETE FROM records")
-            self._db.executemany("INSERT INTO records VALUES (?, ?)", records)
+            self._db.executemany("INSERT INTO records (name, data) VALUES (?, ?)", records)

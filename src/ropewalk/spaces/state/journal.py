@@ -8,18 +8,18 @@ from __future__ import annotations
 
 # ruff: noqa: S608 - all that is put into a query here is a list of columns
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from ropewalk.spaces.keys import BoxDamaged, SpaceKeys
+from ropewalk.spaces.keys import BoxDamaged, EpochUnknown, KeyRing
 from ropewalk.spaces.records import Format, RecordMalformed, encode
 from ropewalk.spaces.state.faults import StateDamaged
-from ropewalk.spaces.state.known import ACKED, PENDING, KnownHead
+from ropewalk.spaces.state.known import ACKED, BROKEN, PENDING, QUARANTINED, REFUSED, WITHDRAWN, KnownHead
 
-__all__ = ["JOURNAL_SCHEMA", "Journal"]
+__all__ = ["JOURNAL_SCHEMA", "JUDGED_SCHEMA", "Journal"]
 
 JOURNAL_SCHEMA = """
 CREATE TABLE IF NOT EXISTS heads (
@@ -30,7 +30,25 @@ CREATE INDEX IF NOT EXISTS heads_by_writer ON heads (writer, sequence);
 CREATE INDEX IF NOT EXISTS heads_pending ON heads (sequence) WHERE state = 0;
 CREATE TABLE IF NOT EXISTS owed_heads (name TEXT, store TEXT, PRIMARY KEY (name, store)) WITHOUT ROWID;
 """
-_HEAD = "name, hash, writer, sequence, previous, time, about, embedded, state"
+# From the third version on: by whom a head is and what it knew, so that it can be judged again.
+JUDGED_SCHEMA = """
+ALTER TABLE heads ADD COLUMN device BLOB NOT NULL DEFAULT x'';
+ALTER TABLE heads ADD COLUMN feature INTEGER NOT NULL DEFAULT 1;
+ALTER TABLE heads ADD COLUMN frontier BLOB NOT NULL DEFAULT x'';
+ALTER TABLE heads ADD COLUMN named INTEGER NOT NULL DEFAULT 0;
+CREATE TABLE IF NOT EXISTS named_packs (
+    pack BLOB, manifest BLOB, directory BLOB, PRIMARY KEY (pack, manifest, directory)) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS heads_by_hash ON heads (hash);
+CREATE INDEX IF NOT EXISTS heads_set_aside ON heads (writer, sequence) WHERE state > 2;
+CREATE TABLE IF NOT EXISTS forks (writer BLOB, sequence INTEGER, PRIMARY KEY (writer, sequence)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS evidence (
+    kind INTEGER, one TEXT, other TEXT, reported INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (kind, one, other))
+    WITHOUT ROWID;
+"""
+_HEAD = "name, hash, writer, sequence, previous, time, about, embedded, state, device, feature, frontier"
+_JUDGED = f"state IN ({ACKED:d}, {QUARANTINED:d}, {REFUSED:d}, {BROKEN:d})"
+MOST_WITHDRAWN = 64  # heads that were given up and of which the bytes are kept; 16 MB at most
+MOST_EVIDENCE = 1000  # pairs of heads that prove something; one is enough to freeze a device
 # From writer to writer along the index: each commit asks, and there may be very many heads of few writers.
 _WRITERS = (
     "WITH RECURSIVE writers (one) AS (SELECT min(writer) FROM heads UNION ALL"
@@ -53,15 +71,17 @@ class Journal:
 
     path: Path
     _db: sqlite3.Connection
-    _keys: SpaceKeys | None
+    _keys: KeyRing | None
+    _catch_up: Callable[[], None] | None
 
     def add_head(self, head: KnownHead, data: bytes | None = None) -> None:
         """Remember a head; ``data`` is kept while it is pending."""
         self._db.execute(
-            "INSERT OR REPLACE INTO heads VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT OR REPLACE INTO heads VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0)",
             (
                 *(head.name, head.hash, head.writer, head.sequence, head.previous, head.time),
                 *(self._seal(head), head.embedded, head.state, data),
+                *(head.device, head.feature, b"".join(head.frontier)),
             ),
         )
 
@@ -70,31 +90,75 @@ class Journal:
     def _seal(self, head: KnownHead) -> bytes:
         vector = [(writer, *item) for writer, item in head.vector.items()]
         about = encode(_About(head.root, head.entries, head.note, vector))
-        return self._unlocked.seal(self._unlocked.member, b"state" + head.hash, about)
+        return self._unlocked.seal("member", b"state" + head.hash, about)
 
     def _head(self, row: Sequence[Any]) -> KnownHead:
-        name, digest, writer, sequence, previous, time, box, embedded, state = row
+        name, digest, writer, sequence, previous, time, box, embedded, state, device, feature, frontier = row
         try:
-            about = _about.decode(self._unlocked.open(self._unlocked.member, b"state" + digest, box))
+            about = _about.decode(self._opened(b"state" + digest, box))
         except (BoxDamaged, RecordMalformed) as error:
             raise StateDamaged(f"local state {self.path.name} is damaged: {error}") from None
         vector = {seen: (last, digest) for seen, last, digest in about.vector}
         known = (name, digest, writer, sequence, previous, time, about.root, about.entries, about.note, vector)
-        return KnownHead(*known, bool(embedded), state)
+        newest = tuple(frontier[at : at + 32] for at in range(0, len(frontier), 32))
+        return KnownHead(*known, bool(embedded), state, device, feature, newest)
+
+    def _opened(self, context: bytes, box: bytes) -> bytes:
+        try:
+            return self._unlocked.open("member", context, box)
+        except EpochUnknown:
+            if self._catch_up is None:
+                raise
+            self._catch_up()  # another process of this device has learnt of the epoch, and kept its record here
+            return self._unlocked.open("member", context, box)
 
     @property
-    def _unlocked(self) -> SpaceKeys:
+    def _unlocked(self) -> KeyRing:
         if self._keys is None:
             raise AssertionError("the state's heads are used before `unlock`")
         return self._keys
 
-    def unlock(self, keys: SpaceKeys) -> None:
-        """Give the keys with which what is secret rests sealed; heads can be used from then on."""
-        self._keys = keys
+    def unlock(self, keys: KeyRing, catch_up: Callable[[], None] | None = None) -> None:
+        """Give the keys with which what is secret rests sealed; heads can be used from then on.
+
+        Args:
+            keys: Of all epochs that are known; epochs that are added later open their rows too.
+            catch_up: Asked, in the state's thread, to add what other processes have learnt, when a row does not open.
+        """
+        self._keys, self._catch_up = keys, catch_up
 
     def settle_head(self, name: str, state: int) -> None:
-        """A pending head was acknowledged or withdrawn."""
-        self._db.execute("UPDATE heads SET state = ?, data = NULL WHERE name = ?", (state, name))
+        """A pending head was acknowledged or withdrawn; of the newest that were withdrawn the bytes are kept."""
+        if state != WITHDRAWN:
+            self._db.execute("UPDATE heads SET state = ?, data = NULL WHERE name = ?", (state, name))
+            return
+        self._db.execute("UPDATE heads SET state = ? WHERE name = ?", (state, name))
+        self._db.execute(
+            "UPDATE heads SET data = NULL WHERE state = ? AND data IS NOT NULL AND name NOT IN"
+            " (SELECT name FROM heads WHERE state = ? AND data IS NOT NULL ORDER BY time DESC, name LIMIT ?)",
+            (WITHDRAWN, WITHDRAWN, MOST_WITHDRAWN),
+        )
+
+    def given_up(self, hashes: Iterable[bytes]) -> list[tuple[KnownHead, bytes | None]]:
+        """Those of these heads that are our own and pending or withdrawn, with their bytes if these are kept."""
+        found = []
+        for digest in hashes:
+            rows = self._db.execute(
+                f"SELECT {_HEAD}, data FROM heads WHERE hash = ? AND state IN (?, ?)", (digest, PENDING, WITHDRAWN)
+            )
+            found += [(self._head(row[:-1]), row[-1] and bytes(row[-1])) for row in rows]
+        return found
+
+    def take_back_head(self, name: str, stores: Iterable[str], data: bytes) -> None:
+        """A head of our own counts after all; its bytes stay until it is known to lie where it must."""
+        self._db.execute("UPDATE heads SET state = ?, data = ? WHERE name = ?", (ACKED, data, name))
+        self._db.execute("DELETE FROM owed_heads WHERE name = ?", (name,))  # they owed its removal
+        self.owe_head(name, stores)
+
+    def head_data(self, name: str) -> bytes | None:
+        """The bytes of a head, where they are kept."""
+        row = self._db.execute("SELECT data FROM heads WHERE name = ?", (name,)).fetchone()
+        return None if row is None or row[0] is None else bytes(row[0])
 
     def pending(self) -> list[tuple[KnownHead, bytes]]:
         """Heads whose fate is not known, oldest first, with the bytes to send again."""
@@ -118,8 +182,8 @@ class Journal:
         return [self._head(row) for row in rows]
 
     def head_names(self) -> set[str]:
-        """The object names of all acknowledged heads."""
-        return {row[0] for row in self._db.execute("SELECT name FROM heads WHERE state = ?", (ACKED,))}
+        """The object names of all heads that were checked, whatever became of them."""
+        return {row[0] for row in self._db.execute(f"SELECT name FROM heads WHERE {_JUDGED}")}
 
     def newest_head(self, writer: bytes) -> KnownHead | None:
         """The newest acknowledged head of a writer."""
@@ -135,6 +199,109 @@ class Journal:
         ).fetchone()
         return self._head(row) if row else None
 
+    def head_hashed(self, digest: bytes) -> KnownHead | None:
+        """A head that was checked, by its hash, whatever became of it."""
+        row = self._db.execute(f"SELECT {_HEAD} FROM heads WHERE hash = ? AND {_JUDGED}", (digest,)).fetchone()
+        return self._head(row) if row else None
+
+    def head_hashes(self) -> set[bytes]:
+        """Hashes of all heads that were checked."""
+        return {bytes(row[0]) for row in self._db.execute(f"SELECT hash FROM heads WHERE {_JUDGED}")}
+
+    def hashes_at(self, writer: bytes, sequence: int) -> list[bytes]:
+        """Hashes of a writer's heads with this sequence that were checked."""
+        rows = self._db.execute(
+            f"SELECT hash FROM heads WHERE writer = ? AND sequence = ? AND {_JUDGED}", (writer, sequence)
+        )
+        return [bytes(row[0]) for row in rows]
+
+    def newest_kept(self, writer: bytes, last: int) -> KnownHead | None:
+        """The newest head of a writer up to a sequence that is accepted, or in quarantine."""
+        row = self._db.execute(
+            f"SELECT {_HEAD} FROM heads WHERE writer = ? AND sequence <= ? AND state IN (?, ?)"
+            " ORDER BY sequence DESC LIMIT 1",
+            (writer, last, ACKED, QUARANTINED),
+        ).fetchone()
+        return self._head(row) if row else None
+
+    def name_packs(self, head: str, packs: Iterable[tuple[bytes, bytes, bytes]]) -> None:
+        """A head that is remembered names these packs, with the hashes of manifest and directory."""
+        self._db.executemany("INSERT OR IGNORE INTO named_packs VALUES (?, ?, ?)", packs)
+        self._db.execute("UPDATE heads SET named = 1 WHERE name = ?", (head,))
+
+    def named_packs(self) -> dict[bytes, set[tuple[bytes, bytes]]]:
+        """Hashes of manifest and directory that heads name for each pack."""
+        found: dict[bytes, set[tuple[bytes, bytes]]] = {}
+        for pack, manifest, directory in self._db.execute("SELECT pack, manifest, directory FROM named_packs"):
+            found.setdefault(bytes(pack), set()).add((bytes(manifest), bytes(directory)))
+        return found
+
+    def unnamed_heads(self) -> list[str]:
+        """Heads of which it is not remembered which packs they name."""
+        return [row[0] for row in self._db.execute(f"SELECT name FROM heads WHERE named = 0 AND {_JUDGED}")]
+
+    def heads_at(self, writer: bytes, first: int, last: int | None = None) -> list[KnownHead]:
+        """All heads of a writer that were checked with these sequences, whatever became of them, in order."""
+        rows = self._db.execute(
+            f"SELECT {_HEAD} FROM heads WHERE writer = ? AND sequence BETWEEN ? AND ? AND {_JUDGED}"
+            " ORDER BY sequence, hash",
+            (writer, first, first if last is None else last),
+        )
+        return [self._head(row) for row in rows]
+
+    def has_head_from(self, writer: bytes, sequence: int) -> bool:
+        """Whether any head of a writer with this sequence or a later one was checked."""
+        row = self._db.execute(
+            f"SELECT 1 FROM heads WHERE writer = ? AND sequence >= ? AND {_JUDGED} LIMIT 1", (writer, sequence)
+        ).fetchone()
+        return row is not None
+
+    def writers(self) -> dict[bytes, bytes]:
+        """The writers of heads that were checked, each with its device."""
+        rows = self._db.execute(
+            f"{_WRITERS} SELECT one, (SELECT device FROM heads WHERE writer = one LIMIT 1) FROM writers"
+            " WHERE one IS NOT NULL"
+        )
+        return {bytes(writer): bytes(device) for writer, device in rows}
+
+    def set_aside(self) -> list[KnownHead]:
+        """Heads that were checked and do not count, by writer and sequence."""
+        rows = self._db.execute(f"SELECT {_HEAD} FROM heads WHERE state > 2 ORDER BY writer, sequence")
+        return [self._head(row) for row in rows]
+
+    def reconsider_head(self, name: str, state: int) -> None:
+        """What became of a head that was checked is another thing now."""
+        self._db.execute(f"UPDATE heads SET state = ? WHERE name = ? AND {_JUDGED}", (state, name))
+
+    def add_fork(self, writer: bytes, sequence: int) -> None:
+        """A writer has two heads of this sequence."""
+        self._db.execute("INSERT OR IGNORE INTO forks VALUES (?, ?)", (writer, sequence))
+
+    def forks(self) -> dict[bytes, list[int]]:
+        """Where writers are known to have forked, in order."""
+        found: dict[bytes, list[int]] = {}
+        for writer, sequence in self._db.execute("SELECT writer, sequence FROM forks ORDER BY writer, sequence"):
+            found.setdefault(bytes(writer), []).append(sequence)
+        return found
+
+    def add_evidence(self, kind: int, one: str, other: str) -> None:
+        """Two heads, by name, that together prove something of their author."""
+        self._db.execute(
+            "INSERT OR IGNORE INTO evidence SELECT ?, ?, ?, 0 WHERE (SELECT count(*) FROM evidence) < ?",
+            (kind, one, other, MOST_EVIDENCE),
+        )
+
+    def evidence(self, *, reported: bool | None = False) -> list[tuple[int, str, str]]:
+        """What was found and is not in the records yet; with None, all of it."""
+        wanted = "" if reported is None else f" WHERE reported = {int(reported)}"
+        return list(self._db.execute(f"SELECT kind, one, other FROM evidence{wanted} ORDER BY kind, one, other"))
+
+    def report_evidence(self, kind: int, one: str, other: str) -> None:
+        """It is in the records now."""
+        self._db.execute(
+            "UPDATE evidence SET reported = 1 WHERE kind = ? AND one = ? AND other = ?", (kind, one, other)
+        )
+
     def head_named(self, name: str) -> KnownHead | None:
         """A head by its object's name."""
         row = self._db.execute(f"SELECT {_HEAD} FROM heads WHERE name = ?", (name,)).fetchone()
@@ -143,7 +310,19 @@ class Journal:
     def is_unacknowledged(self, name: str) -> bool:
         """Whether a head is our own and pending or withdrawn."""
         row = self._db.execute("SELECT state FROM heads WHERE name = ?", (name,)).fetchone()
-        return row is not None and row[0] != ACKED
+        return row is not None and row[0] in (PENDING, WITHDRAWN)
+
+    def unacknowledged(self) -> set[str]:
+        """Names of heads of our own that are pending or withdrawn."""
+        rows = self._db.execute("SELECT name FROM heads WHERE state IN (?, ?)", (PENDING, WITHDRAWN))
+        return {row[0] for row in rows}
+
+    def newest_number(self, writer: bytes) -> int:
+        """The sequence of the newest head of a writer that counts; 0 where there is none."""
+        row = self._db.execute(
+            "SELECT sequence FROM heads WHERE writer = ? AND state = ? ORDER BY sequence DESC LIMIT 1", (writer, ACKED)
+        ).fetchone()
+        return row[0] if row else 0
 
     def last_sequence(self, writer: bytes) -> int:
         """The highest sequence ever used by a writer, in whatever state."""

@@ -6,14 +6,28 @@ Never: does anything but count.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 
 import msgspec
 
-__all__ = ["ACKED", "PENDING", "WITHDRAWN", "KnownHead", "KnownPack", "Located", "SharePlace", "spread"]
+__all__ = [
+    "ACKED",
+    "BROKEN",
+    "PENDING",
+    "QUARANTINED",
+    "REFUSED",
+    "WITHDRAWN",
+    "KnownHead",
+    "KnownPack",
+    "Located",
+    "SharePlace",
+    "spread",
+]
 
-PENDING, ACKED, WITHDRAWN = 0, 1, 2  # what became of a head
+# What became of a head.  The last three were checked and do not count: it is past a cut; its author might not write it;
+# it has gone back, or follows one that has.
+PENDING, ACKED, WITHDRAWN, QUARANTINED, REFUSED, BROKEN = range(6)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,3 +122,8 @@ class KnownHead:
     vector: dict[bytes, tuple[int, bytes]]  # writer -> sequence, hash
     embedded: bool
     state: int
+    device: bytes = b""
+    feature: int = 1
+    frontier: tuple[bytes, ...] = ()  # hashes of the newest membership records that it knew
+    # How its tree's dots are to be read, where forks are known: writer -> from which sequence on by which name.
+    branches: Mapping[bytes, tuple[tuple[int, bytes], ...]] = field(default_factory=dict)

@@ -1,0 +1,242 @@
+"""Heads: from names in listings to heads that were fetched, checked and opened, many at once.
+
+Flow: names by store -> bytes -> signatures of the newest, opened layers -> admitted in the ledger
+Never: holds more than a few hundred heads, or checks a signature that a later head of its writer stands for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from itertools import groupby
+
+from ropewalk.errors import Damaged, Missing, RopewalkError, Unavailable
+from ropewalk.spaces.core import Core
+from ropewalk.spaces.head import LARGEST_HEAD, HeadName, Parts, open_layers, take_apart, verify
+from ropewalk.spaces.keys import EpochUnknown, KeyRing
+from ropewalk.spaces.learning.sight import Admitted, Opened, Sight, Waiting, admit, take_back
+from ropewalk.spaces.learning.standing import read_embedded
+from ropewalk.spaces.members import Membership
+from ropewalk.spaces.state import State
+
+__all__ = ["Fetched", "fetch_heads"]
+
+AT_ONCE = 32  # gets
+BATCH = 256  # heads held at once, judged in one transaction
+MOST_WAITING = 1024  # heads that wait for others are held; more are fetched again
+MOST_MISFITS = 16  # objects of one store, in one look, that are not what their names say
+MOST_ELSEWHERE = 256  # heads, in one look, that other stores are asked for once those that list them failed
+SLOW = 5.0  # seconds for one head, where another store lists it too
+
+
+@dataclass(slots=True)
+class Fetched:
+    """What became of the heads that stores list."""
+
+    admitted: Admitted = field(default_factory=Admitted)
+    unread: int = 0  # could not be read for now
+    waiting: int = 0  # rest on what is not here
+
+    def add(self, more: Admitted) -> None:
+        """Some more of them."""
+        mine = self.admitted
+        mine.new += more.new
+        mine.writers |= more.writers
+        mine.forked |= more.forked
+        mine.gaps |= more.gaps
+        mine.told += more.told
+
+
+async def fetch_heads(core: Core, wanted: Mapping[HeadName, Sequence[str]], *, listed: bool = True) -> Fetched:
+    """Fetch heads, check them, and keep those that what they rest on is known of.
+
+    Args:
+        core: The space.
+        wanted: Names that are not known, with the stores to ask for each first.
+        listed: Whether these stores list it; else who gives it has it, and of the others nothing is known.
+    """
+    fetched = Fetched()
+    sight = await core.ledger.do(Sight, core.membership, core.head_floor)
+    getting = _Getting(core, wanted, fetched, listed=listed)
+    left = sorted(wanted, key=_order)
+    while left:
+        before = fetched.admitted.new
+        again: list[HeadName] = []
+        waiting = Waiting()
+        async for opened in _ahead(getting, [left[at : at + BATCH] for at in range(0, len(left), BATCH)]):
+            fetched.add(await core.ledger.do(admit, sight, opened, waiting))
+            if waiting.count > MOST_WAITING:
+                again += [one.head.name for one in waiting.take_all()]
+        while waiting.count:  # what lies behind a gap that no store fills is not waited for
+            some = fetched.admitted.new
+            fetched.add(await core.ledger.do(admit, sight, waiting.take_all(), waiting))
+            if fetched.admitted.new == some and not await _take_back(core, sight, getting, waiting):
+                break
+        doubts = [f"head {_of(one)} was set aside: {why}" for some in waiting.by_hash.values() for one, why in some]
+        if not again or fetched.admitted.new == before:
+            fetched.admitted.told += doubts
+            fetched.waiting = waiting.count
+            break
+        left = sorted([*again, *(one.head.name for one in waiting.take_all())], key=_order)
+    return fetched
+
+
+async def _take_back(core: Core, sight: Sight, getting: _Getting, waiting: Waiting) -> bool:
+    """Have heads of our own count that were given up, or not sent yet, and that others wait for; whether any does."""
+    done = False
+    for head, kept in await core.ledger.do(State.given_up, list(waiting.by_hash)):
+        name = HeadName.decode(head.name)
+        assert name is not None
+        data = kept if kept is not None else await getting.get(name)
+        if data is None or not name.fits(data):
+            continue
+        good, _ = open_run([(name, data)], core.membership, core.keys)
+        for one in good:
+            getting.fetched.add(await core.ledger.do(take_back, sight, one, data, core.pool.names, waiting))
+            done = True
+    return done
+
+
+async def _ahead(getting: _Getting, batches: Sequence[Sequence[HeadName]]) -> AsyncIterator[list[Opened]]:
+    """Heads batch by batch; while one is judged, the next is fetched."""
+    task: asyncio.Task[list[Opened]] | None = None
+    try:
+        for batch in (*batches, None):
+            before, task = task, asyncio.create_task(getting.open(batch)) if batch is not None else None
+            if before is not None:
+                yield await before
+    finally:
+        if task is not None:
+            task.cancel()
+            await asyncio.wait([task])
+
+
+def _order(name: HeadName) -> tuple[int, bytes, bytes]:
+    return name.sequence, name.writer, name.check
+
+
+def _of(one: Opened) -> str:
+    return f"{one.head.name.writer.hex()[:8]}-{one.head.name.sequence}"
+
+
+class _Getting:
+    def __init__(self, core: Core, wanted: Mapping[HeadName, Sequence[str]], fetched: Fetched, *, listed: bool) -> None:
+        self._core, self._wanted, self._listed, self.fetched = core, wanted, listed, fetched
+        self._having: dict[HeadName, set[str]] = {}  # stores that list it, or gave it, and none that was asked in vain
+        self._limit = asyncio.Semaphore(AT_ONCE)
+        self._misfits: dict[str, int] = {}
+        self._slow: set[str] = set()
+        self._elsewhere = 0  # heads that stores were asked for which do not list them
+        self._own: set[str] | None = None
+
+    async def open(self, names: Sequence[HeadName]) -> list[Opened]:
+        """Fetch heads and open those that are good."""
+        core = self._core
+        if self._own is None:
+            self._own = await core.ledger.do(State.unacknowledged)
+        names = [name for name in names if name.encode() not in self._own]  # their fate is for the journal to settle
+        got = await asyncio.gather(*(self.get(name) for name in names))
+        found = [(name, data) for name, data in zip(names, got, strict=True) if data is not None]
+        data_of = dict(found)
+        found.sort(key=lambda one: (one[0].writer, -one[0].sequence))
+        loop = asyncio.get_running_loop()
+        runs = [list(run) for _, run in groupby(found, key=lambda one: one[0].writer)]
+        work = [loop.run_in_executor(core.cpu, partial(open_run, run, core.membership, core.keys)) for run in runs]
+        opened: list[Opened] = []
+        for good, problems in await asyncio.gather(*work):
+            opened += [self._seen(one, data_of[one.head.name]) for one in good]
+            for name, problem in problems:
+                self._tell(", ".join(sorted(self._wanted[name])), problem)
+        return sorted(opened, key=lambda one: (one.head.name.sequence, one.head.name.writer))
+
+    async def get(self, name: HeadName) -> bytes | None:
+        """The bytes that a name commits to, from any of the stores that list it, or else from another."""
+        stores = self._wanted.get(name, ())
+        having = self._having[name] = set(stores) if self._listed else set()
+        unread: dict[str, str] = {}
+        async with self._limit:
+            for store, patience in self._to_ask(name, stores):
+                try:
+                    data = await self._from(store, name, patience)
+                except (Missing, Unavailable) as error:
+                    if store in stores:
+                        unread[store] = str(error)
+                except RopewalkError as error:
+                    self._tell(store, str(error))
+                else:
+                    having.add(store)
+                    return data
+                having.discard(store)
+        if unread:
+            self.fetched.unread += 1
+            why = "; ".join(f"{store}: {reason}" for store, reason in sorted(unread.items()))
+            self.fetched.admitted.told.append(
+                f"head {name.writer.hex()[:8]}-{name.sequence} is listed and cannot be read, so this may be an older"
+                f" version ({why})"
+            )
+        return None
+
+    def _seen(self, one: Opened, data: bytes) -> Opened:
+        stores = self._having[one.head.name]
+        return replace(one, stores=stores, data=data if len(stores) < self._core.head_floor else None)
+
+    def _to_ask(self, name: HeadName, stores: Sequence[str]) -> Iterator[tuple[str, float | None]]:
+        """Stores, each with the seconds that it is waited for."""
+        pool = self._core.pool
+        first = name.check[0] % len(stores) if stores else 0
+        order = sorted([*stores[first:], *stores[:first]], key=lambda store: (store in self._slow, pool.is_late(store)))
+        for at, store in enumerate(order):
+            yield store, SLOW if at + 1 < len(order) else None
+        others = [store for store in pool.names if store not in stores and pool.up(store)]
+        if others and self._elsewhere < MOST_ELSEWHERE:  # one may have it whose listing was not waited for
+            self._elsewhere += 1
+            for store in others:
+                yield store, SLOW
+
+    async def _from(self, store: str, name: HeadName, patience: float | None) -> bytes:
+        if self._misfits.get(store, 0) > MOST_MISFITS:
+            raise Unavailable("it gives other bytes than names say")
+        try:
+            async with asyncio.timeout(patience):
+                data = await self._core.pool.get(store, name.encode(), 0, LARGEST_HEAD + 1)
+        except TimeoutError:
+            self._slow.add(store)
+            raise Unavailable(f"it did not answer within {SLOW:g} s") from None
+        if not name.fits(data):
+            self._misfits[store] = self._misfits.get(store, 0) + 1
+            raise Damaged(f"head {name.writer.hex()[:8]}-{name.sequence} has other bytes than its name says")
+        return data
+
+    def _tell(self, store: str, what: str) -> None:
+        self.fetched.admitted.told.append(f"store {store}: {what}")
+
+
+def open_run(
+    found: Sequence[tuple[HeadName, bytes]], membership: Membership, keys: KeyRing
+) -> tuple[list[Opened], list[tuple[HeadName, str]]]:
+    """Check and open heads of one writer, newest first; a head that a good one follows needs no signature of its own.
+
+    Returns:
+        The good ones, and what is wrong with the others.
+    """
+    opened: list[Opened] = []
+    problems: list[tuple[HeadName, str]] = []
+    vouched: Collection[bytes] = ()
+    for name, data in found:
+        try:
+            parts = take_apart(data, name)
+            follows = parts.hash in vouched
+            verify(parts, membership, follows=follows)
+            vouched = _vouched(vouched, parts)
+            head = open_layers(parts, keys)
+            opened.append(Opened(head, read_embedded(head.embedded, keys)))
+        except (Damaged, EpochUnknown) as error:
+            problems.append((name, str(error)))
+    return opened, problems
+
+
+def _vouched(before: Collection[bytes], parts: Parts) -> Collection[bytes]:
+    # Heads come by falling sequence: two of one sequence may both be followed, and older ones no more.
+    return {*before, parts.envelope.previous} if before else {parts.envelope.previous}

@@ -1,0 +1,226 @@
+"""Records: membership records that stores show are checked, kept and taken for what they say; ours are sent.
+
+Flow: names in listings -> bytes -> Membership -> ledger, core; a new record -> ledger (durable) -> every store
+Never: keeps a record that does not count, or forgets one that did.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping
+from functools import partial
+
+from ropewalk.errors import Damaged, Refused, RopewalkError
+from ropewalk.spaces.core import Core
+from ropewalk.spaces.learning.sight import settle
+from ropewalk.spaces.members import LARGEST_RECORD, Accused, Membership, NotAMember, is_record
+from ropewalk.spaces.members.operations import parse_operation
+from ropewalk.spaces.members.records import parse
+from ropewalk.spaces.members.wraps import open_ring
+from ropewalk.spaces.pool.pool import BelowFloor
+from ropewalk.spaces.proof import accusation
+from ropewalk.spaces.state import State
+from ropewalk.spaces.store import ObjectName, object_name
+
+__all__ = [
+    "fetch_records",
+    "known_records",
+    "pay_records",
+    "read_membership",
+    "secure_records",
+    "send_record",
+    "short_records",
+    "signed_as_us",
+    "take_records",
+]
+
+AT_ONCE = 16
+MOST_MISFITS = 16  # objects of one store, in one look, that are not what their names say
+
+
+def read_membership(
+    space_id: bytes, objects: Iterable[bytes], before: Membership | None = None, *, partly: bool = False
+) -> Membership:
+    """What records come to, proofs among them.
+
+    Args:
+        space_id: The space.
+        objects: The records, in any order.
+        before: What was known, whose signatures need no second look.
+        partly: Of more records than there is room for, take those that the spec says; else they are refused.
+
+    Raises:
+        RecordDamaged, TooManyRecords, Refused.
+    """
+    verified = before.verified if before is not None else frozenset()
+    judge: dict[bytes, Accused | None] = {}
+
+    def proofs(data: bytes) -> Accused | None:
+        if data not in judge:
+            judge[data] = accusation(space_id, data)
+        return judge[data]
+
+    return Membership.read(space_id, objects, verified=verified, proofs=proofs, partly=partly)
+
+
+async def fetch_records(core: Core, shown: Mapping[str, Collection[str]]) -> dict[str, bytes]:
+    """The bytes of records that stores show and that are not known.
+
+    Args:
+        core: The space.
+        shown: Names by store.
+    """
+    known = await core.ledger.do(State.record_names)
+    wanted: dict[str, list[str]] = {}
+    for store, names in shown.items():
+        for name in sorted(names - known if isinstance(names, set) else set(names) - known):
+            wanted.setdefault(name, []).append(store)
+    limit = asyncio.Semaphore(AT_ONCE)
+    misfits = dict.fromkeys(shown, 0)
+
+    async def one(name: str, stores: list[str]) -> tuple[str, bytes | None]:
+        async with limit:
+            for store in stores:
+                if misfits[store] > MOST_MISFITS:
+                    continue
+                try:
+                    data = await core.pool.get(store, object_name(name), 0, LARGEST_RECORD + 1)
+                except RopewalkError:
+                    continue  # another store may have it
+                if len(data) <= LARGEST_RECORD and is_record(name, data):
+                    return name, data
+                misfits[store] += 1
+        return name, None
+
+    found = await asyncio.gather(*(one(name, stores) for name, stores in sorted(wanted.items())))
+    for store, count in misfits.items():
+        if count:
+            core.warnings.append(f"store {store}: {count} membership records have other bytes than their names say")
+    return {name: data for name, data in found if data is not None}
+
+
+async def take_records(core: Core, new: Mapping[str, bytes]) -> bool:
+    """Keep those new records that count, and know from then on what they say; whether there are any.
+
+    Those that another process of this device has kept are taken in, too: what is signed stands on all of them.
+    """
+    before = core.membership
+    unread = {name for name in await core.ledger.do(State.record_names) if not _counts(name, before)} - core.passed_over
+    if not new and not unread:
+        return False
+    objects = dict(await core.ledger.do(State.records)) | dict(new)
+    loop = asyncio.get_running_loop()
+    try:
+        membership = await loop.run_in_executor(
+            core.cpu, partial(read_membership, core.space_id, list(objects.values()), before)
+        )
+    except (Damaged, Refused) as error:
+        core.warnings.append(f"new membership records were left out: {error}")
+        return False
+    core.passed_over |= {name for name in unread if not _counts(name, membership)}
+    counting = {name: data for name, data in new.items() if _counts(name, membership)}
+    if not counting and membership.verified == before.verified:
+        return False
+    await core.ledger.do(_keep, list(counting.items()), core.now())
+    core.membership = membership
+    _renew(core, membership)
+    core.warnings.extend(await core.ledger.do(settle, membership))
+    return True
+
+
+def _counts(name: str, membership: Membership) -> bool:
+    return bytes.fromhex(name.rpartition("/")[2]) in membership.verified
+
+
+def signed_as_us(core: Core, records: Mapping[str, bytes]) -> bool:
+    """Whether any of these, which stores had and our memory had not, counts and has our name and incarnation."""
+    us = core.device.public().id, core.incarnation
+    for name, data in records.items():
+        signed = parse(data) if _counts(name, core.membership) else None
+        operation = parse_operation(signed.body, core.space_id) if signed is not None else None
+        if operation is not None and (operation.author, operation.incarnation) == us:
+            return True
+    return False
+
+
+def _keep(state: State, records: list[tuple[str, bytes]], now: int) -> None:
+    with state.transaction(durable=True):
+        state.add_records(records, max(now, 0))
+
+
+def _renew(core: Core, membership: Membership) -> None:
+    try:
+        core.warnings.extend(open_ring(membership.epochs, core.device, core.keys).problems)
+    except (NotAMember, Damaged) as error:
+        core.warnings.append(f"the newest epoch does not open for this device: {error}")
+
+
+async def known_records(core: Core) -> list[bytes]:
+    """The bytes of all records that are known."""
+    return [data for _, data in await core.ledger.do(State.records)]
+
+
+async def send_record(core: Core, name: ObjectName, data: bytes) -> frozenset[str]:
+    """Put a record of our own into every store; the stores that have it.
+
+    It is kept, with what stores owe of it, before the first one sees it: signed again it would be another object.
+    The caller has the turn.
+    """
+    await core.ledger.do(_owe, str(name), data, core.pool.names, core.now())
+    copies = await core.pool.put_copies(name, data)
+    await core.ledger.do(_paid, str(name), copies.kept)
+    await take_records(core, {str(name): data})
+    return copies.kept
+
+
+def _owe(state: State, name: str, data: bytes, stores: Collection[str], now: int) -> None:
+    with state.transaction(durable=True):
+        state.add_records([(name, data)], max(now, 0))
+        state.owe_record(name, stores)
+
+
+def _paid(state: State, name: str, stores: Collection[str]) -> None:
+    with state.transaction():
+        for store in stores:
+            state.paid_record(name, store)
+
+
+async def secure_records(core: Core) -> None:
+    """See to it that what the next head rests on is on the floor of stores.
+
+    The caller has the turn.
+
+    Raises:
+        BelowFloor: Too few stores take a record.
+    """
+    if await short_records(core):
+        await pay_records(core)
+        if short := await short_records(core):
+            raise BelowFloor(
+                f"{len(short)} membership records that this rests on are in fewer than {core.head_floor} stores",
+                hint="nothing was changed; bring stores back, and write again",
+            )
+
+
+async def short_records(core: Core) -> list[str]:
+    """Names of records that are owed to so many stores that they are below the floor."""
+    owed = Counter(name for name, _, _ in await core.ledger.do(State.owed_records))
+    missing = len(core.pool.names) - core.head_floor
+    return [name for name, count in owed.items() if count > missing]
+
+
+async def pay_records(core: Core) -> int:
+    """Put records where they are owed and the store answers; how many copies are still owed.
+
+    The caller has the turn.
+    """
+    left = 0
+    for name, store, data in await core.ledger.do(State.owed_records):
+        if not core.pool.up(store):
+            left += 1
+            continue
+        copies = await core.pool.put_copies(object_name(name), data, among=[store])
+        await core.ledger.do(_paid, name, copies.kept)
+        left += not copies.kept
+    return left

@@ -1,0 +1,180 @@
+"""Standing: what the known heads come to, and what is kept of each.
+
+Flow: heads in the ledger, places of forks -> Standing (the newest of all, and what must be joined)
+Never: shows a head that does not count, or one whose branch is not known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+
+from ropewalk.spaces.conduct import Branches
+from ropewalk.spaces.core import Core
+from ropewalk.spaces.head import Head, split_embedded
+from ropewalk.spaces.keys import KeyRing
+from ropewalk.spaces.pack.directory import Directory, directory_hash
+from ropewalk.spaces.pack.roots import column_root, leaf_hashes, pack_name
+from ropewalk.spaces.pack.share import Manifest
+from ropewalk.spaces.state import ACKED, KnownHead, State
+from ropewalk.spaces.vectors import MOST_NUMBER, joined
+
+__all__ = [
+    "Embedded",
+    "Standing",
+    "keep_embedded",
+    "known_head",
+    "newest",
+    "read_embedded",
+    "remember_embedded",
+    "standing",
+]
+
+
+MOST_OLDER = 16  # heads of a writer that are passed over for an older one
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where the space stands, as far as this device knows."""
+
+    heads: Sequence[KnownHead]  # the newest ones; more than one must be joined, each as its `branches` say
+
+    @property
+    def branched(self) -> bool:
+        """Whether dots of some are to be read by the names of branches."""
+        return any(head.branches for head in self.heads)
+
+    @property
+    def root(self) -> bytes | None:
+        """Of the first head."""
+        return self.heads[0].root if self.heads else None
+
+    @property
+    def vector(self) -> dict[bytes, tuple[int, bytes]]:
+        """All that is seen: writer -> sequence, hash."""
+        return joined(head.vector for head in self.heads)
+
+
+def standing(state: State, without: Collection[bytes] = (), writer: bytes = b"") -> Standing:
+    """The heads that count and that no other one has seen, newest first.
+
+    Args:
+        state: The ledger's.
+        without: Hashes of heads that must not be named; of writers whose newest head names one, an older one stands.
+        writer: The one whose own heads stay, whatever they name: it must not go back.
+    """
+    heads = newest(state)
+    if without:
+        heads = [one for head in heads if (one := _naming_none(state, head, without, writer)) is not None]
+    top = [
+        head
+        for head in heads
+        if not any(other.vector.get(head.writer, (0, b""))[0] >= head.sequence for other in heads if other is not head)
+    ]
+    return Standing(sorted(top, key=lambda head: (head.time, head.name), reverse=True))
+
+
+def _naming_none(state: State, head: KnownHead, without: Collection[bytes], writer: bytes) -> KnownHead | None:
+    """A head, or the newest before it, that names none of these."""
+
+    def good(one: KnownHead) -> bool:
+        return one.state == ACKED and not any(digest in without for _, digest in one.vector.values())
+
+    if head.writer == writer or good(head):
+        return head
+    forks = state.forks()
+    for _ in range(MOST_OLDER):
+        older = state.newest_kept(head.writer, head.sequence - 1)  # a branch has none: that name stands in no head
+        if older is None or (good(older) and forks.keys().isdisjoint(older.vector)):  # else it must be read otherwise
+            return older
+        head = older
+    return None
+
+
+def newest(state: State) -> list[KnownHead]:
+    """The newest head that counts of each writer, and of each branch of one that forked, as it is to be read."""
+    forks = state.forks()
+    heads = state.newest_heads()
+    if not forks:
+        return heads
+    for writer, places in forks.items():
+        base = state.newest_kept(writer, places[0] - 1)
+        branched = [head for head in state.heads_at(writer, places[0], MOST_NUMBER) if head.state == ACKED]
+        heads = [head for head in heads if head.writer != writer] + ([base] if base else []) + branched
+    branches = Branches(forks, state.head_hashed)
+    found: dict[bytes, KnownHead] = {}
+    for head in heads:
+        name, vector, renames = branches.name(head), branches.vector(head.vector), branches.renames(head.vector)
+        if name is None or vector is None or renames is None or head.state != ACKED:
+            continue  # until the heads between it and the fork are found
+        if name not in found or found[name].sequence < head.sequence:
+            found[name] = replace(head, writer=name, vector=dict(vector), branches=renames)
+    return list(found.values())
+
+
+def known_head(head: Head, state: int) -> KnownHead:
+    """What is remembered of a head."""
+    return KnownHead(
+        head.name.encode(),
+        head.hash,
+        head.envelope.writer,
+        head.envelope.sequence,
+        head.envelope.previous,
+        head.member.time,
+        head.member.root.encode() if head.member.root else None,
+        head.member.entries,
+        head.member.note,
+        dict(head.member.vector),
+        bool(head.embedded),
+        state,
+        head.envelope.device,
+        head.envelope.feature,
+        tuple(head.member.membership),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Embedded:
+    """The embedded pack of a head, read."""
+
+    name: bytes
+    length: int
+    manifest: bytes
+    directory: bytes
+    stored: int
+    opened: Directory
+
+
+def read_embedded(embedded: bytes, keys: KeyRing) -> Embedded | None:
+    """What a head embeds, if anything.
+
+    Raises:
+        HeadDamaged, DirectoryDamaged: It is no pack.
+        EpochUnknown: It was sealed in an epoch that is not known here.
+    """
+    if not embedded:
+        return None
+    box, column = split_embedded(embedded)
+    root = column_root(len(column), leaf_hashes(column))
+    name = pack_name([len(column)], [root])
+    opened = Directory.open(box, name, [len(column)], keys)
+    digest = Manifest(1, 1, [len(column)], [root]).digest
+    return Embedded(name, len(column), digest, directory_hash(box), len(embedded), opened)
+
+
+def keep_embedded(state: State, head: str, pack: Embedded) -> None:
+    """Keep where the chunks of a head's embedded pack lie."""
+    number = state.add_pack(
+        *(pack.name, 1, 1, [pack.length], pack.manifest, pack.directory, pack.stored),
+        head=head,
+        reusable=False,
+        announced=True,
+    )
+    state.add_chunks(number, pack.opened.places)
+
+
+def remember_embedded(state: State, head: KnownHead, embedded: bytes, core: Core) -> None:
+    """Keep where the chunks of a head's embedded pack lie, if it has one."""
+    if (pack := read_embedded(embedded, core.keys)) is not None:
+        keep_embedded(state, head.name, pack)

@@ -1,0 +1,481 @@
+"""Conduct: what heads come to depends on which there are and on what the records say, never on how they came."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import cast
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ropewalk.spaces.conduct import (
+    Accept,
+    Branches,
+    Quarantine,
+    Refuse,
+    Wait,
+    branch_writer,
+    fallen,
+    judge,
+    resettled,
+)
+from ropewalk.spaces.keys import hashed
+from ropewalk.spaces.members import Cut, Membership
+from ropewalk.spaces.proof import Kind, seen_less
+from ropewalk.spaces.state import ACKED, BROKEN, QUARANTINED, REFUSED, KnownHead
+from ropewalk.spaces.vectors import MOST_NUMBER, joined
+
+Vector = Mapping[bytes, tuple[int, bytes]]
+
+
+@dataclass
+class FakeState:
+    """What some records say of devices."""
+
+    writing: frozenset[bytes]
+    feature: int = 2
+    gone: Mapping[bytes, Cut] = field(default_factory=dict)
+    frozen: frozenset[bytes] = frozenset()
+    forks: Sequence[object] = ()
+
+    def may_write(self, device: bytes) -> bool:
+        return device in self.writing and device not in self.frozen
+
+
+@dataclass
+class FakeMembers:
+    """Records in one line: each is a number, and knows all lower ones."""
+
+    states: list[FakeState]
+
+    @property
+    def state(self) -> FakeState:
+        return self.states[-1]
+
+    @property
+    def feature(self) -> int:
+        return self.state.feature
+
+    def knows(self, frontier: Iterable[bytes]) -> bool:
+        return all(one[0] < len(self.states) for one in frontier)
+
+    def at(self, frontier: Iterable[bytes]) -> FakeState:
+        return self.states[max(one[0] for one in frontier)]
+
+    def unseen(self, older: Iterable[bytes], newer: Iterable[bytes]) -> list[bytes]:
+        return [record(number) for number in range(max(newer)[0] + 1, max(older)[0] + 1)]
+
+
+def record(number: int) -> bytes:
+    return bytes((number,)) + bytes(31)
+
+
+def device(name: str) -> bytes:
+    return name.encode().ljust(16, b"-")
+
+
+def writer(name: str) -> bytes:
+    return name.encode().ljust(16, b".")
+
+
+def head(
+    by: str,
+    sequence: int,
+    previous: KnownHead | None = None,
+    seen: Iterable[KnownHead] = (),
+    *,
+    at: int = 0,
+    feature: int = 2,
+    note: str = "",
+    vector: Vector | None = None,
+) -> KnownHead:
+    before = [previous] if previous else []
+    found = dict(joined(one.vector for one in (*before, *seen))) if vector is None else dict(vector)
+    digest = hashed("head", repr((by, sequence, sorted(found.items()), at, feature, note, previous)).encode())
+    found[writer(by)] = sequence, digest
+    return KnownHead(
+        name=f"{by}-{sequence}-{digest.hex()[:6]}",
+        hash=digest,
+        writer=writer(by),
+        sequence=sequence,
+        previous=previous.hash if previous else bytes(32),
+        time=0,
+        root=None,
+        entries=0,
+        note=note,
+        vector=found,
+        embedded=False,
+        state=ACKED,
+        device=device(by[0]),
+        feature=feature,
+        frontier=(record(at),),
+    )
+
+
+class Room:
+    """All heads that were judged, as `admit` keeps them."""
+
+    def __init__(self, members: FakeMembers) -> None:
+        self.fake = members
+        self.heads: dict[bytes, KnownHead] = {}
+        self.places: dict[bytes, set[int]] = {}
+        self.evidence: set[tuple[Kind, str, str]] = set()
+        self.waiting: list[KnownHead] = []
+
+    @property
+    def membership(self) -> Membership:
+        return cast("Membership", self.fake)
+
+    @property
+    def branches(self) -> Branches:
+        return Branches({one: sorted(places) for one, places in self.places.items()}, self.heads.get)
+
+    def head(self, digest: bytes) -> KnownHead | None:
+        return self.heads.get(digest)
+
+    def has(self, digest: bytes) -> bool:
+        return digest in self.heads
+
+    def hashes_at(self, writer: bytes, sequence: int) -> Collection[bytes]:
+        return [one.hash for one in self.heads_at(writer, sequence)]
+
+    def heads_at(self, writer: bytes, sequence: int, last: int | None = None) -> list[KnownHead]:
+        last = sequence if last is None else last
+        found = [one for one in self.heads.values() if one.writer == writer and sequence <= one.sequence <= last]
+        return sorted(found, key=lambda one: (one.sequence, one.hash))
+
+    def reaches(self, writer: bytes, sequence: int) -> bool:
+        return bool(self.heads_at(writer, sequence, MOST_NUMBER))
+
+    def writers(self) -> Mapping[bytes, bytes]:
+        return {one.writer: one.device for one in self.heads.values()}
+
+    def newest(self, writer: bytes, last: int) -> KnownHead | None:
+        kept = [one for one in self.heads_at(writer, 1, last) if one.state in (ACKED, QUARANTINED)]
+        return kept[-1] if kept else None
+
+    def quarantined(self) -> Sequence[KnownHead]:
+        return [one for one in self.heads.values() if one.state == QUARANTINED]
+
+    def come(self, one: KnownHead) -> None:
+        """Judge a head, and those that wait as long as that helps."""
+        self.waiting.append(one)
+        moved = True
+        while moved:
+            waiting, self.waiting = self.waiting, []
+            for each in waiting:
+                self._judge(each)
+            moved = len(self.waiting) < len(waiting)
+
+    def _judge(self, one: KnownHead) -> None:
+        verdict = judge(one, self)
+        if isinstance(verdict, Wait):
+            self.waiting.append(one)
+            return
+        if isinstance(verdict, Refuse):
+            one = replace(one, state=BROKEN if verdict.broken else REFUSED)
+        elif isinstance(verdict, Quarantine):
+            one = replace(one, state=QUARANTINED)
+        self.heads[one.hash] = one
+        for evidence in verdict.evidence:
+            self.evidence.add((evidence.kind, evidence.one, evidence.other))
+            if evidence.kind is Kind.FORK:
+                self.places.setdefault(one.writer, set()).add(one.sequence)
+        for fell in fallen(one, self, broken=one.state == BROKEN):
+            self.heads[fell.head.hash] = replace(fell.head, state=BROKEN)
+            self.evidence.update((each.kind, each.one, each.other) for each in fell.evidence)
+
+    def settle(self) -> dict[bytes, int]:
+        for one, now in resettled(self):
+            self.heads[one.hash] = replace(one, state=now)
+        assert not list(resettled(self)), "a second look changes nothing"
+        return {digest: one.state for digest, one in self.heads.items()}
+
+
+ALL = frozenset(map(device, "abcd"))
+
+
+def room(*states: FakeState) -> Room:
+    return Room(FakeMembers(list(states) or [FakeState(ALL)]))
+
+
+def test_honest_heads_are_accepted_and_what_they_rest_on_is_waited_for() -> None:
+    a1 = head("a", 1)
+    b1 = head("b", 1, seen=[a1])
+    a2 = head("a", 2, a1, [b1])
+    here = room()
+    assert isinstance(judge(a1, here), Accept)
+    assert judge(b1, here) == Wait(f"it has seen {writer('a').hex()[:8]}-1, which no store shows", a1.hash)
+    for one in (a2, b1, a1):
+        here.come(one)
+    assert set(here.settle().values()) == {ACKED}
+    assert not here.waiting
+    assert not here.evidence
+
+
+def test_a_head_behind_a_gap_is_not_waited_for() -> None:
+    """An old head that all stores have lost must not hold up whoever has seen it."""
+    a1 = head("a", 1)
+    a2 = head("a", 2, a1)
+    b1 = head("b", 1, seen=[a1])
+    here = room()
+    here.come(a2)
+    here.come(b1)
+    assert b1.hash in here.heads
+
+
+def test_records_that_are_not_here_are_waited_for() -> None:
+    assert isinstance(judge(head("a", 1, at=1), room()), Wait)
+
+
+def test_who_might_not_write_at_the_records_that_he_names_is_refused() -> None:
+    here = room(FakeState(frozenset()), FakeState(ALL))
+    assert isinstance(judge(head("a", 1, at=0), here), Refuse)
+    assert isinstance(judge(head("a", 1, at=1), here), Accept)
+
+
+def test_another_feature_level_than_the_records_say_is_refused() -> None:
+    here = room(FakeState(ALL, feature=1), FakeState(ALL))
+    assert isinstance(judge(head("a", 1, at=0, feature=1), here), Accept)
+    assert isinstance(judge(head("a", 1, at=1, feature=1), here), Refuse)
+    assert isinstance(judge(head("a", 1, at=0, feature=2), here), Refuse)
+
+
+def test_a_head_that_names_no_record_is_of_a_space_of_level_one() -> None:
+    bare = replace(head("a", 1, feature=1), frontier=())
+    assert isinstance(judge(bare, room(FakeState(ALL, feature=1))), Accept)
+    assert isinstance(judge(bare, room()), Refuse)
+
+
+def test_who_has_seen_less_than_before_is_refused_with_all_that_follows() -> None:
+    b1 = head("b", 1)
+    a1 = head("a", 1, seen=[b1])
+    a2 = head("a", 2, a1, vector={})
+    a3 = head("a", 3, a2, [b1])
+    for order in ((b1, a1, a2, a3), (b1, a3, a2, a1), (b1, a2, a3, a1)):
+        here = room()
+        for one in order:
+            here.come(one)
+        states = here.settle()
+        assert [states[one.hash] for one in (b1, a1, a2, a3)] == [ACKED, ACKED, BROKEN, BROKEN]
+        assert here.evidence == {(Kind.WENT_BACK, a1.name, a2.name)}
+
+
+def test_who_knows_fewer_records_or_a_lower_level_than_before_is_refused() -> None:
+    here = room(FakeState(ALL, feature=1), FakeState(ALL))
+    a1 = head("a", 1, at=1)
+    here.come(a1)
+    verdict = judge(head("a", 2, a1, at=0, feature=1), here)
+    assert isinstance(verdict, Refuse)
+    assert verdict.broken
+    assert [one.kind for one in verdict.evidence] == [Kind.DOWNGRADE]
+    fewer = room(FakeState(ALL), FakeState(ALL))
+    fewer.come(a1)
+    verdict = judge(head("a", 2, a1, at=0), fewer)
+    assert isinstance(verdict, Refuse)
+    assert verdict.broken
+    assert verdict.evidence == ()
+
+
+def test_two_heads_of_one_sequence_are_both_kept_as_writers_of_their_own() -> None:
+    a1 = head("a", 1)
+    one, other = head("a", 2, a1, note="one"), head("a", 2, a1, note="other")
+    after = head("a", 3, other)
+    b1 = head("b", 1, seen=[after])
+    for order in ((a1, one, other, after, b1), (b1, after, other, one, a1)):
+        here = room()
+        for each in order:
+            here.come(each)
+        assert set(here.settle().values()) == {ACKED}
+        assert here.evidence == {(Kind.FORK, *sorted((one.name, other.name)))}
+        left, right = (branch_writer(writer("a"), each.hash) for each in (one, other))
+        assert [here.branches.name(each) for each in (a1, one, other, after)] == [writer("a"), left, right, right]
+        assert here.branches.vector(one.vector) == {writer("a"): (1, a1.hash), left: (2, one.hash)}
+        read = here.branches.vector(b1.vector)
+        assert read == {
+            writer("a"): (1, a1.hash),
+            right: (3, after.hash),
+            writer("b"): (1, b1.hash),
+        }
+        assert here.branches.renames(b1.vector) == {writer("a"): ((2, right),)}
+
+
+def test_a_branch_that_forks_again_is_renamed_from_there_on() -> None:
+    a1 = head("a", 1, note="x")
+    twin = head("a", 1, note="y")
+    a2 = head("a", 2, a1)
+    one, other = head("a", 3, a2, note="one"), head("a", 3, a2, note="other")
+    first = branch_writer(writer("a"), a1.hash)
+    second = branch_writer(writer("a"), one.hash)
+    # Whoever knew of the first fork only names its branch, and means what later belongs to the second's.
+    b1 = head("b", 1, vector={first: (3, one.hash)})
+    here = room()
+    for each in (a1, twin, a2, one, b1, other):
+        here.come(each)
+    assert here.branches.vector(b1.vector) == {
+        first: (2, a2.hash),
+        second: (3, one.hash),
+        writer("b"): (1, b1.hash),
+    }
+    assert here.branches.renames(b1.vector) == {first: ((3, second),)}
+    assert here.branches.renames(one.vector) == {writer("a"): ((1, first), (3, second))}
+
+
+def test_a_branch_behind_a_gap_has_no_name_yet() -> None:
+    a1 = head("a", 1, note="x")
+    a2 = head("a", 2, a1)
+    a3 = head("a", 3, a2)
+    here = room()
+    for each in (a1, head("a", 1, note="y"), a3):
+        here.come(each)
+    assert here.branches.name(a3) is None
+    assert here.branches.vector(a3.vector) is None
+    assert here.branches.renames(a3.vector) is None
+    here.come(a2)
+    assert here.branches.name(a3) == branch_writer(writer("a"), a1.hash)
+
+
+def test_heads_past_a_cut_count_only_if_somebody_else_has_seen_them() -> None:
+    """E9 of the spec: a cut at 7, heads 8 and 9, and one of another device that has seen 8."""
+    chain = [head("d", 1)]
+    for sequence in range(2, 10):
+        chain.append(head("d", sequence, chain[-1]))
+    f1 = head("f", 1, seen=[chain[7]])
+    writing = frozenset({device("d"), device("f")})
+    cut = Cut({writer("d"): (7, chain[6].hash)})
+    here = room(FakeState(writing), FakeState(frozenset({device("f")}), gone={device("d"): cut}))
+    for one in (*chain, f1):
+        here.come(one)
+    assert {one.hash: one.state for one in here.heads.values()}[chain[7].hash] == QUARANTINED
+    states = here.settle()
+    assert [states[one.hash] for one in (*chain, f1)] == [ACKED] * 8 + [QUARANTINED, ACKED]
+    # An `accept` that raises the cut takes the last one in, and one that a device is thawed by takes in all.
+    here.fake.states.append(
+        FakeState(frozenset({device("f")}), gone={device("d"): Cut({writer("d"): (9, chain[8].hash)})})
+    )
+    assert set(here.settle().values()) == {ACKED}
+
+
+def test_two_devices_that_are_gone_cannot_vouch_for_each_other() -> None:
+    c1, d1 = head("c", 1), head("d", 1)
+    c2, d2 = head("c", 2, c1, [d1]), head("d", 2, d1, [c1])
+    gone = {device(name): Cut({}) for name in "cd"}
+    here = room(FakeState(ALL), FakeState(frozenset(map(device, "ab")), gone=gone))
+    for one in (c1, d1, c2, d2):
+        here.come(one)
+    assert set(here.settle().values()) == {QUARANTINED}
+
+
+# ---- any order -------------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Story:
+    """Heads that were signed, honestly or not, and what the records say of their devices in the end."""
+
+    heads: list[KnownHead]
+    members: FakeMembers
+
+
+@st.composite
+def stories(draw: st.DrawFn) -> Story:
+    names = draw(st.lists(st.sampled_from("abcd"), min_size=1, max_size=4, unique=True))
+    heads: list[KnownHead] = []
+    for step in range(draw(st.integers(1, 14))):
+        by = draw(st.sampled_from(names))
+        own = [one for one in heads if one.writer == writer(by)]
+        lies = draw(st.integers(0, 5)) == 0
+        last = draw(st.sampled_from(own)) if own and lies else max(own, key=lambda one: one.sequence, default=None)
+        seen = draw(st.lists(st.sampled_from(heads), max_size=2)) if heads else []
+        at = max([0 if last is None else last.frontier[0][0], draw(st.integers(0, 1))])
+        forgets = lies and draw(st.booleans())
+        heads.append(
+            head(
+                by,
+                last.sequence + 1 if last else 1,
+                last,
+                [one for one in seen if one.writer != writer(by)],
+                at=0 if forgets else at,
+                note=str(step),
+                vector={} if forgets else None,
+            )
+        )
+    cuts = {
+        device(name): Cut(
+            {writer(name): max((one.sequence, one.hash) for one in heads if one.writer == writer(name))}
+            if draw(st.booleans()) and any(one.writer == writer(name) for one in heads)
+            else {}
+        )
+        for name in draw(st.lists(st.sampled_from(names), max_size=2, unique=True))
+    }
+    now = FakeState(ALL - cuts.keys(), gone=cuts)
+    return Story(heads, FakeMembers([FakeState(ALL), FakeState(ALL), now]))
+
+
+def _outcome(story: Story, order: Sequence[KnownHead]) -> tuple[object, ...]:
+    here = Room(story.members)
+    for one in order:
+        here.come(one)
+    states = here.settle()
+    names = {digest: here.branches.name(one) for digest, one in here.heads.items()}
+    # One may show what the other shows too: who is accused, and of a fork or not, is the same.
+    accused = {(kind is Kind.FORK, one[0]) for kind, one, _ in here.evidence}
+    return states, names, here.places, sorted(one.name for one in here.waiting), accused
+
+
+@given(stories(), st.randoms(use_true_random=False))
+def test_any_order_of_arrival_gives_the_same(story: Story, chance: object) -> None:
+    shuffled = list(story.heads)
+    cast("Shuffles", chance).shuffle(shuffled)
+    assert _outcome(story, story.heads) == _outcome(story, shuffled) == _outcome(story, story.heads[::-1])
+
+
+class Shuffles:
+    """What `random.Random` can do, as far as it is used here."""
+
+    def shuffle(self, items: list[KnownHead]) -> None: ...
+
+
+# ---- nobody honest is blamed -----------------------------------------------------------------------------------------
+
+
+@given(st.data())
+def test_honest_devices_are_never_refused_or_accused(data: st.DataObject) -> None:
+    """Up to six devices that each know some of the others' heads, and go on as new incarnations now and then."""
+    draw = data.draw
+    count = draw(st.integers(1, 6))
+    knows: list[dict[bytes, KnownHead]] = [{} for _ in range(count)]
+    last: list[KnownHead | None] = [None] * count
+    lives = [0] * count
+    everything: list[KnownHead] = []
+    at = [0] * count
+    for _ in range(draw(st.integers(1, 25))):
+        who = draw(st.integers(0, count - 1))
+        if draw(st.integers(0, 6)) == 0:
+            lives[who], last[who] = lives[who] + 1, None
+        for other in draw(st.lists(st.integers(0, count - 1), max_size=2)):
+            knows[who] |= knows[other]
+            at[who] = max(at[who], at[other])
+        at[who] = max(at[who], draw(st.integers(0, 1)))
+        by = f"{'abcdef'[who]}{lives[who]}"
+        before = last[who]
+        made = head(by, before.sequence + 1 if before else 1, before, knows[who].values(), at=at[who])
+        last[who] = made
+        knows[who][made.hash] = made
+        everything.append(made)
+    here = Room(FakeMembers([FakeState(frozenset(map(device, "abcdef")))] * 2))
+    for one in draw(st.permutations(everything)):
+        here.come(one)
+    assert set(here.settle().values()) == {ACKED}
+    assert not here.waiting
+    assert not here.evidence
+    assert not here.places
+
+
+def test_who_names_a_branch_instead_of_its_writer_has_not_seen_less() -> None:
+    whole, base, branch = {b"w": (9, b"x")}, {b"w": (6, b"p")}, {b"w": (6, b"p"), b"b": (9, b"x")}
+    assert seen_less(base, whole)
+    assert seen_less({}, whole)
+    assert not seen_less(branch, whole)
+    assert not seen_less(whole, base)
