@@ -1,0 +1,142 @@
+"""Letters: the ceremony by files, where there is no mailbox (docs/spec/invites.md 6).
+
+Flow: invite file -> `answer` -> answer file -> LetterInviter -> welcome file -> `accept` -> Invited
+Never: burns an invite for an answer that does not fit: with a secret of 32 bytes that is no guess.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Callable
+
+from ropewalk.spaces.identity import DeviceKeys
+from ropewalk.spaces.invites.ceremony import (
+    Invited,
+    check_grants,
+    check_size,
+    check_time,
+    checked_joiner,
+    invited_by,
+)
+from ropewalk.spaces.invites.errors import InviteFileDamaged, NotAsOffered, OutOfTurn, WrongCode
+from ropewalk.spaces.invites.files import (
+    FILE_SECRET_SIZE,
+    AnswerFile,
+    InviteFile,
+    WelcomeFile,
+    read_answer_file,
+    read_welcome_file,
+)
+from ropewalk.spaces.invites.messages import JoinerKeys, Offer
+from ropewalk.spaces.invites.transcript import Transcript, first_of_file, offer_of, open_me, seal_me, wrapped
+from ropewalk.spaces.keys import hashed
+from ropewalk.spaces.records import encode
+
+__all__ = ["LetterInviter", "accept", "answer"]
+
+
+def answer(invite: InviteFile, me: JoinerKeys, random: Callable[[int], bytes]) -> bytes:
+    """The answer file for an invite file; to be kept, as `accept` needs it.
+
+    Args:
+        invite: What was handed over.
+        me: Who joins.
+        random: Gives random bytes.
+    """
+    nonce, plain = random(32), encode(me)
+    key = _key(invite.secret, nonce)
+    said = Transcript(key, first_of_file(invite.slot, nonce, invite.inviter, plain))
+    box, confirmation = seal_me(key, plain), said.confirmed_by_joiner()
+    return encode(AnswerFile("ropewalk answer", 1, invite.slot, nonce, box, confirmation))
+
+
+class LetterInviter:
+    """The inviter of a file, given an answer file. Good for one.
+
+    Args:
+        slot: Of the invite file.
+        secret: Of the invite file.
+        offer: What is offered.
+        clock: Nanoseconds since 1970.
+    """
+
+    def __init__(self, slot: bytes, secret: bytes, offer: Offer, *, clock: Callable[[], int]) -> None:
+        if len(secret) != FILE_SECRET_SIZE:
+            raise OutOfTurn("an invite by words is not answered by a file", hint="both sides need the mailbox")
+        self.offer = offer
+        self._slot, self._secret, self._offer, self._clock = slot, secret, encode(offer), clock
+        self._file: AnswerFile | None = None
+        self._transcript: Transcript
+        self._joiner: JoinerKeys
+
+    def confirm(self, data: bytes, burn: Callable[[], None]) -> JoinerKeys:
+        """Who joins, by an answer file; it is now to be admitted.
+
+        Args:
+            data: The file. One that does not fit changes nothing.
+            burn: Makes it durable that the invite is used; called when the file fits, before this returns.
+
+        Raises:
+            InviteFileDamaged, WrongCode, MessageMalformed: It does not fit.
+            InviteExpired, CodeUsed, OutOfTurn: It comes too late.
+        """
+        check_time(self.offer, self._clock())
+        file = read_answer_file(data)
+        if self._file is not None:
+            raise OutOfTurn("this invite was answered before")
+        if not hmac.compare_digest(file.slot, self._slot):
+            raise WrongCode("the answer is to another invite")
+        key = _key(self._secret, file.nonce)
+        plain = open_me(key, file.box)
+        said = Transcript(key, first_of_file(self._slot, file.nonce, self.offer.inviter.id, plain))
+        said.check_joiner(file.confirmation)
+        joiner = checked_joiner(plain, self.offer, said.said)
+        burn()
+        self._file, self._transcript, self._joiner = file, said, joiner
+        return joiner
+
+    def welcome(self, grants: bytes) -> bytes:
+        """The welcome file, when the joiner was admitted.
+
+        Raises:
+            BadOffer: The grants do not go with the offer.
+            OutOfTurn: There was no answer.
+        """
+        if self._file is None or not self._secret:
+            raise OutOfTurn("there is no answer to make a welcome for, or one was made")
+        check_grants(grants, self.offer)
+        wrap = wrapped(grants, self._joiner.device, self._transcript.said)
+        box, confirmation = self._transcript.seal_welcome(b"", self._offer, wrap)
+        self._secret = b""
+        file = WelcomeFile("ropewalk welcome", 1, self._slot, self._file.nonce, box, confirmation)
+        return check_size(encode(file))
+
+
+def accept(invite: InviteFile, answered: bytes, welcome: bytes, keys: DeviceKeys) -> Invited:
+    """What a welcome file gives.
+
+    Args:
+        invite: What was handed over.
+        answered: The answer file.
+        welcome: The welcome file.
+        keys: The device's.
+
+    Raises:
+        InviteFileDamaged: One of them is none, or they are not of one invite.
+        WrongCode, NotAsOffered, MessageMalformed: The welcome is not for this answer.
+    """
+    ours, theirs = read_answer_file(answered), read_welcome_file(welcome)
+    if ours.slot != invite.slot or (ours.slot, ours.nonce) != (theirs.slot, theirs.nonce):
+        raise InviteFileDamaged("the welcome is for another answer", hint="give the files of one invite")
+    key = _key(invite.secret, ours.nonce)
+    plain = open_me(key, ours.box)
+    said = Transcript(key, first_of_file(invite.slot, ours.nonce, invite.inviter, plain))
+    said.check_joiner(ours.confirmation)
+    sealed = said.open_welcome(theirs.box, theirs.confirmation)
+    if sealed.blind:
+        raise NotAsOffered("the welcome is not one of a file")
+    return invited_by(offer_of(sealed, keys, said.said), invite.secret, invite.inviter)
+
+
+def _key(secret: bytes, nonce: bytes) -> bytes:
+    return hashed("invite file key", secret + nonce)
