@@ -32,10 +32,14 @@ class Load:
     section: float  # seconds of remote calls of one side and work, after a quarter of it that warms up
     references: int  # to remote objects, held at once
     sessions: int  # that do nothing
+    files: int  # in the tree of a merge
+    changes: int  # on each side of a merge
+    members: int  # of a group that one is put out of, with a device each
+    heads: int  # that a space is behind when it is opened
 
 
-FULL = Load(7, 6, 1_500, 100, 10_000, 2_000, 3.0, 200_000, 20, 21, 0.4, 100_000, 1_000)
-QUICK = Load(3, 2, 500, 30, 1_000, 300, 1.0, 50_000, 5, 5, 0.2, 100_000, 1_000)
+FULL = Load(7, 6, 1_500, 100, 10_000, 2_000, 3.0, 200_000, 20, 21, 0.4, 100_000, 1_000, 100_000, 1_000, 300, 10_000)
+QUICK = Load(3, 2, 500, 30, 1_000, 300, 1.0, 50_000, 5, 5, 0.2, 100_000, 1_000, 10_000, 100, 100, 1_000)
 
 
 @dataclass(slots=True)

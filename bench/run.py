@@ -1,7 +1,7 @@
 """Run: `make bench`: rates beside the floors and other programs on this machine, and which goals are met.
 
     python bench/run.py --quick             smaller data, three rounds
-    python bench/run.py --only platform     the network platform's parts alone; `spaces`, `remote` for the others
+    python bench/run.py --only platform     the network platform's parts alone; or `spaces`, `remote`, `groups`
     python bench/run.py --only large        one part; may be repeated
     python bench/run.py --ram               the large file once more on /dev/shm
     python bench/run.py --large             memory for 4 GiB and for 1,000,000 files too (many minutes)
@@ -52,9 +52,10 @@ PLATFORM = {  # part -> module and function
     "intake": ("intake", "measure"),
 }
 REMOTE = {"calls": ("remote", "calls"), "holding": ("remote", "holding")}
-MODULES = PLATFORM | REMOTE
+TOGETHER = {"merge": ("groups", "merge"), "removal": ("people", "removal"), "opening": ("people", "opening")}
+MODULES = PLATFORM | REMOTE | TOGETHER
 PACKAGES = ("uvloop", "websockets", "twisted", "aiofastnet", "anyio", "prometheus-client", "opentelemetry-sdk")
-GROUPS = {"spaces": SPACES, "platform": tuple(PLATFORM), "remote": tuple(REMOTE)}
+GROUPS = {"spaces": SPACES, "platform": tuple(PLATFORM), "remote": tuple(REMOTE), "groups": tuple(TOGETHER)}
 
 
 def main(words: list[str] | None = None) -> int:
@@ -64,7 +65,7 @@ def main(words: list[str] | None = None) -> int:
     parser.add_argument("--folder", type=Path, help="where the temporary folder goes: the disk to measure")
     parser.add_argument("--ram", action="store_true", help=f"the large file once more on {RAM}")
     parser.add_argument("--large", action="store_true", help="memory for 4 GiB and for 1,000,000 files too")
-    parts = (*GROUPS, *SPACES, "memory", *PLATFORM, *REMOTE)
+    parts = (*GROUPS, *SPACES, "memory", *MODULES)
     parser.add_argument("--only", choices=parts, action="append", help="a part, or a group of them; may be repeated")
     parser.add_argument("--json", type=Path, help="write everything into this file too")
     given = parser.parse_args(words)

@@ -12,8 +12,10 @@ from importlib import import_module
 from pathlib import Path
 
 import floors
+import groups
 import launch
 import network
+import people
 import pytest
 import remote
 import remote_work
@@ -27,7 +29,7 @@ from remote_ours import BARE, OURS, TUNED
 from remote_peers import COMPLETE
 from remote_peers import SIDES as PEERS
 from report import Goal, Report, beside, faster, table
-from run import GROUPS, MODULES, PLATFORM, REMOTE, SPACES, main
+from run import GROUPS, MODULES, PLATFORM, SPACES, main
 from spaces import Spaces
 
 TINY = Sizes(
@@ -47,6 +49,10 @@ LIGHT = Load(
     section=0.01,
     references=10,
     sessions=2,
+    files=300,
+    changes=3,
+    members=5,
+    heads=30,
 )
 WORKS = {  # part -> some of what it must measure
     "echo": {"TCP echo", "TLS echo", "Unix echo", "WebSocket echo"},
@@ -256,7 +262,7 @@ def test_all_parts_are_run_unless_one_is_chosen(
         monkeypatch.setattr(import_module(module), function, part(name))
     words = ["--folder", str(tmp_path)]
     assert main(words) == 0
-    assert ran == [*SPACES, *PLATFORM, *REMOTE] == [name for group in GROUPS.values() for name in group]
+    assert ran == [*SPACES, *MODULES] == [name for group in GROUPS.values() for name in group]
     ran.clear()
     assert main([*words, "--only", "idle", "--only", "platform"]) == 0
     assert ran == ["idle", *(name for name in PLATFORM if name != "idle")]
@@ -288,6 +294,31 @@ def test_a_tiny_run_of_the_platform_has_its_sides_and_goals(part: str, tmp_path:
     assert WORKS[part] <= works
     assert all(value > 0 for figure in report.figures for value in figure.values if part != "idle")
     assert len([goal for goal in report.goals if "guest" not in goal.what]) == GOALS.get(part, 0)
+
+
+@pytest.mark.slow
+@pytest.mark.system
+def test_a_tiny_merge_is_measured_shown_and_kept(tmp_path: Path) -> None:
+    report = Report({})
+    groups.merge(report, LIGHT, tmp_path)
+    assert [len(figure.values) for figure in report.figures] == [LIGHT.rounds] * 6
+    assert all(value > 0 for figure in report.figures for value in figure.values)
+    assert [goal.limit for goal in report.goals] == [2.0, 2.0]
+
+
+@pytest.mark.slow
+@pytest.mark.system
+@pytest.mark.parametrize(
+    ("function", "sides", "limits"),
+    [("removal", 2, [400, 0.5]), ("opening", 2, [5.0, 0.2])],
+    ids=["removal", "opening"],
+)
+def test_a_tiny_group_is_measured(function: str, sides: int, limits: list[float], tmp_path: Path) -> None:
+    report = Report({})
+    getattr(people, function)(report, LIGHT, tmp_path)
+    assert [len(figure.values) for figure in report.figures] == [LIGHT.rounds] * sides
+    assert all(value > 0 for figure in report.figures for value in figure.values)
+    assert [goal.limit for goal in report.goals] == limits
 
 
 @pytest.mark.system

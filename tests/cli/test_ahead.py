@@ -49,8 +49,8 @@ def test_a_command_is_named_by_its_first_words() -> None:
 
 def test_commands_that_work_in_a_space_need_keys_unless_only_help_is_asked() -> None:
     assert [name for name, *_ in COMMANDS if needs_keys([*name.split(), "x"])] == [
-        *("put", "get", "ls", "cat", "find", "du", "mkdir", "mv", "rm"),
-        *("log", "diff", "restore", "status", "check", "repair"),
+        *("put", "get", "ls", "cat", "find", "du", "mkdir", "mv", "rm", "conflicts", "merge"),
+        *("log", "diff", "restore", "watch", "audit", "status", "check", "repair"),
     ]
     for words in (["put"], ["put", "--help"], ["ls", "-h"], ["--help"], ["puts", "x"], []):
         assert not needs_keys(words)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from ropewalk.spaces import members
+from ropewalk.spaces.members import authoring, membership, outcome, records
 from ropewalk.spaces.transfer import put as put_module
 from ropewalk.spaces.transfer.scan import Found
 from tests.cli.conftest import Run
@@ -140,13 +140,15 @@ def test_local_state_that_is_damaged(run: Run, photos: Path) -> None:
 
 
 def test_a_feature_level_that_is_not_known(run: Run, photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(members, "FEATURE_LEVEL", 2)
+    monkeypatch.setattr(authoring, "NEW_LEVEL", 3)
+    for part in (records, membership, outcome):
+        monkeypatch.setattr(part, "FEATURE_LEVEL", 3)
     run("space", "create", "later", "--stores", "s0,s1", "--survive", "1")
     monkeypatch.undo()
     monkeypatch.setenv("ROPEWALK_HOME", str(photos.parent / "home"))
     monkeypatch.setenv("ROPEWALK_PASSPHRASE", "one two three")
     result = run("ls", "later", status=4)
-    assert "has feature level 2, this version knows 1" in result.err
+    assert "has feature level 3, this version knows 2" in result.err
     assert "hint: upgrade ropewalk" in result.err
 
 

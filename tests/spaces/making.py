@@ -17,7 +17,7 @@ import msgspec
 
 from ropewalk.spaces.home import Home, Settings, StoreSetting
 from ropewalk.spaces.identity import PAPER, DeviceKeys
-from ropewalk.spaces.keys import Secrets, SpaceKeys, hashed
+from ropewalk.spaces.keys import KeyRing, Secrets, hashed
 from ropewalk.spaces.members import Membership, Policy, create
 from ropewalk.spaces.opening import create_space, plan_policy
 from ropewalk.spaces.pack.share import ShareName
@@ -57,19 +57,19 @@ def paper() -> DeviceKeys:
 
 
 @cache
-def some_keys(name: str = "one") -> SpaceKeys:
+def some_keys(name: str = "one") -> KeyRing:
     """The keys of some space."""
     secrets = Secrets(*(hashed(f"test {part}", name.encode()) for part in ("epoch", "steward", "space")))
-    return SpaceKeys.derive(hashed("test space", name.encode()), hashed("test epoch id", name.encode()), secrets)
+    return KeyRing.derive(hashed("test space", name.encode()), hashed("test epoch id", name.encode()), secrets)
 
 
 @cache
-def membership() -> tuple[Membership, SpaceKeys, tuple[tuple[ObjectName, bytes], ...]]:
+def membership() -> tuple[Membership, KeyRing, tuple[tuple[ObjectName, bytes], ...]]:
     """A space of one device, its keys and its records."""
     policy = Policy(2, 4, 3, {"store": 2})
     space_id, secrets, records = create(policy, 1, device(), paper().public(), 1)
     members = Membership.read(space_id, [data for _, data in records])
-    return members, SpaceKeys.derive(space_id, members.epoch_id, secrets), tuple(records)
+    return members, KeyRing.derive(space_id, members.epoch_id, secrets), tuple(records)
 
 
 def flips(data: bytes) -> Sequence[bytes]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+import shutil
 import sqlite3
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -12,7 +14,7 @@ from ropewalk.errors import Misuse, Unavailable
 from ropewalk.spaces.home import UnknownName
 from ropewalk.spaces.identity import DeviceKeys
 from ropewalk.spaces.members import NotAMember, Policy, RecordDamaged
-from ropewalk.spaces.opening import create_space, open_core, open_pool, plan_policy
+from ropewalk.spaces.opening import Memory, create_space, open_core, open_pool, plan_policy
 from ropewalk.spaces.pack.directory import Place
 from ropewalk.spaces.pool.placement import PromiseImpossible, StoreDomains
 from ropewalk.spaces.pool.pool import BelowFloor
@@ -158,7 +160,7 @@ async def test_a_state_whose_rows_are_damaged_opens_all_the_same(tmp_path: Path,
 async def test_a_state_of_a_later_version_is_not_put_aside(tmp_path: Path) -> None:
     world = await a_space(tmp_path)
     async with world.open() as space:
-        await space.core.ledger.do(lambda state: state._db.execute("PRAGMA user_version = 9"))
+        await space.core.ledger.do(lambda state: state._db.execute("PRAGMA user_version = 99"))
     with pytest.raises(StateTooNew):
         async with world.open():
             pass
@@ -169,10 +171,10 @@ async def test_an_opening_that_fails_lets_go_of_everything(tmp_path: Path) -> No
     world = await a_space(tmp_path)
     with ThreadPoolExecutor(1) as cpu:
         for _ in range(2):
-            core, fresh = await open_core(
+            core, memory = await open_core(
                 world.home, world.home.space("photos"), device(), cpu, world.clock, world.now, world.open_store
             )
-            assert not fresh
+            assert memory is Memory.KEPT
             assert await core.ledger.do(lambda state: list(state.packs())) == []
             await core.ledger.aclose()
             await core.pool.aclose()
@@ -226,6 +228,34 @@ def _overwrite(path: Path, table: str) -> None:
     database.close()
     held = path.read_bytes()
     path.write_bytes(held[: (page - 1) * size] + b"\xee" * size + held[page * size :])
+
+
+async def test_what_others_wrote_is_caught_up_with_in_silence_and_a_memory_that_is_gone_is_not(tmp_path: Path) -> None:
+    world = await a_space(tmp_path)
+    async with world.open() as space:
+        await space.write("a", b"1" * 5000)
+        assert space.warnings == []
+    shutil.copytree(world.folder, tmp_path / "older")
+    async with world.open() as space:
+        await space.write("b", random.Random(2).randbytes(90_000))
+    (world.folder / "state.db").unlink()
+    async with world.open() as space:  # as if it were another device
+        (line,) = space.warnings
+        assert line.startswith("the local state of photos was built anew from the stores (1 packs, ")
+        await space.write("c", random.Random(3).randbytes(90_000))
+    shutil.rmtree(world.folder)
+    async with world.open() as space:
+        said = "nothing was known of photos on this machine: that its stores show an old version cannot be ruled out"
+        assert (space.notes, space.warnings) == ([f"{said} this once"], [])
+        later = space.core.writer_id
+        await space.write("d", random.Random(4).randbytes(90_000))
+    shutil.rmtree(world.folder)
+    shutil.copytree(tmp_path / "older", world.folder, dirs_exist_ok=True)
+    async with world.open() as space:
+        assert [line for line in space.warnings if "built anew" in line] == []
+        assert space.notes == []
+        assert later in {head.writer for head in await space.log()}
+        assert await space.read("d") == random.Random(4).randbytes(90_000)
 
 
 async def test_a_local_record_that_is_damaged_is_replaced_by_the_copies_in_the_stores(tmp_path: Path) -> None:

@@ -163,5 +163,5 @@ async def test_the_values_fit_json(world: World) -> None:
     async with world.open() as space:
         values = json.loads(json.dumps((await status(space.core, "2026-01-02")).as_dict()))
         assert values["promise"]["kept"] is True
-        assert values["owed"] == {"shares": 0, "heads": 0}
+        assert values["owed"] == {"shares": 0, "heads": 0, "records": 0}
         assert values["entries"] == 2

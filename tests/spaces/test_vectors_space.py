@@ -18,7 +18,7 @@ from docs.spec.vectors.reference import Device, made
 from ropewalk.spaces.chunk import ChunkType, seal
 from ropewalk.spaces.home import Home, Settings, SpaceSetting, StoreSetting
 from ropewalk.spaces.identity import DEVICE, PAPER, DeviceKeys
-from ropewalk.spaces.keys import SpaceKeys
+from ropewalk.spaces.keys import KeyRing
 from ropewalk.spaces.members import Policy
 from ropewalk.spaces.opening import create_space
 from ropewalk.spaces.pack.share import ShareName
@@ -38,7 +38,7 @@ def told(data: bytes) -> list[object]:
 class Unkept:
     """Nodes sealed and kept only here."""
 
-    def __init__(self, keys: SpaceKeys) -> None:
+    def __init__(self, keys: KeyRing) -> None:
         self._keys = keys
         self._nodes: dict[bytes, bytes] = {}
 

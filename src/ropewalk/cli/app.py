@@ -7,6 +7,7 @@ Never: imports a command that was not asked for.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from importlib import import_module
 
 from cyclopts import App, Group, Parameter
 
@@ -22,6 +23,10 @@ _OTHERS = Group("Others", sort_key=len(_GROUPS))
 _PARTS = {
     "store": ("Setting up", "The places that keep things: add, list, remove."),
     "space": ("Setting up", "Spaces over stores: create, list, attach, add-store, remove-store."),
+    "recovery": ("Setting up", "When a machine is lost, or the words on paper are: restore, paper."),
+    "audit": ("History", ""),  # a command itself, whose help is its own
+    "member": ("Members", "Other people in a space: role, remove, reseal."),
+    "device": ("Members", "Your own machines: add, list, revoke."),
     "new": ("Servers", "Write a small protocol or service to begin with: protocol, service."),
     "account": ("Servers", "Who may log in to a server: add, list, remove, password, groups, key, token."),
 }
@@ -55,19 +60,23 @@ def make_app(words: Sequence[str] = ()) -> App:
     parts = {
         name: App(
             name=name,
-            help=text,
+            help=text or None,
             group=_GROUPS[group],
             group_commands=Group("Commands"),
             help_epilogue="",
             sort_key=place,
         )
         for place, (name, (group, text)) in enumerate(_PARTS.items(), 1)
-        if only is None or only.startswith(f"{name} ")
+        if only is None or f"{only} ".startswith(f"{name} ")
     }
     for part in parts.values():
         app.command(part)
     for place, (name, where, group, usage) in enumerate(COMMANDS):
-        if only not in (None, name):
+        if only not in (None, name) and not name.startswith(f"{only} "):
+            continue
+        if name in parts:
+            if only is not None or _is_help(words):
+                _make_default(parts[name], where, f"Usage: ropewalk {name} {usage}")
             continue
         first, _, second = name.partition(" ")
         home = parts[first] if second else app
@@ -82,11 +91,24 @@ def make_app(words: Sequence[str] = ()) -> App:
     if only is not None:
         return app
     app.register_install_completion_command(help="Set up completion in your shell.", group=_OTHERS, help_epilogue="")
-    if not words or words[0].startswith("-"):
+    if _is_help(words):
         _import(app)
     elif words[0] in parts:
         _import(parts[words[0]])
     return app
+
+
+def _is_help(words: Sequence[str]) -> bool:
+    """Whether a page with all commands may be due."""
+    return not words or words[0].startswith("-")
+
+
+def _make_default(part: App, where: str, usage: str) -> None:
+    """Let a part be a command, too: of what begins with none of its own words."""
+    module, _, function = where.partition(":")
+    part.usage = usage
+    part.default(getattr(import_module(_HERE + module), function))
+    _import(part)
 
 
 def _import(app: App) -> None:

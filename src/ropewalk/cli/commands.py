@@ -10,8 +10,8 @@ from collections.abc import Sequence
 
 __all__ = ["COMMANDS", "GROUPS", "named", "needs_keys"]
 
-GROUPS = ("Setting up", "Files", "History", "Health", "Servers")
-IN_A_SPACE = GROUPS[1:4]
+GROUPS = ("Setting up", "Files", "History", "Health", "Members", "Servers")
+IN_A_SPACE = GROUPS[1:4]  # those of members may ask before they open one, or open several
 # words, where, group, usage; in the order of the help
 COMMANDS: tuple[tuple[str, str, str, str], ...] = (
     ("init", "init:init", "Setting up", "[OPTIONS]"),
@@ -23,6 +23,8 @@ COMMANDS: tuple[tuple[str, str, str, str], ...] = (
     ("space attach", "space:attach", "", "NAME [OPTIONS]"),
     ("space add-store", "space:add_store", "", "SPACE STORE [OPTIONS]"),
     ("space remove-store", "space:remove_store", "", "SPACE STORE [OPTIONS]"),
+    ("recovery paper", "recovery:paper", "", "[OPTIONS]"),
+    ("recovery restore", "recovery:restore", "", "[OPTIONS]"),
     ("put", "put:put", "Files", "SOURCE... SPACE:/PATH [OPTIONS]"),
     ("get", "get:get", "Files", "SPACE:/PATH TARGET [OPTIONS]"),
     ("ls", "look:ls", "Files", "SPACE:/PATH [OPTIONS]"),
@@ -32,12 +34,28 @@ COMMANDS: tuple[tuple[str, str, str, str], ...] = (
     ("mkdir", "edit:mkdir", "Files", "SPACE:/PATH... [OPTIONS]"),
     ("mv", "edit:mv", "Files", "SPACE:/OLD SPACE:/NEW [OPTIONS]"),
     ("rm", "edit:rm", "Files", "SPACE:/PATH... [OPTIONS]"),
+    ("conflicts", "conflicts:conflicts", "Files", "SPACE [OPTIONS]"),
+    ("merge", "conflicts:merge", "Files", "SPACE:/PATH [OPTIONS]"),
     ("log", "history:log", "History", "SPACE [OPTIONS]"),
     ("diff", "history:diff", "History", "SPACE@VERSION [SPACE@VERSION] [OPTIONS]"),
     ("restore", "get:restore", "History", "SPACE:/PATH@VERSION TARGET [OPTIONS]"),
+    ("watch", "watch:watch", "History", "SPACE [OPTIONS]"),
+    ("audit verify", "audit:verify", "", "FILE [OPTIONS]"),
+    ("audit export", "audit:export", "", "SPACE ID FILE [OPTIONS]"),
+    ("audit accept", "accept:accept", "", "SPACE WHAT... [OPTIONS]"),
+    ("audit", "audit:audit", "History", "SPACE [OPTIONS]"),  # after those that begin with it
     ("status", "health:status", "Health", "SPACE [OPTIONS]"),
     ("check", "health:check", "Health", "SPACE [OPTIONS]"),
     ("repair", "health:repair", "Health", "SPACE [OPTIONS]"),
+    ("invite", "invite:invite", "Members", "SPACE [OPTIONS]"),
+    ("join", "join:join", "Members", "CODE [OPTIONS]"),
+    ("members", "member:members", "Members", "SPACE [OPTIONS]"),
+    ("member role", "member:role", "", "WHO ROLE [OPTIONS]"),
+    ("member remove", "member:remove", "", "WHO [OPTIONS]"),
+    ("member reseal", "hard:reseal", "", "SPACE [OPTIONS]"),
+    ("device add", "invite:add_device", "", "[OPTIONS]"),
+    ("device list", "device:list_devices", "", "[OPTIONS]"),
+    ("device revoke", "device:revoke", "", "NAME [OPTIONS]"),
     ("serve", "serve:serve", "Servers", "FILE [OPTIONS]"),
     ("new protocol", "new:protocol", "", "NAME [OPTIONS]"),
     ("new service", "new:service", "", "NAME [OPTIONS]"),

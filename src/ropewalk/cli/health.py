@@ -21,6 +21,8 @@ from ropewalk.spaces.check import CheckReport
 from ropewalk.spaces.check import check as check_space
 from ropewalk.spaces.home import Home
 from ropewalk.spaces.rebuild import rebuild as rebuild_state
+from ropewalk.spaces.state import State
+from ropewalk.spaces.status import several_devices
 from ropewalk.spaces.status import status as status_of
 
 __all__ = ["check", "repair", "status"]
@@ -29,10 +31,14 @@ Space = Annotated[str, Parameter(help="The space.")]
 
 
 async def status(space: Space, /, *, common: Keyed = KEYED) -> int:
-    """Say what was promised, what holds now, and which losses would break it."""
+    """Say what was promised, what holds now, and which losses would break it.
+
+    Where several devices belong to the space: also how new this view is, and who should not be able to read it.
+    """
     paper_shown = Home.of_user().load().paper_shown
     async with opened(parse_place(space).space, common, tell_away=False) as open_one:
-        found = await status_of(open_one.core, paper_shown)
+        fresh = await open_one.freshness() if several_devices(open_one.core.membership) else None
+        found = await status_of(open_one.core, paper_shown, fresh)
     common.voice.answer(found.lines, found.as_dict())
     return 0
 
@@ -85,6 +91,8 @@ async def repair(space: Space, /, *, common: Keyed = KEYED) -> int:
     async with opened(parse_place(space).space, common, tell_away=False) as open_one:
         with steps("repair", common) as progress:
             report = await open_one.repair(progress)
+        if await open_one.core.ledger.do(State.owed_records):
+            await open_one.pay()
     common.voice.answer(report.lines, report.as_dict())
     if report.lost:
         return Damaged.status

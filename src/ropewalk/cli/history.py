@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
 from typing import Annotated
 
 from cyclopts import Parameter
 
 from ropewalk.cli.options import KEYED, Keyed
 from ropewalk.cli.outcome import SHORT
-from ropewalk.cli.output import count, date, path_fields
+from ropewalk.cli.output import count, date, iso, path_fields
 from ropewalk.cli.place import parse_version
 from ropewalk.cli.session import opened
 from ropewalk.errors import Misuse
@@ -49,7 +48,7 @@ async def log(
             f"{head.hash.hex()[:SHORT]}  {date(head.time)}  {count(head.entries, 'entry/entries'):>14}  {head.note}",
             {
                 "version": head.hash.hex(),
-                "time": _iso(head.time),
+                "time": iso(head.time),
                 "entries": head.entries,
                 "note": head.note,
                 "writer": head.writer.hex(),
@@ -132,10 +131,3 @@ def _what(old: Shown, new: Shown) -> list[str]:
     what = ["content"] if old.kind != Kind.FOLDER and (a.size, a.content_id) != (b.size, b.content_id) else []
     what += ["mode"] if a.mode != b.mode else []
     return what + (["time"] if a.mtime != b.mtime and old.kind != Kind.FOLDER else [])
-
-
-def _iso(nanoseconds: int) -> str | None:
-    try:
-        return datetime.fromtimestamp(nanoseconds / 1e9, UTC).isoformat()
-    except (ValueError, OverflowError, OSError):
-        return None

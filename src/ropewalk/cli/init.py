@@ -20,7 +20,7 @@ from ropewalk.spaces.home import Home, write_file
 from ropewalk.spaces.identity import PAPER, DeviceKeys, KeysDamaged, PublicKeys
 from ropewalk.spaces.unlock import forget_keyring, lock_with_keyring
 
-__all__ = ["init", "paper_key"]
+__all__ = ["init", "keep_paper_key", "paper_key", "read_paper_key", "set_up", "show_paper_key"]
 
 WORDS, COLUMNS = 24, 4
 
@@ -40,7 +40,18 @@ def init(
 
     The paper key is shown once. Its 24 words open every space made here, even if this machine is lost.
     """
-    home, voice = Home.of_user(), common.voice
+    set_up(Home.of_user(), common, restore=restore, keyring=keyring, yes=yes)
+    common.voice.note("next: `ropewalk store add NAME FOLDER` for each place that keeps things")
+    return 0
+
+
+def set_up(home: Home, common: Keyed, *, restore: bool = False, keyring: bool = False, yes: bool = False) -> None:
+    """Make the keys of this device and its paper key, and say so; see `init`.
+
+    Raises:
+        Misuse: There are keys, or nobody confirms that the paper key was written down.
+    """
+    voice = common.voice
     home.load()  # damaged settings are told before anything is asked
     if home.has_keys:
         raise Misuse(
@@ -48,20 +59,20 @@ def init(
         )
     if not (restore or yes or sys.stdin.isatty()):
         raise Misuse("nobody is there to confirm that the paper key was written down", hint="in a script: --yes")
-    keys = _read_paper_key() if restore else DeviceKeys.generate()
+    keys = read_paper_key() if restore else DeviceKeys.generate()
     paper = keys if restore else DeviceKeys.generate(PAPER)
     passphrase = None if keyring else new_passphrase(common)
     home.config.mkdir(parents=True, exist_ok=True, mode=0o700)  # if it cannot be, no words were written down in vain
     if not restore:
-        _show(paper, asked=not yes, plain=not common.json)
-    write_file(home.config / "paper.public", msgspec.msgpack.encode(paper.public()))
+        show_paper_key(
+            paper, "so nothing was set up", "run `ropewalk init` again", asked=not yes, plain=not common.json
+        )
+    keep_paper_key(home, paper.public())
     if passphrase is None:
         passphrase = lock_with_keyring(home)
     else:
         forget_keyring(home)  # what an earlier set-up, since removed, may have left
     home.keep_keys(keys, passphrase)
-    today = datetime.now().astimezone().date().isoformat()
-    home.update(lambda settings: msgspec.structs.replace(settings, paper_shown=today))
     sealed = "a passphrase in the system's keyring" if keyring else "your passphrase"
     fields: dict[str, object] = {
         "device": keys.public().id.hex(),
@@ -69,8 +80,6 @@ def init(
         "paper_key": None if restore else paper.words(),
     }
     voice.done(f"the keys of this device are in {home.key_file}, sealed with {sealed}", fields)
-    voice.note("next: `ropewalk store add NAME FOLDER` for each place that keeps things")
-    return 0
 
 
 def paper_key(home: Home) -> PublicKeys:
@@ -82,7 +91,26 @@ def paper_key(home: Home) -> PublicKeys:
         raise KeysDamaged(f"{path} is missing or damaged: {error}", hint="restore it from a copy") from None
 
 
-def _show(paper: DeviceKeys, *, asked: bool, plain: bool) -> None:
+def keep_paper_key(home: Home, paper: PublicKeys) -> None:
+    """Remember the public half of a paper key, and that its words were written down today."""
+    write_file(home.config / "paper.public", msgspec.msgpack.encode(paper))
+    today = datetime.now().astimezone().date().isoformat()
+    home.update(lambda settings: msgspec.structs.replace(settings, paper_shown=today))
+
+
+def show_paper_key(paper: DeviceKeys, otherwise: str, hint: str, *, asked: bool, plain: bool) -> None:
+    """Show the words, and go on once somebody says that they are written down.
+
+    Args:
+        paper: The key.
+        otherwise: What is so if they were not.
+        hint: What to do then.
+        asked: Whether to ask.
+        plain: Whether to show them as a table; else they are in the answer.
+
+    Raises:
+        Misuse: They were not.
+    """
     if plain:
         words = paper.words().split()
         rows = WORDS // COLUMNS
@@ -96,10 +124,15 @@ def _show(paper: DeviceKeys, *, asked: bool, plain: bool) -> None:
             print(paper.words(), file=sys.stderr)  # they must be seen before they can be confirmed
         print("Have you written all of them down? (yes/no) ", end="", file=sys.stderr, flush=True)
         if sys.stdin.readline().strip().lower() not in ("y", "yes"):
-            raise Misuse("the paper key was not written down, so nothing was set up", hint="run `ropewalk init` again")
+            raise Misuse(f"the paper key was not written down, {otherwise}", hint=hint)
 
 
-def _read_paper_key() -> DeviceKeys:
+def read_paper_key() -> DeviceKeys:
+    """The paper key whose words are typed, or come from a file.
+
+    Raises:
+        WrongWords: They are no words of a key.
+    """
     if sys.stdin.isatty():
         print("The 24 words of the paper key, on one line or more:", file=sys.stderr, flush=True)
     words: list[str] = []

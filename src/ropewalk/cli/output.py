@@ -11,10 +11,10 @@ import os
 import sys
 from base64 import b64encode
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TextIO
 
-__all__ = ["Voice", "count", "date", "path_fields", "shown", "size"]
+__all__ = ["Voice", "count", "date", "iso", "path_fields", "shown", "size"]
 
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
 _RED, _YELLOW, _PLAIN = "\x1b[31m", "\x1b[33m", "\x1b[0m"
@@ -53,6 +53,14 @@ def date(nanoseconds: int) -> str:
         return datetime.fromtimestamp(nanoseconds / 1e9).astimezone().strftime("%Y-%m-%d %H:%M")
     except (ValueError, OverflowError, OSError):
         return f"@{nanoseconds // 10**9}"
+
+
+def iso(nanoseconds: int) -> str | None:
+    """A time since 1970 for programs, in UTC; None where no calendar has it."""
+    try:
+        return datetime.fromtimestamp(nanoseconds / 1e9, UTC).isoformat()
+    except (ValueError, OverflowError, OSError):
+        return None
 
 
 def path_fields(path: str) -> dict[str, object]:

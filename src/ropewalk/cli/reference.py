@@ -48,8 +48,9 @@ An error is one line, `error: ...`, mostly with a second one, `hint: ...`, on st
 
 ## JSON
 
-With `--json`, `ls`, `find`, `du`, `log`, `diff`, `store list` and `space list` write one JSON object a line, one for
-each item; every other command but `cat` writes one object when it is done. Sizes are bytes. A path is in `path`; where
+With `--json`, `ls`, `find`, `du`, `log`, `diff`, `conflicts`, `audit`, `watch`, `members`, `device list`, `store list`
+and `space list` write one JSON object a line, one for each item, and so do `join`, `device add` and `device revoke` for
+each space; every other command but `cat` writes one object when it is done. Sizes are bytes. A path is in `path`; where
 it is not UTF-8, `path` is what can be shown of it, and `path_base64` its bytes. On standard error, an error is
 `{"error": {"code", "message", "hint"}}` and a warning `{"warning"}`. Codes are stable; messages are not.
 

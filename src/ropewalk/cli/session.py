@@ -41,9 +41,14 @@ async def opened(name: str, common: Keyed, *, tell_away: bool = True) -> AsyncIt
         told = len(space.warnings)
         pool = space.core.pool
         away = {f"store {one} is not there: {pool.why_down(one)}" for one in pool.names if not pool.up(one)}
+        for note in space.notes:
+            voice.note(note)
         for warning in space.warnings[:told]:
             if tell_away or warning not in away:
                 voice.warning(warning)
+        state = space.core.membership.state
+        if state.role_of(space.core.device.public().id) is None:
+            voice.warning(f"this device was put out of {name}: what is written there since cannot be read here")
         try:
             yield space
         finally:

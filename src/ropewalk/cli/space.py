@@ -17,11 +17,13 @@ from ropewalk.cli.options import COMMON, KEYED, Common, Keyed
 from ropewalk.cli.output import count, date
 from ropewalk.cli.place import check_own_name
 from ropewalk.cli.session import device_keys, opened
+from ropewalk.cli.who import own_device, own_name
 from ropewalk.errors import Missing, Misuse, Refused, Unavailable
 from ropewalk.spaces.core import Core
 from ropewalk.spaces.discover import Discovery, FoundSpace, discover
 from ropewalk.spaces.home import Home, Settings, SpaceSetting
 from ropewalk.spaces.identity import PAPER
+from ropewalk.spaces.members import check_person
 from ropewalk.spaces.opening import MOST_SHARES, create_space, open_pool, plan_policy
 from ropewalk.spaces.pool.placement import StoreDomains
 from ropewalk.spaces.state import KnownPack, State
@@ -66,6 +68,10 @@ async def create(
     privacy: Annotated[
         int, Parameter(metavar="N", help="1 (by default), or 2, which hides the sizes of files from stores.")
     ] = 1,
+    person: Annotated[
+        str | None,
+        Parameter(name="--as", metavar="NAME", help="What you are called in it; your name on this machine by default."),
+    ] = None,
     common: Keyed = KEYED,
 ) -> int:
     """Make a space that survives losing some of its stores, disks, machines.
@@ -74,6 +80,7 @@ async def create(
     """
     home = Home.of_user()
     check_own_name(name, "space")
+    called = check_person(person or own_name()), own_device()
     names = _names(stores)
     if not names:
         raise Misuse("--stores names no store", hint="as in --stores disk1,disk2,disk3")
@@ -89,7 +96,7 @@ async def create(
         )
     await _all_there(home, names)
     space_id = await create_space(
-        home, name, names, policy, privacy, device, paper_key(home), time.monotonic, time.time_ns
+        home, name, names, policy, privacy, device, paper_key(home), time.monotonic, time.time_ns, names=called
     )
     common.voice.done(
         f"space {name} is there: each piece lies in {policy.n} stores, any {policy.k} of them give it back,"

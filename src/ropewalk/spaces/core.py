@@ -14,7 +14,7 @@ from ropewalk.spaces.chunk import ChunkType
 from ropewalk.spaces.content import ContentSource, Nodes, Unsaved, offset_map
 from ropewalk.spaces.head import writer_id
 from ropewalk.spaces.identity import DeviceKeys
-from ropewalk.spaces.keys import SpaceKeys
+from ropewalk.spaces.keys import KeyRing
 from ropewalk.spaces.ledger import Ledger
 from ropewalk.spaces.members import Membership
 from ropewalk.spaces.pool.pool import Pool
@@ -35,7 +35,7 @@ class Core:
 
     membership: Membership
     device: DeviceKeys
-    keys: SpaceKeys
+    keys: KeyRing
     pool: Pool
     ledger: Ledger
     cpu: Executor
@@ -43,7 +43,10 @@ class Core:
     now: Callable[[], int]  # nanoseconds since 1970
     writer: Writer | None = None  # while a change is being made
     told: int = 0  # stores that answered when they were last asked for new heads
+    asked: int = 0  # stores that were up then
     warnings: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)  # what is worth knowing and no cause for worry
+    passed_over: set[str] = field(default_factory=set)  # names of records that are kept and do not count
     reader: Reader = field(init=False)
     nodes: Nodes = field(init=False)
     cache: NodeCache = field(init=False)

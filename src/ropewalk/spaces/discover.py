@@ -11,11 +11,15 @@ from dataclasses import dataclass, field
 
 from ropewalk.errors import Damaged, Refused, RopewalkError
 from ropewalk.spaces.identity import DeviceKeys
-from ropewalk.spaces.members import LARGEST_RECORD, Membership, NotAMember, is_record, records_prefix
+from ropewalk.spaces.learning import read_membership
+from ropewalk.spaces.members import LARGEST_RECORD, MOST_RECORDS, Membership, NotAMember, is_record, records_prefix
+from ropewalk.spaces.members.wraps import open_ring
 from ropewalk.spaces.pool.pool import Pool
+from ropewalk.spaces.store import StoreDamaged
 
 __all__ = ["Discovery", "FoundSpace", "discover"]
 
+MOST_SPACES = 10_000  # in one store; each costs a listing and reads of its records
 _ID_DIGITS = 64
 _PAST = "~"  # sorts after all that a name may hold, so a listing goes on with the next space
 
@@ -27,6 +31,7 @@ class FoundSpace:
     id: bytes
     stores: Sequence[str]  # those of the pool that hold its records
     membership: Membership
+    records: Mapping[str, bytes]  # by name
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,14 +79,14 @@ def _opened(found: Mapping[bytes, _Found], device: DeviceKeys, problems: list[st
     closed = 0
     for space_id, one in sorted(found.items()):
         try:
-            membership = Membership.read(space_id, one.records.values())
-            membership.secrets(device)
+            membership = read_membership(space_id, one.records.values(), partly=True)
+            open_ring(membership.epochs, device)
         except NotAMember:
             closed += 1
         except (Damaged, Refused) as error:
             problems.append(str(error))
         else:
-            spaces.append(FoundSpace(space_id, one.stores, membership))
+            spaces.append(FoundSpace(space_id, one.stores, membership, one.records))
     return Discovery(spaces, closed, problems)
 
 
@@ -96,6 +101,8 @@ async def _spaces_in(pool: Pool, name: str) -> list[bytes]:
             return spaces
         if len(top) == _ID_DIGITS and all(digit in "0123456789abcdef" for digit in top):
             spaces.append(bytes.fromhex(top))
+        if len(spaces) > MOST_SPACES:
+            raise StoreDamaged(f"store {name} holds more than {MOST_SPACES} spaces")
         after = f"{top}/{_PAST}"
 
 
@@ -103,7 +110,9 @@ async def _records(pool: Pool, name: str, space_id: bytes) -> dict[str, bytes]:
     records = {}
     async for listed in pool.list(name, records_prefix(space_id)):
         if listed.size <= LARGEST_RECORD:
-            data = await pool.get(name, listed.name)
+            data = await pool.get(name, listed.name, 0, LARGEST_RECORD + 1)
             if is_record(listed.name, data):
                 records[str(listed.name)] = data
+            if len(records) > MOST_RECORDS:
+                raise StoreDamaged(f"store {name} lists more than {MOST_RECORDS} records of one space")
     return records

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import Executor
+from enum import Enum
 from functools import partial
 from pathlib import Path
 
@@ -18,20 +19,40 @@ from ropewalk.errors import Damaged, Misuse, RopewalkError, Unavailable
 from ropewalk.spaces.core import Core
 from ropewalk.spaces.home import Home, Settings, SpaceSetting
 from ropewalk.spaces.identity import DeviceKeys, PublicKeys
-from ropewalk.spaces.keys import SpaceKeys
-from ropewalk.spaces.learning import look
+from ropewalk.spaces.keys import EpochUnknown, KeyRing, MembersOnly
+from ropewalk.spaces.learning import look, read_membership
 from ropewalk.spaces.ledger import Ledger
-from ropewalk.spaces.members import LARGEST_RECORD, Membership, Policy, create, is_record, records_prefix
+from ropewalk.spaces.members import (
+    LARGEST_RECORD,
+    MOST_RECORDS,
+    Membership,
+    Policy,
+    create,
+    is_record,
+    records_prefix,
+)
+from ropewalk.spaces.members.wraps import open_ring
 from ropewalk.spaces.pool.placement import StoreDomains, feasible
 from ropewalk.spaces.pool.pool import BelowFloor, Pool, PoolStore
 from ropewalk.spaces.state import SUSPECT, State, StateDamaged
 from ropewalk.spaces.store import DiskStore, Store
 
-__all__ = ["STATE_FILE", "OpenStore", "create_space", "open_core", "open_pool", "open_store", "plan_policy"]
+__all__ = ["STATE_FILE", "Memory", "OpenStore", "create_space", "open_core", "open_pool", "open_store", "plan_policy"]
 
 OpenStore = Callable[[str, bytes], Awaitable[Store]]  # the store at a place, which must have this identity
 
 STATE_FILE = "state.db"
+
+
+class Memory(Enum):
+    """What a device remembered of a space when it opened it."""
+
+    KEPT = "kept"  # all that it learnt
+    BEHIND = "behind"  # heads that were learnt since it learnt packs
+    LOST = "lost"  # nothing, though it knew the space
+    NONE = "none"  # nothing: it is new here
+
+
 MOST_SHARES = 64
 
 
@@ -88,8 +109,22 @@ async def create_space(
     clock: Callable[[], float],
     now: Callable[[], int],
     open_store: OpenStore = open_store,
+    names: tuple[str, str] | None = None,
 ) -> bytes:
     """Make a space and remember it under a name; its id.
+
+    Args:
+        home: The user's settings.
+        name: What the user calls the space.
+        stores: Names of its stores.
+        policy: What it promises; checked against the stores.
+        privacy: 1 or 2.
+        device: The first admin's device.
+        paper: The public half of the paper key.
+        clock: Seconds, monotonic.
+        now: Nanoseconds since 1970.
+        open_store: Opens a store at a place.
+        names: What the first member and its device are called, for those who come later.
 
     Raises:
         Misuse: The name is taken, or the privacy level is not there yet.
@@ -101,7 +136,7 @@ async def create_space(
         raise Misuse(f"privacy level is {privacy}, this version gives 1 and 2")
     pool = await open_pool(home, stores, clock, open_store)
     try:
-        space_id, _, records = create(policy, privacy, device, paper, now())
+        space_id, _, records = create(policy, privacy, device, paper, now(), names=names)
         for object_name, data in records:
             copies = await pool.put_copies(object_name, data)
             if len(copies.kept) < policy.floor:
@@ -142,11 +177,11 @@ async def open_core(
     clock: Callable[[], float],
     now: Callable[[], int],
     open_store: OpenStore = open_store,
-) -> tuple[Core, bool]:
-    """Open a space; whether its packs must be learnt from the stores: heads were learnt, and all packs not since.
+) -> tuple[Core, Memory]:
+    """Open a space; what was remembered of it, and unless all was, its packs must be learnt from the stores.
 
     Raises:
-        RecordDamaged, NotAMember, Refused, Unavailable.
+        RecordDamaged, NotAMember, MembersOnly, Refused, Unavailable.
     """
     space_id = bytes.fromhex(setting.id)
     pool = await open_pool(home, setting.stores, clock, open_store)
@@ -154,17 +189,18 @@ async def open_core(
     ledger: Ledger | None = None
     try:
         path = home.space_folder(setting.id) / STATE_FILE
+        fresh = Memory.LOST if any(path.parent.iterdir()) else Memory.NONE  # what it is if there is no file
         ledger = Ledger(path)
         try:
             await ledger.open()
-            return await _core(space_id, device, pool, ledger, cpu, now, warnings)
+            return await _core(space_id, device, pool, ledger, cpu, now, warnings, fresh)
         except StateDamaged as error:
             await ledger.aclose()
             aside = _put_aside(path)
             warnings.append(f"{error}; it was put aside as {aside} and is built anew from the stores")
             ledger = Ledger(path)
             await ledger.open()
-            return await _core(space_id, device, pool, ledger, cpu, now, warnings)
+            return await _core(space_id, device, pool, ledger, cpu, now, warnings, Memory.LOST)
     except BaseException:
         if ledger is not None:
             await ledger.aclose()
@@ -180,20 +216,45 @@ async def _core(
     cpu: Executor,
     now: Callable[[], int],
     warnings: list[str],
-) -> tuple[Core, bool]:
-    membership = await _membership(space_id, pool, ledger)
+    fresh: Memory,
+) -> tuple[Core, Memory]:
+    membership = await _membership(space_id, pool, ledger, warnings)
     await pool.want(min(membership.policy.k, len(pool.names)))  # fewer give nothing but embedded packs
-    keys = SpaceKeys.derive(space_id, membership.epoch_id, membership.secrets(device))
-    await ledger.do(State.unlock, keys)
-    await ledger.do(State.pending)  # damage to what all else rests on must be known before it is used
-    await ledger.do(State.newest_heads)
+    opened = open_ring(membership.epochs, device)
+    warnings += opened.problems
+    keys = opened.ring
+    if not keys.knows(keys.current, members=True):
+        raise MembersOnly(
+            "the role of this device is steward: its keys open nothing of what is in the space",
+            hint="an admin makes it a reader with `ropewalk member role NAME reader`",
+        )
+    await ledger.do(_unlock, device, keys)
+    try:
+        await ledger.do(State.pending)  # damage to what all else rests on must be known before it is used
+        await ledger.do(State.newest_heads)
+    except EpochUnknown as error:  # all records that we had lie in the same file
+        raise StateDamaged(f"local state {STATE_FILE} is damaged: {error}") from None
     incarnation = await ledger.do(State.incarnation)
     if incarnation is None:
         incarnation = os.urandom(16)
         await ledger.do(_keep_incarnation, incarnation)
     core = Core(membership, device, keys, pool, ledger, cpu, incarnation, now, warnings=warnings)
     await look(core)
-    return core, await ledger.do(State.is_behind)
+    return core, await ledger.do(_memory, fresh)
+
+
+def _memory(state: State, fresh: Memory) -> Memory:
+    if not state.is_behind():  # where there is no head yet, nothing was missed
+        return Memory.KEPT
+    return fresh if state.fresh else Memory.BEHIND
+
+
+def _unlock(state: State, device: DeviceKeys, keys: KeyRing) -> None:
+    def catch_up() -> None:
+        membership = Membership.read(keys.space_id, [data for _, data in state.records()])
+        open_ring(membership.epochs, device, keys, use=False)
+
+    state.unlock(keys, catch_up)
 
 
 def _keep_incarnation(state: State, incarnation: bytes) -> None:
@@ -210,19 +271,27 @@ def _put_aside(path: Path) -> str:
     return aside.name
 
 
-async def _membership(space_id: bytes, pool: Pool, ledger: Ledger) -> Membership:
+async def _membership(space_id: bytes, pool: Pool, ledger: Ledger, warnings: list[str]) -> Membership:
     records = await ledger.do(State.records)
     good = {name: data for name, data in records if is_record(name, data)}
     if records and len(good) == len(records):
         try:
-            return Membership.read(space_id, good.values())
+            return read_membership(space_id, good.values())
         except Damaged:
             pass  # the copies in the stores are as good, and are checked in the same way
     found = await _fetch_records(space_id, pool) | good
     if not found and not any(pool.up(name) for name in pool.names):
         raise Unavailable("no store of this space answers", hint="bring its stores back")
-    membership = Membership.read(space_id, list(found.values()))
-    await ledger.do(State.set_records, list(found.items()))
+    membership = read_membership(space_id, list(found.values()), partly=True)  # nothing older is known to go on with
+    if (crowd := membership.crowd) is not None:
+        warnings.append(
+            f"device {crowd.device.hex()[:8]} has written {crowd.count} membership records, more than there is room"
+            " for: an admin should put it out"
+        )
+    kept = {digest.hex() for digest in membership.verified}
+    await ledger.do(
+        State.set_records, [(name, data) for name, data in found.items() if name.rpartition("/")[2] in kept]
+    )
     return membership
 
 
@@ -232,14 +301,18 @@ async def _fetch_records(space_id: bytes, pool: Pool) -> dict[str, bytes]:
         if not pool.up(name):
             continue
         try:
-            listing = [listed async for listed in pool.list(name, records_prefix(space_id))]
+            listing = []
+            async for listed in pool.list(name, records_prefix(space_id)):
+                listing.append(listed)
+                if len(listing) > 2 * MOST_RECORDS:
+                    break  # junk, most of it; another store has less
         except RopewalkError:
             continue
         for listed in listing:
             if listed.name in found or listed.size > LARGEST_RECORD:
                 continue
             try:
-                data = await pool.get(name, listed.name)
+                data = await pool.get(name, listed.name, 0, LARGEST_RECORD + 1)
             except RopewalkError:
                 continue  # another store may have it
             if is_record(listed.name, data):

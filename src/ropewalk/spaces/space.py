@@ -8,37 +8,48 @@ from __future__ import annotations
 
 import asyncio
 import os
+import random
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
-from ropewalk.errors import Missing, Refused, RopewalkError
+from ropewalk.errors import Missing, RopewalkError
 from ropewalk.spaces.change import Change
+from ropewalk.spaces.commit import ReadOnly, check_may_write, committing
 from ropewalk.spaces.core import Core
-from ropewalk.spaces.head import Vector
+from ropewalk.spaces.current import Current, version_of
+from ropewalk.spaces.freshness import Freshness
+from ropewalk.spaces.group import NOTHING, Group
+from ropewalk.spaces.head import HeadName
 from ropewalk.spaces.home import Home
-from ropewalk.spaces.identity import DeviceKeys
-from ropewalk.spaces.learning import Standing, look, standing
+from ropewalk.spaces.identity import DeviceKeys, PublicKeys
+from ropewalk.spaces.learning import (
+    Learned,
+    Standing,
+    learn_heads,
+    look,
+    may_tell_more,
+    pay_records,
+    secure_records,
+    standing,
+    take_records,
+)
+from ropewalk.spaces.live import Change as Moved
+from ropewalk.spaces.live import Live
+from ropewalk.spaces.members import Membership, Person, people
 from ropewalk.spaces.mend import mend_owed
 from ropewalk.spaces.open_file import OpenFile
-from ropewalk.spaces.opening import OpenStore, open_core, open_store
-from ropewalk.spaces.publish import SMALL, Outcome, publish, settle_journal
+from ropewalk.spaces.opening import Memory, OpenStore, open_core, open_store
+from ropewalk.spaces.publish import Outcome, settle_journal
 from ropewalk.spaces.rebuild import rebuild
 from ropewalk.spaces.repair import RepairReport, repair
-from ropewalk.spaces.spool import Spool
-from ropewalk.spaces.state import ACKED, KnownHead, State
+from ropewalk.spaces.state import ACKED, QUARANTINED, KnownHead, State
 from ropewalk.spaces.survey import Progress, silent
-from ropewalk.spaces.tree.entry import WriterId
-from ropewalk.spaces.tree.join import join
-from ropewalk.spaces.tree.prolly import Tree
-from ropewalk.spaces.tree.view import SETTLED, Settling
 from ropewalk.spaces.turns import Turns
 from ropewalk.spaces.version import Info, Version
-from ropewalk.spaces.writer import Writer
 
 __all__ = ["OpenFile", "ReadOnly", "Space", "UnknownVersion", "open_space"]
 
@@ -52,19 +63,6 @@ class UnknownVersion(Missing):
     code = "space.unknown-version"
 
 
-class ReadOnly(Refused):
-    """The space can be read, and not changed by this version of the software."""
-
-    code = "space.read-only"
-
-
-@dataclass(frozen=True, slots=True)
-class _Current:
-    standing: Standing
-    version: Version
-    seen: int  # what the ledger's data version was
-
-
 class Space:
     """An open space.  Made by `open_space`; an async context manager.
 
@@ -73,19 +71,37 @@ class Space:
         core: Its parts.
         home: Where its local state lies.
         cpu: Closed with the space.
+        clock: Seconds, monotonic.
         pay_every: Seconds between two looks at what is owed.
     """
 
     def __init__(
-        self, name: str, core: Core, home: Home, cpu: ThreadPoolExecutor, pay_every: float = PAY_EVERY
+        self,
+        name: str,
+        core: Core,
+        home: Home,
+        cpu: ThreadPoolExecutor,
+        clock: Callable[[], float],
+        pay_every: float = PAY_EVERY,
     ) -> None:
         self.name, self.core = name, core
         self._home, self._cpu = home, cpu
         self._folder = home.space_folder(core.space_id.hex())
         self._turns = Turns(self._folder / "lock")
-        self._current: _Current | None = None
+        self._current: Current | None = None
         self._payer: asyncio.Task[None] | None = None
         self._pay_every = pay_every
+        self._tended: Membership | None = None  # what was known when all that was due was done
+        self.tended = NOTHING
+        self.live = Live(
+            core,
+            os.urandom(16),
+            self._list,
+            self._take,
+            clock=clock,
+            random=random.random,
+            author=self._active_author,
+        )
 
     async def __aenter__(self) -> Self:
         """From here to the end, what is owed is paid in the background as soon as stores allow it."""
@@ -99,6 +115,7 @@ class Space:
 
     async def aclose(self) -> None:
         """Let go of the stores and the local state."""
+        await self.live.aclose()
         if self._payer is not None:
             self._payer.cancel()
             await asyncio.wait([self._payer])
@@ -114,46 +131,64 @@ class Space:
         """What a user should know of how the space was opened, and of what was found damaged since."""
         return self.core.warnings
 
+    @property
+    def notes(self) -> list[str]:
+        """The same, where there is nothing to worry about."""
+        return self.core.notes
+
     # -- looking -------------------------------------------------------------------------------------------------
 
     async def current(self) -> Version:
         """The newest acknowledged version that this device knows of."""
         return (await self._look()).version
 
-    async def _look(self) -> _Current:
+    async def _look(self) -> Current:
         seen = await self.core.ledger.do(State.data_version)
         if self._current is None or self._current.seen != seen:
             now = await self.core.ledger.do(standing)
-            self._current = _Current(now, await self._version(now), seen)
+            self._current = Current(now, await version_of(self.core, now), seen)
         return self._current
 
-    async def _version(self, now: Standing) -> Version:
-        if len(now.heads) > 1:
-            return await self._settle(await _joined(now, self.core.looked_at()))
-        root = now.root or b""
-        if len(now.vector) <= 1 or await self.core.ledger.do(State.is_settled, root):
-            return self.core.version(now.root)
-        version = await self._settle(self.core.tree.at(now.root))
-        if version.settled is SETTLED:
-            await self.core.ledger.do(State.remember_settled, root)
-        return version
+    async def watch(self) -> AsyncIterator[Moved]:
+        """Changes from now on, as they are heard of; whoever is late gets all that came meanwhile as one.
 
-    async def _settle(self, tree: Tree) -> Version:
-        """The version with this tree, after a look at all of it for what joins have left to settle."""
-        settling = Settling()
-        async for batch in tree.scan():
-            settling.look(batch)
-        settled = settling.settled()
-        # A name that the view makes up may sort before what was shown already: such folders are not shown in parts.
-        plain = not (settled.hidden or settled.lost or settling.clashes)
-        return Version(tree, self.core.content, SETTLED if plain else settled)
+        The first call begins to watch all stores, until the space is closed.
+        """
+        await self.live.start()
+        async for moved in self.live.changes():
+            self._current = None  # what this process learns moves no number of the ledger's
+            yield moved
+
+    async def freshness(self) -> Freshness:
+        """How old the view may be, after a look at what was said of it last."""
+        await self.live.hear()
+        return self.live.view()
+
+    async def _list(self) -> None:
+        async with self._turns.take():  # it may make us a new incarnation, which no change must meet half-way
+            await self._learn()
+
+    async def _take(self, names: Sequence[HeadName]) -> None:
+        await learn_heads(self.core, names)
+        self._current = None
+
+    async def _learn(self) -> Learned:
+        learned = await look(self.core)
+        if learned.forked:
+            self._tended = None
+        self._current = None
+        return learned
+
+    def _active_author(self, device: bytes) -> PublicKeys | None:
+        membership = self.core.membership
+        return membership.devices.get(device) if device in membership.state.devices else None
 
     async def log(self) -> list[KnownHead]:
         """The acknowledged heads, newest first: each before all that it has seen, whoever wrote them."""
         return sorted(await self.core.ledger.do(State.heads, ACKED), key=_age, reverse=True)
 
     async def at(self, version: str | None) -> Version:
-        """A version by the first digits of its hash, or the newest.
+        """A version by the first digits of its hash, be it in quarantine; or the newest.
 
         Raises:
             UnknownVersion.
@@ -166,12 +201,13 @@ class Space:
                 f"version {version!r} is not {SHORTEST_PREFIX} or more hex digits",
                 hint=f"`ropewalk log {self.name}` shows them",
             )
-        found = [head for head in await self.log() if head.hash.hex().startswith(text)]
+        known = [*await self.log(), *await self.core.ledger.do(State.heads, QUARANTINED)]
+        found = [head for head in known if head.hash.hex().startswith(text)]
         if len(found) != 1:
             raise UnknownVersion(
                 f"{len(found) or 'no'} versions start with {version!r}", hint=f"`ropewalk log {self.name}` shows them"
             )
-        return await self._version(Standing([found[0]]))
+        return await version_of(self.core, Standing([found[0]]), newest=False)
 
     async def list(self, path: str | bytes = "") -> AsyncIterator[Info]:
         """What is in a folder of the newest version, by name."""
@@ -201,67 +237,26 @@ class Space:
             Busy: Another process of this device is changing it.
             ReadOnly.
         """
-        if self.core.membership.read_only:
-            raise ReadOnly("the space has membership records that this version does not know", hint="upgrade ropewalk")
+        check_may_write(self.core, self.name)
         async with self._turns.take():
             if self.core.told < self.core.fresh_read:  # too few to know that this device was not restored, or copied
                 await self.core.pool.revive()
-                await look(self.core)
+                if may_tell_more(self.core):
+                    await self._learn()
             await self.core.pool.want(self.core.head_floor)
-            settled = await settle_journal(self.core)
-            self.core.warnings.extend(settled.notes)
+            await self._tend()
+            await secure_records(self.core)
+            check_may_write(self.core, self.name)
             self.outcome: Outcome | None = None
             self._current = None
-            spool = Spool(self._folder)
             try:
-                async with self._writer() as writer:
-                    now = settled.standing
-                    base = await self._base(now)
-                    change = Change(
-                        base,
-                        writer,
-                        (self.core.writer_id, settled.last + 1),
-                        self.core.maps,
-                        self.core.keys,
-                        spool,
-                        self.core.now,
-                        padded=self.core.padded,
-                    )
-                    change.note = note
-                    yield change
-                    if change.empty and len(now.heads) <= 1:
-                        return
-                    tree = await change.apply()
-                    if tree.root == now.root:
-                        return  # a head that says nothing new would make other devices answer it for ever
-                    small = writer.small(SMALL)
-                    if small is None:
-                        await writer.flush()
-                    self.outcome = await publish(
-                        self.core, tree.root, await tree.count(), now.vector, small, change.note[:200]
-                    )
-                    if base.settled is SETTLED and len(now.vector) > 1:
-                        await self.core.ledger.do(State.remember_settled, tree.root or b"")
+                async with committing(self.core, self._folder, note) as commit:
+                    yield commit.change
+                self.outcome = commit.outcome
             finally:
-                spool.close()
                 self._current = None
-
-    async def _base(self, now: Standing) -> Version:
-        """What a change starts from: the newest head, or the join of those that have not seen each other."""
-        if len(now.heads) <= 1:
-            return await self._version(now)
-        return await self._settle(await _joined(now, self.core.tree))
-
-    @asynccontextmanager
-    async def _writer(self) -> AsyncIterator[Writer]:
-        core = self.core
-        await core.pool.try_again()
-        async with Writer(core.keys, core.membership.policy, core.pool, core.ledger, core.cpu) as writer:
-            core.writer = writer
-            try:
-                yield writer
-            finally:
-                core.writer = None
+            if self.outcome is not None:
+                self.live.tell()
 
     async def write(self, path: str | bytes, data: bytes) -> Outcome | None:
         """Make or replace one file, as a version of its own."""
@@ -286,6 +281,34 @@ class Space:
         async with self.change() as change:
             await change.make_folder(path, parents=parents, exist_ok=exist_ok)
         return self.outcome
+
+    # -- who belongs ---------------------------------------------------------------------------------------------
+
+    def people(self) -> Sequence[Person]:
+        """The members, the most senior first, with their devices."""
+        return people(self.core.membership, self.core.keys, self.core.device.public().id)
+
+    @asynccontextmanager
+    async def group(self) -> AsyncIterator[Group]:
+        """Change who belongs; what follows from it, such as a new epoch, is done at the end, and is in `tended`."""
+        async with self._turns.take():
+            await self.core.pool.revive()
+            await self._learn()
+            try:
+                yield Group(self.core)
+                self._tended = None
+                await self._tend()
+            finally:
+                self._current = None
+            self.live.tell()
+
+    async def _tend(self) -> None:
+        await take_records(self.core, {})  # another process of this device may have signed some
+        if self._tended is self.core.membership:
+            return
+        self.tended = await Group(self.core).tend()
+        self._tended = None if self.tended.undone else self.core.membership
+        self.core.warnings.extend(self.tended.undone)
 
     # -- keeping the promise -------------------------------------------------------------------------------------
 
@@ -316,31 +339,19 @@ class Space:
         async with self._turns.take():
             try:
                 await settle_journal(self.core)
+                await pay_records(self.core)
                 return await mend_owed(self.core)
             finally:
                 self._current = None  # a change that a stop left open may have been acknowledged
 
 
 def _owes(state: State) -> bool:
-    return bool(state.owed_heads() or state.owed_shares())
-
-
-async def _joined(now: Standing, trees: Tree) -> Tree:
-    """The join of all heads, its new nodes kept as ``trees`` keeps them."""
-    tree, seen = trees.at(now.heads[0].root), _sequences(now.heads[0].vector)
-    for head in now.heads[1:]:
-        tree, joined = await join(tree, seen, trees.at(head.root), _sequences(head.vector))
-        seen = dict(joined)
-    return tree
+    return bool(state.owed_heads() or state.owed_shares() or state.owed_records())
 
 
 def _age(head: KnownHead) -> tuple[int, int]:
     """Grows from a head to any that has seen it: sequences begin anew with each writer, and clocks jump."""
     return sum(sequence for sequence, _ in head.vector.values()), head.time
-
-
-def _sequences(vector: Vector) -> dict[WriterId, int]:
-    return {WriterId(writer): sequence for writer, (sequence, _) in vector.items()}
 
 
 async def open_space(
@@ -371,18 +382,24 @@ async def open_space(
     """
     cpu = ThreadPoolExecutor(threads or os.cpu_count() or 1, thread_name_prefix="ropewalk-cpu")
     try:
-        core, behind = await open_core(home, home.space(name), device, cpu, clock, now, open_store)
+        core, memory = await open_core(home, home.space(name), device, cpu, clock, now, open_store)
     except BaseException:
         cpu.shutdown(wait=False)
         raise
-    space = Space(name, core, home, cpu, pay_every)
+    space = Space(name, core, home, cpu, clock, pay_every)
     try:
-        if behind:
+        if memory is not Memory.KEPT:
             found = await rebuild(core)
-            core.warnings.append(
-                f"the local state of {name} was built anew from the stores ({found.packs} packs, {found.heads} heads);"
-                " that they went back to an older version in the meantime cannot be ruled out"
-            )
+            if memory is Memory.LOST:
+                core.warnings.append(
+                    f"the local state of {name} was built anew from the stores ({found.packs} packs, {found.heads}"
+                    " heads); that they went back to an older version in the meantime cannot be ruled out"
+                )
+            elif memory is Memory.NONE:
+                core.notes.append(
+                    f"nothing was known of {name} on this machine: that its stores show an old version cannot be ruled"
+                    " out this once"
+                )
             core.warnings.extend(found.problems)
         if await core.ledger.do(State.pending):
             await space.pay()

@@ -7,16 +7,61 @@ Never: says that something holds which was not looked at in this call.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from ropewalk.spaces.core import Core
+from ropewalk.spaces.freshness import Freshness, Word
+from ropewalk.spaces.identity import PAPER
 from ropewalk.spaces.learning import standing
+from ropewalk.spaces.members import Membership, Names
 from ropewalk.spaces.pack.erasure import backend
 from ropewalk.spaces.promise import Computed, KeyHolder, PackGroup, as_dict, compute, explain
-from ropewalk.spaces.state import KnownHead, State
+from ropewalk.spaces.state import QUARANTINED, KnownHead, State
 from ropewalk.spaces.survey import Survey, survey
 
-__all__ = ["Status", "status"]
+__all__ = ["Group", "Status", "several_devices", "status"]
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Whom the space trusts less than it did.
+
+    Attributes:
+        exposed: Devices that were put out and can still read what is new: name, id, since when (nanoseconds; a hint).
+        frozen: Devices that were shown to lie: name, id.
+        quarantined: Changes that are kept, and shown to nobody.
+    """
+
+    exposed: Sequence[tuple[str, bytes, int]] = ()
+    frozen: Sequence[tuple[str, bytes]] = ()
+    quarantined: int = 0
+
+    @property
+    def lines(self) -> list[str]:
+        """In words."""
+        lines = [
+            f"{name} was put out and can still read what is new{f', since {_date(since)}' if since else ''}:"
+            " a change by an admin's device ends that"
+            for name, _, since in self.exposed
+        ]
+        lines += [
+            f"{name} is frozen: it was shown to have lied, and what it writes now does not count; see `ropewalk audit`"
+            for name, _ in self.frozen
+        ]
+        if self.quarantined:
+            what = "1 change is" if self.quarantined == 1 else f"{self.quarantined} changes are"
+            lines.append(f"{what} in quarantine, kept and not shown; `ropewalk audit` says whose")
+        return lines
+
+    def as_dict(self) -> dict[str, object]:
+        """As values that fit JSON."""
+        return {
+            "exposed": [{"name": name, "device": device.hex(), "since": since} for name, device, since in self.exposed],
+            "frozen": [{"name": name, "device": device.hex()} for name, device in self.frozen],
+            "quarantined": self.quarantined,
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,15 +78,24 @@ class Status:
     damaged: int
     away: dict[str, str]
     policy: str
+    owed_records: int = 0
+    group: Group = Group()
+    fresh: Freshness | None = None  # None where there is only one device
+    heard: str = ""  # whose beat that speaks of, "" for this device's own
 
     @property
     def lines(self) -> list[str]:
         """In words, the worst news first."""
         lines = [f"store {name} is away: {why}" for name, why in self.away.items()]
-        if self.owed_shares or self.owed_heads:
+        if self.owed_shares or self.owed_heads or self.owed_records:
+            records = f" and {self.owed_records} of membership records" if self.owed_records else ""
             lines.append(
-                f"owed: {self.owed_shares} shares and {self.owed_heads} copies of heads; `ropewalk repair` pays them"
+                f"owed: {self.owed_shares} shares and {self.owed_heads} copies of heads{records};"
+                " `ropewalk repair` pays them"
             )
+        lines += self.group.lines
+        if self.fresh is not None:
+            lines.append(_freshness(self.fresh, self.heard))
         if self.damaged:
             lines.append(f"{self.damaged} shares are known to be damaged; `ropewalk repair` makes them anew")
         lines += explain(self.promise)
@@ -59,7 +113,9 @@ class Status:
             "entries": self.entries,
             "packs": self.packs,
             "stored": self.stored,
-            "owed": {"shares": self.owed_shares, "heads": self.owed_heads},
+            "owed": {"shares": self.owed_shares, "heads": self.owed_heads, "records": self.owed_records},
+            "freshness": self.fresh.as_dict() if self.fresh is not None else None,
+            **self.group.as_dict(),
             "damaged": self.damaged,
             "away": self.away,
             "policy": self.policy,
@@ -67,12 +123,49 @@ class Status:
         }
 
 
-async def status(core: Core, paper_shown: str) -> Status:
+def _freshness(fresh: Freshness, heard: str) -> str:
+    ago = _long(fresh.age if fresh.age is not None else fresh.lag or 0)
+    if fresh.missing:
+        what = "1 change that it names" if fresh.missing == 1 else f"{fresh.missing} changes that it names"
+        return f"stale: {heard or 'this device'} was heard, and {what} cannot be had from any store that answers"
+    if fresh.word is Word.STALE:
+        clock = f", by the clock of {heard}" if fresh.by_its_clock and heard else ""
+        return f"stale since {_date(fresh.since or 0)}{clock}: nobody was heard later, so newer changes may be missing"
+    if fresh.word is Word.FRESH:
+        return f"fresh: {heard or 'this device'} was heard {ago} ago, and all that it knew is here"
+    if fresh.device is None:
+        return "whether this is the newest is not known: no other device is heard now"
+    if not heard:
+        return f"nothing newer is heard of than what this device itself said {ago} ago"
+    return f"as new as {heard} knew it {ago} ago, by its clock"
+
+
+def _long(seconds: float) -> str:
+    for size, unit in ((86400, "days"), (3600, "h"), (60, "min")):
+        if abs(seconds) >= 2 * size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{max(seconds, 0):.0f} s"
+
+
+def _date(nanoseconds: int) -> str:
+    try:
+        return datetime.fromtimestamp(nanoseconds / 1e9, UTC).strftime("%Y-%m-%d %H:%M UTC")
+    except (ValueError, OverflowError, OSError):
+        return f"@{nanoseconds // 10**9}"
+
+
+def several_devices(membership: Membership) -> bool:
+    """Whether somebody else may write, too, so that it matters how old the view is."""
+    return sum(membership.devices[one].kind != PAPER for one in membership.state.devices) > 1
+
+
+async def status(core: Core, paper_shown: str, fresh: Freshness | None = None) -> Status:
     """Look at every store and compute what holds.
 
     Args:
         core: The space.
         paper_shown: The day on which the paper key was written down, or "" if it was not.
+        fresh: How old the view may be, where that was looked at.
     """
     found = await survey(core)
     policy = core.membership.policy
@@ -89,6 +182,14 @@ async def status(core: Core, paper_shown: str) -> Status:
         keys,
         [name for name in core.pool.names if name in found.away],
     )
+    membership = core.membership
+    names = Names(membership, core.keys)
+    group = Group(
+        [(names.whose(one.device), one.device, one.since) for one in membership.epochs.exposure],
+        [(names.whose(one), one) for one in sorted(membership.state.frozen) if one in membership.state.devices],
+        facts.quarantined,
+    )
+    heard = fresh.device if fresh is not None else None
     return Status(
         promise,
         len(facts.known),
@@ -101,6 +202,10 @@ async def status(core: Core, paper_shown: str) -> Status:
         found.away,
         f"any {policy.k} of {policy.n} shares give a pack, writes need {policy.floor},"
         f" privacy level {core.membership.privacy}",
+        facts.owed_records,
+        group,
+        fresh,
+        "" if heard is None or heard == core.device.public().id else names.whose(heard),
     )
 
 
@@ -114,6 +219,8 @@ class _Facts:
     owed: int
     owed_heads: int
     damaged: int
+    owed_records: int
+    quarantined: int
 
 
 def _facts(state: State, found: Survey) -> _Facts:
@@ -148,4 +255,6 @@ def _facts(state: State, found: Survey) -> _Facts:
         sum(len(numbers) for _, numbers in state.owed_shares()),
         len(owed),
         damaged,
+        len(state.owed_records()),
+        sum(head.state == QUARANTINED for head in state.set_aside()),
     )

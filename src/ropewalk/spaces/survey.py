@@ -16,8 +16,11 @@ from ropewalk.spaces.members import records_prefix
 from ropewalk.spaces.pack.share import FOOTER_SIZE, ShareName
 from ropewalk.spaces.rebuild import list_shares
 from ropewalk.spaces.state import KnownPack, SharePlace, State
+from ropewalk.spaces.store import StoreDamaged
 
 __all__ = ["Progress", "Survey", "silent", "survey"]
+
+MOST_NAMES = 1_000_000  # of heads, or of records, in one store: some 300 MB of memory; who lists more lies
 
 Progress = Callable[[int, int], None]  # told how many are done, and how many there are
 
@@ -55,8 +58,8 @@ async def survey(core: Core) -> Survey:
     for store in core.pool.names:
         try:
             shares = await list_shares(core, store)
-            heads = {listed.name async for listed in core.pool.list(store, heads_prefix(core.space_id))}
-            records = {listed.name async for listed in core.pool.list(store, records_prefix(core.space_id))}
+            heads = await _names(core, store, heads_prefix(core.space_id))
+            records = await _names(core, store, records_prefix(core.space_id))
         except RopewalkError as error:
             found.away[store] = str(error)
             continue
@@ -65,6 +68,15 @@ async def survey(core: Core) -> Survey:
         found.records[store] = set(records)
     await core.ledger.do(_set_right, found, newest, set(core.pool.names))
     return found
+
+
+async def _names(core: Core, store: str, prefix: str) -> set[str]:
+    names: set[str] = set()
+    async for listed in core.pool.list(store, prefix):
+        names.add(listed.name)
+        if len(names) > MOST_NAMES:
+            raise StoreDamaged(f"store {store} lists more than {MOST_NAMES} names under {prefix}")
+    return names
 
 
 def _known(state: State) -> tuple[int, frozenset[str]]:

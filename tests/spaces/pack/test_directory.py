@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ropewalk.spaces.keys import EpochUnknown
 from ropewalk.spaces.pack.directory import MOST_CHILDREN, Child, Directory, DirectoryDamaged, Place, directory_hash
 from tests.spaces.making import flips, some_keys, truncations
 
@@ -51,22 +52,24 @@ SMALL = Directory([Place(bytes(32), 0, 0, 5), Place(b"1" * 32, 1, 0, 6)], [None,
 def test_no_bit_and_no_length_of_a_sealed_directory_can_change() -> None:
     box = SMALL.seal(NAME, KEYS)
     for changed in (*flips(box), *truncations(box)):
-        with pytest.raises(DirectoryDamaged):
+        with pytest.raises(DirectoryDamaged if changed[:8] == box[:8] or len(changed) < 56 else EpochUnknown):
             Directory.open(changed, NAME, [5, 6], KEYS)
 
 
 def test_a_directory_is_that_of_its_pack_and_space_alone() -> None:
     box = SMALL.seal(NAME, KEYS)
-    for name, lengths, keys in ((bytes(32), [5, 6], KEYS), (NAME, [5, 6], some_keys("two")), (NAME, [5, 7], KEYS)):
+    for name, lengths in ((bytes(32), [5, 6]), (NAME, [5, 7])):
         with pytest.raises(DirectoryDamaged):
-            Directory.open(box, name, lengths, keys)
+            Directory.open(box, name, lengths, KEYS)
+    with pytest.raises(EpochUnknown):
+        Directory.open(box, NAME, [5, 6], some_keys("two"))
 
 
 @given(st.binary(max_size=120))
 def test_fuzz_junk_is_no_directory(junk: bytes) -> None:
     with pytest.raises(DirectoryDamaged):
         Directory.open(junk, NAME, [5, 6], KEYS)
-    sealed = KEYS.seal(KEYS.directory, b"directory" + KEYS.space_id + NAME, junk)  # by a broken member
+    sealed = KEYS.seal("directory", b"directory" + KEYS.space_id + NAME, junk)  # by a broken member
     with pytest.raises(DirectoryDamaged):
         Directory.open(sealed, NAME, [5, 6], KEYS)
 
@@ -102,10 +105,10 @@ GOOD: list[object] = [1, b"", bytes(32) + b"1" * 32, b"\0\1", [5, 6], [None, Non
 )
 def test_a_directory_that_contradicts_itself_or_its_pack_is_refused(at: int, value: object) -> None:
     context = b"directory" + KEYS.space_id + NAME
-    assert Directory.open(KEYS.seal(KEYS.directory, context, pack(GOOD)), NAME, [5, 6], KEYS).packs == b""
+    assert Directory.open(KEYS.seal("directory", context, pack(GOOD)), NAME, [5, 6], KEYS).packs == b""
     record = [*GOOD[:at], value, *GOOD[at + 1 :]]
     with pytest.raises(DirectoryDamaged):
-        Directory.open(KEYS.seal(KEYS.directory, context, pack(record)), NAME, [5, 6], KEYS)
+        Directory.open(KEYS.seal("directory", context, pack(record)), NAME, [5, 6], KEYS)
 
 
 def test_a_directory_of_too_many_chunks_or_bytes_is_refused() -> None:

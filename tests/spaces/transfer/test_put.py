@@ -13,6 +13,7 @@ import pytest
 
 from ropewalk.errors import Missing, Misuse
 from ropewalk.spaces.pool.pool import BelowFloor
+from ropewalk.spaces.store import ObjectName
 from ropewalk.spaces.transfer import put as putting
 from ropewalk.spaces.transfer import put_tree
 from ropewalk.spaces.transfer.report import Report
@@ -414,11 +415,16 @@ async def test_an_unchanged_tree_put_again_stores_nothing_and_makes_no_version(w
     async with world.open() as space:
         first = await put(space, tree, "a")
         assert (first.files, first.unchanged) == (31, 0)
-        objects, heads = await world.names(""), await space.log()
+        objects, heads = await kept(world), await space.log()
         again = await put(space, tree, "a")
         assert (again.files, again.links, again.unchanged, again.left_out) == (31, 1, 32, 0)
         assert await space.log() == heads
-        assert await world.names("") == objects
+        assert await kept(world) == objects
+
+
+async def kept(world: World) -> list[ObjectName]:
+    """What the stores hold, but for the hint, which may come late."""
+    return [name for name in await world.names("") if "/hints/" not in name]
 
 
 async def test_equal_content_elsewhere_is_stored_once(world: World, tree: Path) -> None:

@@ -1,0 +1,340 @@
+"""`ropewalk audit`, `audit export`, `audit verify`: who did what, as signed; what was found out, and files to show it.
+
+Flow: open space -> Audit, names -> lines, JSON; a proof's id -> file; a file alone -> verdict, exit status
+Never: hides what had no effect, or needs keys, a home or a store to check a file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from ropewalk.cli.options import COMMON, KEYED, Common, Keyed
+from ropewalk.cli.outcome import SHORT
+from ropewalk.cli.output import date, iso
+from ropewalk.cli.place import parse_place
+from ropewalk.cli.session import opened
+from ropewalk.errors import Damaged, Missing, Misuse
+from ropewalk.spaces.audit import Audit, Deed, Effect, HeadLine, ProofLine, RecordLine, Stand
+from ropewalk.spaces.audit import audit as audit_of
+from ropewalk.spaces.core import Core
+from ropewalk.spaces.home import Home
+from ropewalk.spaces.members import Names
+from ropewalk.spaces.members.operations import Prove
+from ropewalk.spaces.proof import LARGEST_PROOF_FILE, Kind, ProofDamaged, Verdict, digest
+from ropewalk.spaces.proof import verify as verify_proof
+from ropewalk.spaces.state import State
+
+__all__ = ["NoSuchProof", "audit", "export", "verify"]
+
+SHORTEST_ID = 4  # hex digits that name a proof
+
+_KINDS: Mapping[Kind, str] = {
+    Kind.FORK: "signed two different changes as one and the same",
+    Kind.FORKED_RECORD: "signed two different membership records under one number",
+    Kind.WENT_BACK: "signed as if it had not seen what it had seen",
+    Kind.DOWNGRADE: "signed in an older format than before",
+    Kind.ROLLBACK: "no longer shows a change that it had",
+    Kind.REPLAY: "showed a change of another space",
+}
+_DEEDS: Mapping[Deed, str] = {
+    Deed.BEGIN: "made the space",
+    Deed.EPOCH: "began an epoch, with new keys",
+    Deed.ADD: "let {member} in, as {role}",
+    Deed.REMOVE: "put {member} out",
+    Deed.ROLE: "made {member} a {role}",
+    Deed.DEVICE: "let {device} in, for the same member",
+    Deed.REVOKE: "put {device} out",
+    Deed.POLICY: "changed what is promised",
+    Deed.LEVEL: "raised the format to one with members",
+    Deed.ACCEPT: "took in what was set aside",
+    Deed.WRAP: "handed keys to who came late",
+    Deed.PROOF: "reported {accused}",
+    Deed.LABEL: "named {named}",
+    Deed.UNKNOWN: "did what this version does not know",
+}
+
+
+class NoSuchProof(Missing):
+    """No proof, or more than one, starts with these digits."""
+
+    code = "audit.no-such-proof"
+
+
+# ---- all of it -------------------------------------------------------------------------------------------------------
+
+
+async def audit(
+    space: Annotated[str, Parameter(help="The space.")],
+    /,
+    *,
+    limit: Annotated[
+        int | None,
+        Parameter(name=("--limit", "-n"), metavar="N", help="Only so many of each part, from the newest on."),
+    ] = None,
+    common: Keyed = KEYED,
+) -> int:
+    """Say who did what in a space, as signed.
+
+    First what was found out of devices and stores, then who let whom in or put whom out, then who changed what; the
+    newest first. What had no effect is shown too, and why. Times are what the clocks of those who signed said. A change
+    in quarantine was signed by who might not, or might not any more; `audit accept` takes it in.
+    """
+    if limit is not None and limit < 0:
+        raise Misuse(f"--limit is {limit}, expected 0 or more")
+    async with opened(parse_place(space).space, common) as one:
+        found = await audit_of(one.core)
+        told = _Told(found, Names(one.core.membership, one.core.keys), one.core)
+    voice = common.voice
+    for title, lines in (
+        ("found out:", told.findings()),
+        ("members:", told.records(list(reversed(found.records))[:limit])),
+        ("changes:", told.heads(list(reversed(found.heads))[:limit])),
+    ):
+        for at, (text, fields) in enumerate(lines):
+            if at == 0 and not common.json:
+                voice.line(title)
+            voice.line(f"  {text}", fields)
+    return 0
+
+
+_Line = tuple[str, dict[str, object]]
+
+
+class _Told:
+    """An audit in words, and as values."""
+
+    def __init__(self, found: Audit, names: Names, core: Core) -> None:
+        self._found, self._names, self._core = found, names, core
+        self._authors = {line.hash: line.author for line in found.records}
+        self._stores = {bytes.fromhex(one.id): name for name, one in Home.of_user().load().stores.items()}
+
+    def findings(self) -> Iterator[_Line]:
+        """What speaks against devices and stores."""
+        for line in reversed(self._found.proofs):
+            sure = "proven" if line.proven else "testimony"
+            where = "" if line.recorded or not line.proven else "; not in the space's records yet"
+            text = f"{line.file.hex()[:SHORT]}  {sure:<9}  {self._accused(line)}{where}"
+            yield text, {"kind": "proof", **_proof_fields(line), "text": self._accused(line)}
+        for device in sorted(self._found.frozen):
+            who = self._names.whose(device)
+            text = f"{who} is frozen: what it writes does not count until an admin lets it go on, by `audit accept`"
+            yield text, {"kind": "frozen", "device": device.hex(), "who": who}
+        for writer, sequence in self._found.forks:
+            text = f"there are two changes {writer.hex()[:8]}-{sequence}; both count, each as a branch of its own"
+            yield text, {"kind": "fork", "writer": writer.hex(), "sequence": sequence}
+        for one, other in self._found.doubled:
+            who = self._names.whose(self._authors.get(one, b""))
+            text = f"{who} signed two membership records under one number: {one.hex()[:8]}, {other.hex()[:8]}"
+            yield text, {"kind": "doubled", "records": [one.hex(), other.hex()], "who": who}
+
+    def records(self, lines: Sequence[RecordLine]) -> Iterator[_Line]:
+        """What was done to who belongs."""
+        wide = max((len(self._names.whose(line.author)) for line in lines), default=0)
+        for line in lines:
+            who, what, why = self._names.whose(line.author), self._deed(line), self._why(line)
+            when = date(line.time) if line.time else " " * len(date(0))
+            yield (
+                f"{when}  {who:<{wide}}  {what}{f' -- no effect: {why}' if why else ''}",
+                {
+                    "kind": "record",
+                    "record": line.hash.hex(),
+                    "time": iso(line.time) if line.time else None,
+                    "seen": iso(line.seen) if line.seen else None,
+                    "device": line.author.hex(),
+                    "who": who,
+                    "deed": line.deed.value,
+                    "text": what,
+                    "member": line.member.hex() or None,
+                    "about": line.device.hex() or None,
+                    "role": line.role.name.lower() if line.role is not None else None,
+                    "effect": line.effect.value,
+                    "by": line.by.hex() or None,
+                    "why": why or None,
+                },
+            )
+
+    def heads(self, lines: Sequence[HeadLine]) -> Iterator[_Line]:
+        """What was changed in the tree."""
+        newest = set(self._found.standing)
+        wide = max((len(self._author(line)) for line in lines), default=0)
+        for line in lines:
+            marks = ["newest"] * (line.hash in newest) + [line.stand.value] * (line.stand is not Stand.COUNTS)
+            mark = f" ({', '.join(marks)})" if marks else ""
+            text = f"{date(line.time)}  {self._author(line):<{wide}}  {line.hash.hex()[:SHORT]}  {line.note}{mark}"
+            yield (
+                text.rstrip(),
+                {
+                    "kind": "head",
+                    "version": line.hash.hex(),
+                    "time": iso(line.time) if line.time else None,
+                    "device": line.device.hex() or None,
+                    "who": self._author(line),
+                    "writer": line.writer.hex(),
+                    "sequence": line.sequence,
+                    "note": line.note,
+                    "stand": line.stand.value,
+                    "newest": line.hash in newest,
+                },
+            )
+
+    def _author(self, line: HeadLine) -> str:
+        return self._names.whose(line.device) if line.device else "not known"
+
+    def _deed(self, line: RecordLine) -> str:
+        if line.deed is Deed.REMOVE and line.author in self._devices_of(line.member):
+            return "left"
+        return _DEEDS.get(line.deed, line.deed.value).format(
+            member=self._names.member(line.member),
+            device=self._device(line.device),
+            named=f"a device {self._names.device(line.device)}"
+            if line.device
+            else f"a member {self._names.member(line.member)}",
+            role=line.role.name.lower() if line.role is not None else "",
+            accused=self._accused(line.accused) if line.accused is not None else "somebody, and proved nothing",
+        )
+
+    def _device(self, device: bytes) -> str:
+        called = self._names.device(device)
+        return "a paper key" if called == "paper key" else called
+
+    def _devices_of(self, member: bytes) -> frozenset[bytes]:
+        return self._names.devices_of(member)
+
+    def _why(self, line: RecordLine) -> str:
+        if line.effect is Effect.STANDS:
+            return ""
+        if line.effect is Effect.VOID:
+            return "who signed it might not do that"
+        by = self._names.whose(self._authors[line.by]) if line.by in self._authors else "somebody senior"
+        return f"{by} had {line.why} who signed it, at the same time"
+
+    def _accused(self, line: ProofLine) -> str:
+        if line.kind in (Kind.ROLLBACK, Kind.REPLAY):
+            store = self._stores.get(line.store)
+            who = f"store {store}" if store else f"the store with id {line.store.hex()[:8]}"
+            said = f", says {self._names.whose(line.finder)}" if line.finder else ""
+            return f"{who} {_KINDS[line.kind]}{said}"
+        return f"{self._names.whose(line.device)} {_KINDS[line.kind]}"
+
+
+def _proof_fields(line: ProofLine) -> dict[str, object]:
+    return {
+        "id": line.file.hex(),
+        "proven": line.proven,
+        "of": line.kind.name.lower().replace("_", "-"),
+        "device": line.device.hex(),
+        "store": line.store.hex() or None,
+        "finder": line.finder.hex() or None,
+        "time": iso(line.time) if line.time else None,
+        "recorded": line.recorded,
+    }
+
+
+# ---- files -----------------------------------------------------------------------------------------------------------
+
+
+async def export(
+    space: Annotated[str, Parameter(help="The space.")],
+    proof: Annotated[
+        str, Parameter(name="ID", help="The first digits of the proof's id, as `ropewalk audit` shows it.")
+    ],
+    file: Annotated[Path, Parameter(name="FILE", help="A new file.")],
+    /,
+    *,
+    common: Keyed = KEYED,
+) -> int:
+    """Write a proof, or a testimony, to a file that anyone can check with `ropewalk audit verify`.
+
+    It names the space, the device and what that signed, and nothing of what is in the space.
+    """
+    if len(proof) < SHORTEST_ID or any(digit not in "0123456789abcdef" for digit in proof.lower()):
+        raise NoSuchProof(f"proof {proof!r} is not {SHORTEST_ID} or more hex digits", hint=_shows(space))
+    if file.exists():
+        raise Misuse(f"{file} is there already", hint="name a new file")
+    async with opened(parse_place(space).space, common) as one:
+        found = {name: data for name, data in (await _proofs(one.core)).items() if name.hex().startswith(proof.lower())}
+    if len(found) != 1:
+        raise NoSuchProof(f"{len(found) or 'no'} proofs start with {proof!r}", hint=_shows(space))
+    (name, data), *_ = found.items()
+    try:
+        with file.open("xb") as new:
+            new.write(data)
+    except FileExistsError:
+        raise Misuse(f"{file} is there already", hint="name a new file") from None
+    common.voice.done(
+        f"proof {name.hex()[:SHORT]} is in {file}, {len(data):,} bytes",
+        {"id": name.hex(), "file": str(file), "bytes": len(data)},
+    )
+    common.voice.note(f"anyone can check it, without keys: `ropewalk audit verify {file}`")
+    return 0
+
+
+def _shows(space: str) -> str:
+    return f"`ropewalk audit {space}` shows them"
+
+
+async def _proofs(core: Core) -> dict[bytes, bytes]:
+    """Proof files by their hash: those in the records, and those that lie here alone."""
+    recorded = [record.content.proof for record in core.membership.records if isinstance(record.content, Prove)]
+    kept = [data for _, _, _, data in await core.ledger.do(State.proofs)]
+    return {digest(data): data for data in (*recorded, *kept)}
+
+
+def verify(
+    file: Annotated[Path, Parameter(name="FILE", help="A proof file.")],
+    /,
+    *,
+    common: Common = COMMON,
+) -> int:
+    """Check a proof file: what it shows, of whom, in which space. It needs no keys, no space and no network.
+
+    Proven is what the accused device itself has signed; testimony is what whoever wrote the file says, and signs.
+
+    Exit status: 0 proven; 6 testimony, or nothing.
+    """
+    with file.open("rb") as opened_file:
+        data = opened_file.read(LARGEST_PROOF_FILE + 1)
+    try:
+        found = verify_proof(data)
+    except ProofDamaged as error:
+        text = [f"nothing: {file} shows nothing", f"because {error}", f"file    {digest(data).hex()}"]
+        common.voice.answer(text, {"verdict": "nothing", "why": str(error), "id": digest(data).hex()})
+        return Damaged.status
+    common.voice.answer(_verdict(found), _verdict_fields(found))
+    return 0 if found.proven else Damaged.status
+
+
+def _verdict(found: Verdict) -> list[str]:
+    said = found.statement
+    about = "a store" if found.kind in (Kind.ROLLBACK, Kind.REPLAY) else "the device"
+    lines = [f"{'proven' if found.proven else 'testimony'}: {about} {_KINDS[found.kind]}"]
+    lines += [f"store   {said.store.hex()}"] if said is not None and said.store is not None else []
+    lines += [f"device  {found.device.hex()}", f"space   {found.space_id.hex()}", f"file    {found.file.hex()}"]
+    if said is not None:
+        lines += [f"finder  {said.finder.hex()}, {date(said.time)}", f"says    {said.text}"]
+    return lines
+
+
+def _verdict_fields(found: Verdict) -> dict[str, object]:
+    said = found.statement
+    return {
+        "verdict": "proven" if found.proven else "testimony",
+        "of": found.kind.name.lower().replace("_", "-"),
+        "device": found.device.hex(),
+        "writer": found.writer.hex(),
+        "sequences": [one for one in found.sequences if one],
+        "space": found.space_id.hex(),
+        "id": found.file.hex(),
+        "statement": None
+        if said is None
+        else {
+            "finder": said.finder.hex(),
+            "store": said.store.hex() if said.store is not None else None,
+            "text": said.text,
+            "time": iso(said.time),
+        },
+    }

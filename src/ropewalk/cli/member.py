@@ -1,0 +1,147 @@
+"""`ropewalk members`, `member role`, `member remove`: who belongs to a space, and putting somebody out.
+
+Flow: a name -> Person -> Group -> records on the floor of stores, a new epoch -> words, JSON, exit status
+Never: says that somebody can read nothing new before that is so.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+
+from ropewalk.cli.options import KEYED, Keyed
+from ropewalk.cli.output import Voice, count, date, size
+from ropewalk.cli.session import opened
+from ropewalk.cli.who import InSpace, person_in
+from ropewalk.errors import Misuse
+from ropewalk.spaces.members import Names, Person, Role
+from ropewalk.spaces.space import Space
+
+__all__ = ["members", "remove", "role", "tell_tended"]
+
+
+async def members(
+    space: Annotated[str, Parameter(help="The space.")],
+    /,
+    *,
+    common: Keyed = KEYED,
+) -> int:
+    """List who belongs to a space: name, role, devices; the most senior first."""
+    voice = common.voice
+    async with opened(space, common) as one:
+        known = one.people()
+        names = Names(one.core.membership, one.core.keys)
+        exposed = {names.whose(gone.device): gone.since for gone in one.core.membership.epochs.exposure}
+    width = max(len(person.called) for person in known)
+    for person in known:
+        machines = ", ".join(
+            machine.called + (" (this one)" if machine.ours else "") + (" (frozen)" if machine.frozen else "")
+            for machine in person.machines
+        )
+        you = " (you)" if person.ours else ""
+        voice.line(
+            f"{person.called:<{width}}  {person.role.name.lower():<7}  {machines or 'no device'}{you}", _fields(person)
+        )
+    for device, since in exposed.items():
+        voice.warning(
+            f"{device}, which was put out, can still read what is new, since {date(since)},"
+            " until an admin's device makes a change"
+        )
+    return 0
+
+
+async def role(
+    who: Annotated[str, Parameter(help="The member's name, or the first digits of its id.")],
+    to: Annotated[Literal["reader", "writer", "admin", "steward"], Parameter(name="ROLE", help="What it may do now.")],
+    /,
+    *,
+    space: InSpace = None,
+    common: Keyed = KEYED,
+) -> int:
+    """Give a member another role."""
+    new = Role[to.upper()]
+    async with person_in(space, who, common) as (one, person):
+        if person.role is new:
+            raise Misuse(f"{person.called} is a {to} of {one.name} already", hint="nothing was changed")
+        async with one.group() as group:
+            written = await group.set_role(person.id, new)
+        common.voice.done(
+            f"{person.called} is a {to} of {one.name} now",
+            {"space": one.name, "member": person.id.hex(), "role": to, "copies": written.copies, **_tended(one)},
+        )
+        tell_tended(one, common.voice)
+    return 0
+
+
+async def remove(
+    who: Annotated[str, Parameter(help="The member's name, or the first digits of its id.")],
+    /,
+    *,
+    hard: Annotated[
+        bool,
+        Parameter(negative="", help="Seal everything that is there now anew, too; says what that costs, and asks."),
+    ] = False,
+    yes: Annotated[bool, Parameter(name=("--yes", "-y"), negative="", help="Do not ask.")] = False,
+    space: InSpace = None,
+    common: Keyed = KEYED,
+) -> int:
+    """Put a member out, with all its devices, for good.
+
+    It can read nothing that is written from then on. What it has read it keeps, and what it could read before it still
+    can, in stores that it can reach: take away its access to those, too.
+    """
+    async with person_in(space, who, common) as (one, person):
+        if person.ours and not yes:
+            raise Misuse("this is you: you would be put out", hint="if that is meant: --yes")
+        async with one.group() as group:
+            written = await group.remove(person.id)
+        common.voice.done(
+            f"{person.called} does not belong to {one.name} any more",
+            {"space": one.name, "member": person.id.hex(), "copies": written.copies, **_tended(one)},
+        )
+        tell_tended(one, common.voice)
+        if hard:
+            from ropewalk.cli.hard import seal_anew
+
+            return await seal_anew(one, common, asked=not yes)
+    return 0
+
+
+def tell_tended(space: Space, voice: Voice) -> None:
+    """What followed from a change of the group."""
+    tended = space.tended
+    if tended.epoch is not None:
+        keys = sum(written.size for written in tended.written)
+        voice.note(
+            f"epoch {tended.epoch} has begun: what is written now is for those who belong ({size(keys)} of keys)"
+        )
+    elif space.core.membership.epochs.exposure:
+        gone = count(len(space.core.membership.epochs.exposure), "device")
+        voice.warning(f"{gone} that was put out can still read what is new, until an admin's device makes a change")
+    for why in tended.undone:
+        voice.warning(f"something is still due: {why}")
+
+
+def _tended(space: Space) -> dict[str, object]:
+    exposed = [one.device.hex() for one in space.core.membership.epochs.exposure]
+    return {"epoch": space.tended.epoch, "exposed": exposed}
+
+
+def _fields(person: Person) -> dict[str, object]:
+    return {
+        "id": person.id.hex(),
+        "name": person.name,
+        "role": person.role.name.lower(),
+        "you": person.ours,
+        "devices": [
+            {
+                "id": machine.id.hex(),
+                "name": machine.name,
+                "paper": machine.paper,
+                "this": machine.ours,
+                "frozen": machine.frozen,
+            }
+            for machine in person.machines
+        ],
+    }
