@@ -80,7 +80,7 @@ class Telling:
             await asyncio.wait([self._task], timeout=patience)
             self._task.cancel()
             await asyncio.wait([self._task])
-            if not self._task.cancelled() and (broken := self._task.exception()) is not None:
+            if not self._task.cancelled() and isinstance(broken := self._task.exception(), Exception):
                 self._core.warnings.append(f"others were not told of what was new: {broken}")
 
     async def insist(self, bulletin: Bulletin) -> None:

@@ -61,7 +61,7 @@ written then.
   nothing; all of them together can, and so can a mailbox, or a device whose own work is then refused.
 - **p**, past: all stores agree on an old state, and a device without memory of its own is shown that; see the
   [threat model](../threat-model.md).
-- **F**, a known failure, listed in tests/liars/known.py with its reason.
+- **F**, a failure: something else than these; there is none.
 - Nothing: the lie was not told there, or nobody listened.
 
 This file is made by `python -m ropewalk.testing.liars`, and a test checks that it is current.
