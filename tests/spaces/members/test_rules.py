@@ -391,3 +391,14 @@ def test_after_each_round_the_most_senior_comes_first_again(group: Group) -> Non
     state = group.read().state
     assert {one: why.by for one, why in state.struck.items()} == {removal: second, revived: first}
     assert third not in state.struck
+
+
+def test_what_was_struck_when_a_head_was_signed_is_not_missed_though_it_stands_by_now(group: Group) -> None:
+    b = group.add("a1", group.first, name="B", role=ADMIN)
+    added = group.add("a1", b, name="C", role=WRITER)
+    removal = group.remove("b1", b, name="A")
+    assert group.read().unseen([added], [removal]) == []
+    group.remove("a1", added, name="B")
+    read = group.read()
+    assert "C writer" in group.names(read), "the removal that struck it is struck"
+    assert read.unseen([added], [removal]) == []

@@ -150,14 +150,18 @@ class Membership:
         return self.resolution.state(self._past(frontier))
 
     def unseen(self, older: Iterable[bytes], newer: Iterable[bytes]) -> list[bytes]:
-        """Records that stand, in the past of ``older`` and not in that of ``newer``: who goes on has none.
+        """Records in the past of ``older`` and not in that of ``newer``, that stand by both: who goes on has none.
+
+        What else is known by now is not asked: it could raise a record again that was struck when ``newer`` was signed.
 
         Raises:
             RecordsMissing: One of them is not here.
         """
         graph = self.resolution.graph
-        lost = self._past(older) & ~self._past(newer)
-        return [graph.records[place].hash for place in bits(lost & self.resolution.standing(graph.everything).good)]
+        before, now = self._past(older), self._past(newer)
+        return [
+            graph.records[place].hash for place in bits(before & ~now & self.resolution.standing(before | now).good)
+        ]
 
     def _past(self, frontier: Iterable[bytes]) -> int:
         try:
