@@ -66,7 +66,7 @@ def test_they_are_shown_as_those_of_init_are(anna: Anna) -> None:
     assert "Write these 24 words down in this order" in shown.out
     assert "photos: the new words are good" in shown.out
     assert "epoch 2 has begun" in shown.err
-    assert "the old words are of no use any more" in shown.err
+    assert "the old words open nothing that is new" in shown.err
 
 
 def test_the_next_space_takes_the_new_key(anna: Anna) -> None:

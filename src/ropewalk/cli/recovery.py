@@ -42,6 +42,11 @@ __all__ = ["paper", "restore"]
 
 GROUPS = 2  # the feature level from which a paper key can be replaced
 
+_OLD_WORDS = (
+    "the old words open nothing that is new in these spaces; destroy them all the same: who has them could still claim"
+    " to have acted before"
+)
+
 
 # ---- new words -------------------------------------------------------------------------------------------------------
 
@@ -98,7 +103,7 @@ async def paper(
     if left:
         voice.warning("keep both: `ropewalk recovery paper --same` brings the rest to the new ones, once it can")
     elif not common.json:
-        voice.note("the old words are of no use any more" if names else "there is no space yet; the next one takes it")
+        voice.note(_OLD_WORDS if names else "there is no space yet; the next one takes it")
     if common.json:
         done = [one for one in names if one not in left]
         failed = {name: str(error) for name, error in left.items()}
