@@ -115,6 +115,25 @@ async def test_shares_that_come_back_are_learned(tmp_path: Path) -> None:
         assert await space.core.ledger.do(State.owed_shares) == []
 
 
+@pytest.mark.parametrize("announced", [True, False])
+async def test_too_few_shares_are_a_loss_only_where_a_head_names_the_pack(tmp_path: Path, announced: bool) -> None:
+    world = await _written(tmp_path)
+    async with world.open() as space:
+        pack = await pack_of(space)
+        heads = [head.name for head in await space.log()]
+    for share in pack.shares[1:]:
+        await world.stores[share.store].lose(object_of(space, pack, share))
+    if not announced:
+        for head in heads:
+            for store in world.stores.values():
+                await store.lose(ObjectName(head))
+    (world.folder / "state.db").unlink()
+    async with world.open() as space:
+        found = await rebuild(space.core)
+        assert any(pack.name.hex()[:8] in line and "lost" in line for line in found.problems) is announced
+        assert await space.core.ledger.do(State.pack_named, pack.name) is None
+
+
 async def test_a_head_that_is_damaged_in_every_store_is_a_problem_and_no_more(tmp_path: Path) -> None:
     world = await _written(tmp_path)
     async with world.open() as space:

@@ -176,10 +176,10 @@ async def _learn_pack(
                 continue
             places = [place for place in places if place.number < trailer.manifest.n]
             if len({place.number for place in places}) + away < trailer.manifest.k:
-                found.problems.append(
-                    f"pack {pack.hex()[:8]} has too few shares in all stores together: left by a change that was"
-                    " stopped, or lost"
-                )
+                if signed:  # what no head names was left by a change that was stopped, and nobody misses it
+                    found.problems.append(
+                        f"pack {pack.hex()[:8]} has too few shares in all stores together: it is lost"
+                    )
                 return
             await core.ledger.do(_add_pack, pack, trailer, directory, places, bool(signed))
             found.packs += 1
