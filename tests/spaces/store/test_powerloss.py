@@ -28,10 +28,19 @@ Model = Callable[[], PowerLossFileSystem]
 OBJECTS = {
     object_name(name): bytes([65 + index]) * size
     for index, (name, size) in enumerate(
-        [("top", 10), ("s/packs/1", 9000), ("s/packs/2", 0), ("s/heads/w/1", 5000), ("t/x", 4097), ("s/packs/gone", 20)]
+        [
+            ("top", 10),
+            ("s/packs/1", 9000),
+            ("s/packs/2", 0),
+            ("s/heads/w/1", 5000),
+            ("t/x", 4097),
+            ("s/packs/gone", 20),
+            ("u/received", 7000),
+            ("u/aside", 30),
+        ]
     )
 }
-TOP, ONE, TWO, HEAD, OTHER, GONE = OBJECTS
+TOP, ONE, TWO, HEAD, OTHER, GONE, CAME, ASIDE = OBJECTS
 
 
 @dataclass
@@ -45,6 +54,23 @@ class Told:
         await store.put_many([(name, [OBJECTS[name]]) for name in names])
         self.kept.update(names)
 
+    async def receive(self, store: DiskStore, name: ObjectName) -> None:
+        async with store.receive(name, len(OBJECTS[name])) as incoming:
+            for at in range(0, len(OBJECTS[name]), 3000):
+                await incoming.write(OBJECTS[name][at : at + 3000])
+            await incoming.finish()
+        self.kept.add(name)
+
+    async def set_aside(self, store: DiskStore, name: ObjectName) -> None:
+        self.kept.discard(name)
+        await store.set_aside(name, "1")
+        self.deleted.add(name)
+
+    async def take_back(self, store: DiskStore, name: ObjectName) -> None:
+        self.deleted.discard(name)
+        await store.take_back("1", name)
+        self.kept.add(name)
+
     async def delete(self, store: DiskStore, name: ObjectName) -> None:
         self.kept.discard(name)
         await store.delete(name)
@@ -57,6 +83,14 @@ async def all_of_it(store: DiskStore, told: Told) -> None:
     await told.put(store, ONE)  # again
     await told.delete(store, GONE)
     await told.put(store, OTHER)
+    await told.receive(store, CAME)
+    await told.receive(store, CAME)  # again
+
+
+async def there_and_back(store: DiskStore, told: Told) -> None:
+    await told.put(store, ASIDE)
+    await told.set_aside(store, ASIDE)
+    await told.take_back(store, ASIDE)
 
 
 async def left_whole(model: PowerLossFileSystem, told: Told, seed: int) -> None:
@@ -109,6 +143,34 @@ async def test_a_power_cut_at_any_call_leaves_what_was_acknowledged_and_nothing_
 
 async def test_what_a_dead_process_left_unsynced_is_synced_before_its_successor_answers() -> None:
     assert await stop_everywhere(model, then_again=True) > 100
+
+
+async def test_what_is_set_aside_is_here_or_there_at_a_power_cut() -> None:
+    call, stopped = 0, True
+    while stopped:
+        disk, told, stopped = model(), Told(), False
+        store = await DiskStore.create(ROOT, files=disk, threads=1)
+        disk.stop_at(call)
+        try:
+            await there_and_back(store, told)
+        except PowerCut:
+            stopped = True
+        for seed in SEEDS:
+            left = await DiskStore.open(ROOT, files=disk.crash(seed), threads=1)
+            listed = {found.name async for found in left.list("")}
+            aside = await left.aside()
+            assert told.kept <= listed
+            assert not told.deleted & listed
+            if told.deleted:
+                assert aside == {"1"}, "it is neither here nor there"
+            if aside and ASIDE not in listed:
+                await left.take_back("1", ASIDE)
+            if aside or ASIDE in listed:
+                assert await left.get(ASIDE) == OBJECTS[ASIDE], "it is torn"
+            await left.aclose()
+        store._pool.stop()
+        call += 1
+    assert call > 20
 
 
 async def test_a_delete_makes_durable_what_a_dead_process_deleted() -> None:
@@ -229,10 +291,10 @@ async def test_a_store_that_trusts_folders_a_dead_process_made_is_caught(monkeyp
         if folder != self.root:
             trusting(self, os.path.dirname(folder))
             with suppress(FileExistsError):
-                self._files.mkdir(folder)
-                sync_folder(self._files, os.path.dirname(folder))
+                self.files.mkdir(folder)
+                sync_folder(self.files, os.path.dirname(folder))
 
-    monkeypatch.setattr(Folder, "_settle", trusting)
+    monkeypatch.setattr(Folder, "settle", trusting)
     with pytest.raises(AssertionError, match="lost"):
         await stop_everywhere(model, then_again=True)
 

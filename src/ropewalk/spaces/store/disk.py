@@ -12,19 +12,21 @@ import threading
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from concurrent.futures import Future
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from ropewalk.errors import Misuse
+from ropewalk.spaces.store.aside import Aside
 from ropewalk.spaces.store.filesystem import FileSystem, OsFileSystem
 from ropewalk.spaces.store.folder import Folder
 from ropewalk.spaces.store.interface import Listed, ObjectName, Parts, Room
 from ropewalk.spaces.store.opening import create_folder, open_folder
 from ropewalk.spaces.store.parts import checked_range
+from ropewalk.spaces.store.receiving import Receiving
 from ropewalk.spaces.store.threads import Threads, ThreadsClosed
 
-__all__ = ["DiskStore"]
+__all__ = ["DiskStore", "Incoming"]
 
 _T = TypeVar("_T")
 Sleep = Callable[[float], Awaitable[None]]
@@ -45,6 +47,7 @@ class DiskStore:
     def __init__(self, folder: Folder, pool: Threads, threads: int, sleep: Sleep = asyncio.sleep) -> None:
         self.identity = folder.identity
         self._folder = folder
+        self._aside = Aside(folder)
         self._pool = pool
         self._threads = threads
         self._sleep = sleep
@@ -111,6 +114,21 @@ class DiskStore:
             abandoned.set()
             raise
 
+    @asynccontextmanager
+    async def receive(self, name: ObjectName, size: int) -> AsyncIterator[Incoming]:
+        """A put whose bytes come piece by piece; nothing is kept unless it is finished inside.
+
+        Raises:
+            Misuse: The name is not fit, or the object too large.
+        """
+        receiving = Receiving(self._folder, name, size)
+        try:
+            yield Incoming(self._run, receiving)
+        finally:
+            # Not waited for: the one who waits may have been cancelled, and nothing depends on it.
+            with suppress(ThreadsClosed):
+                self._pool.submit(receiving.close)
+
     async def replace(self, name: ObjectName, parts: Parts) -> None:
         abandoned = threading.Event()
         try:
@@ -139,6 +157,30 @@ class DiskStore:
 
     async def delete(self, name: ObjectName) -> None:
         await self._run(self._folder.delete, name)
+
+    async def set_aside(self, name: ObjectName, label: str) -> int:
+        """``delete`` that can be undone: the object is kept under a label.  Its bytes.
+
+        Raises:
+            NoSuchObject, StoreFull, StoreReadOnly, StoreGone.
+        """
+        return await self._run(self._aside.put, name, label)
+
+    async def take_back(self, label: str, name: ObjectName) -> None:
+        """Undo `set_aside`.
+
+        Raises:
+            NoSuchObject, NameTaken, StoreFull, StoreReadOnly, StoreGone.
+        """
+        await self._run(self._aside.take_back, label, name)
+
+    async def drop_aside(self, label: str) -> None:
+        """Forget what was set aside, durably; what is not there is a success."""
+        await self._run(self._aside.drop, label)
+
+    async def aside(self) -> set[str]:
+        """The labels of all that is set aside."""
+        return await self._run(self._aside.labels)
 
     async def room(self) -> Room | None:
         return await self._run(self._folder.room)
@@ -178,6 +220,31 @@ class DiskStore:
             failures = [error for other in begun if (error := other.exception())]
         if failures:
             raise failures[0]
+
+
+class Incoming:
+    """An object on its way into a `DiskStore`.  One call at a time."""
+
+    def __init__(self, run: Callable[..., Awaitable[Any]], receiving: Receiving) -> None:
+        self._run, self._receiving = run, receiving
+
+    async def write(self, piece: bytes) -> None:
+        """The next bytes.
+
+        Raises:
+            Misuse: There are more than were announced.
+            StoreFull, StoreReadOnly, StoreGone.
+        """
+        await self._run(self._receiving.write, piece)
+
+    async def finish(self) -> bool:
+        """Keep it, as ``put`` does; whether it is new.
+
+        Raises:
+            Misuse: There are fewer bytes than were announced.
+            NameTaken, StoreFull, StoreReadOnly, StoreGone, StoreDamaged.
+        """
+        return bool(await self._run(self._receiving.finish))
 
 
 def _absolute(path: str | os.PathLike[str]) -> str:

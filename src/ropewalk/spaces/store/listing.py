@@ -42,12 +42,15 @@ def _walk(files: FileSystem, root: str, base: str, prefix: str, after: str) -> I
             return within and (name > after or after.startswith(name))
         return name.startswith(prefix) and name > after
 
+    all_of_it = base.startswith(prefix) and base > after and not after.startswith(base)
     last = ""
     while True:
         try:
             found = (base + name for name in files.scan(f"{root}/{base}"))
+            if last or not all_of_it:
+                found = (name for name in found if name > last and wanted(name))
             # A folder stands where its slash puts it: "a-b" < "a/b" < "a0", as the whole names do.
-            names = _smallest(name for name in found if name > last and wanted(name))
+            names = _smallest(found)
         except (FileNotFoundError, NotADirectoryError):
             return
         for name in names:
