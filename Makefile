@@ -41,7 +41,7 @@ $(READY): pyproject.toml constraints.txt src/ropewalk/_version.py
 	@echo "setting up .venv (a minute or so, once)"
 	@"$(PYTHON)" -m venv .venv
 	@$(BIN)/python $(PIP) --constraint constraints.txt $(BUILD)
-	@$(BIN)/python $(PIP) --constraint constraints.txt --no-build-isolation --editable '.[keyring,otel,qt,dev]'
+	@$(BIN)/python $(PIP) --constraint constraints.txt --no-build-isolation --editable '.[engines,keyring,otel,qt,dev]'
 	@touch $@
 
 test: lint types arrow vectors pytest ## all that CI runs: the targets from lint to pytest, in this order
@@ -74,7 +74,7 @@ fuzz: $(READY) ## property tests with far more cases than usual; ARGS=tests/... 
 constraints: ## write constraints.txt anew: the newest of everything that pyproject.toml allows
 	@rm -rf .venv/fresh
 	@"$(PYTHON)" -m venv .venv/fresh
-	@.venv/fresh/bin/python $(PIP) $(BUILD) '.[keyring,otel,qt,dev]'
+	@.venv/fresh/bin/python $(PIP) $(BUILD) '.[engines,keyring,otel,qt,dev]'
 	@{ echo "# The exact versions that make uses; users get the ranges of pyproject.toml. Written by make constraints,"; \
 		echo "# with the oldest Python we support, since that one needs the most packages."; \
 		.venv/fresh/bin/python -m pip freeze --exclude ropewalk --exclude setuptools; } >constraints.new

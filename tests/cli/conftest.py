@@ -42,6 +42,7 @@ class Result:
 
 
 Run = Callable[..., Result]
+As = Callable[..., Result]
 
 
 @pytest.fixture
@@ -81,3 +82,15 @@ def photos(run: Run, user: Path) -> Path:
     names = ",".join(f"s{at}" for at in range(STORES))
     run("space", "create", "photos", "--stores", names, "--survive", "2", "--across", "store")
     return user
+
+
+@pytest.fixture
+def machine(run: Run, user: Path, monkeypatch: pytest.MonkeyPatch) -> As:
+    """A command on one of several machines, each with a home of its own: the first word says which."""
+
+    def command(home: str, *words: str, status: int = 0) -> Result:
+        with monkeypatch.context() as there:
+            there.setenv("ROPEWALK_HOME", str(user.parent / home))
+            return run(*words, status=status)
+
+    return command

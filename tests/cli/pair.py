@@ -84,6 +84,10 @@ class Pair:
         for at in range(STORES):
             self.of(home, "store", "add", f"s{at}", str(self.work / f"s{at}"))
 
+    def attach(self, home: str, space: str = "photos") -> None:
+        """A home takes the space in, by the id that Anna's has."""
+        self.of(home, "space", "attach", space, "--id", self.home("home").load().spaces[space].id)
+
     def files(self) -> set[Path]:
         """All objects in all stores."""
         return {path for at in range(STORES) for path in (self.work / f"s{at}").rglob("*") if path.is_file()}
@@ -124,7 +128,7 @@ def a_pair(photos: Path, run: Run, monkeypatch: pytest.MonkeyPatch, role: Role =
     asyncio.run(named())
     pair.machine("bob")
     pair.let_in("bob", role)
-    pair.bob("space", "attach", "photos")
+    pair.attach("bob")
     return pair
 
 

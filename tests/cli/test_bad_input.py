@@ -12,12 +12,12 @@ import pytest
 
 from ropewalk.spaces.members import authoring, membership, outcome, records
 from ropewalk.spaces.transfer import put as put_module
-from ropewalk.spaces.transfer.scan import Found
+from ropewalk.spaces.transfer.scan import Scanned
 from tests.cli.conftest import Run
 
 WRONG: list[tuple[tuple[str, ...], int, str]] = [
     (("frob",), 2, 'unknown command "frob"'),
-    (("ls",), 2, "PLACE"),
+    (("ls",), 2, "SPACE:/PATH"),
     (("ls", "photos", "--nope"), 2, "--nope"),
     (("ls", "photos", "--at"), 2, "--at"),
     (("du", "photos", "--depth", "deep"), 2, "deep"),
@@ -347,7 +347,7 @@ def test_a_file_that_cannot_be_read_is_left_out(run: Run, photos: Path, monkeypa
         (photos / "tree" / name).write_text(name)
     really = put_module._open
 
-    def guarded(found: Found) -> tuple[int, os.stat_result]:
+    def guarded(found: Scanned) -> tuple[int, os.stat_result]:
         if found.path.endswith(b"closed"):  # a mode would not stop the user who may read all
             raise PermissionError(13, "Permission denied")
         return really(found)

@@ -100,7 +100,7 @@ def test_what_was_made_apart_has_no_base(pair: Pair) -> None:
 def test_a_third_side_has_its_turn_after_the_first_two(pair: Pair) -> None:
     pair.machine("carol")
     pair.let_in("carol", Role.WRITER)
-    pair.of("carol", "space", "attach", "photos")
+    pair.attach("carol")
     pair.put("home", "notes.txt", TEXT)
     pair.bob("ls", "photos")
     pair.of("carol", "ls", "photos")

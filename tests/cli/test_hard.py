@@ -9,12 +9,14 @@ import json
 import random
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from ropewalk.cli import hard
 from ropewalk.cli.options import Keyed
 from ropewalk.spaces import reseal as resealing
 from ropewalk.spaces.members import Role
+from ropewalk.spaces.tree.entry import decode_entry, encode_entry
 from tests.cli.conftest import Run
 from tests.cli.pair import Pair, a_pair, tablet_revoked
 
@@ -61,17 +63,27 @@ def test_nobody_is_there_to_say_yes(pair: Pair) -> None:
     before = pair.files()
     refused = pair.anna("member", "reseal", "photos", "--json", status=2)
     assert "--yes" in refused.error["hint"]
-    assert pair.files() == before
-    result = pair.anna("member", "remove", "bob", "--hard", status=11)
-    assert "bob does not belong to photos any more" in result.out
-    assert "`ropewalk member reseal photos` does it at any time" in result.err
-    assert "sealed again" not in pair.anna("log", "photos").out
+    refused = pair.anna("member", "remove", "bob", "--hard", "--json", status=2)
+    assert "--yes" in refused.error["hint"]
+    assert refused.out == ""
+    assert pair.files() == before, "nobody was put out either"
+    assert "bob" in pair.anna("members", "photos").out
+
+
+class Terminal(io.StringIO):
+    """Somebody who types."""
+
+    def isatty(self) -> bool:
+        return True
 
 
 def test_whoever_says_no_has_lost_nothing(pair: Pair) -> None:
-    pair.monkeypatch.setattr("sys.stdin", io.StringIO("no\n"))
-    assert "nothing was sealed anew" in pair.anna("member", "remove", "bob", "--hard", status=11).err
-    pair.monkeypatch.setattr("sys.stdin", io.StringIO("yes\n"))
+    pair.monkeypatch.setattr("sys.stdin", Terminal("no\n"))
+    result = pair.anna("member", "remove", "bob", "--hard", status=11)
+    assert "bob does not belong to photos any more" in result.out
+    assert "nothing was sealed anew; `ropewalk member reseal photos` does it at any time" in result.err
+    assert "sealed again" not in pair.anna("log", "photos").out
+    pair.monkeypatch.setattr("sys.stdin", Terminal("yes\n"))
     pair.machine("carol")
     pair.let_in("carol", Role.WRITER)
     assert "sealed anew, 2.0 MiB" in pair.anna("member", "remove", "carol", "--hard").out
@@ -95,6 +107,25 @@ def test_it_waits_for_keys_that_who_was_put_out_does_not_have(pair: Pair) -> Non
     assert "admin's device" in refused.error["hint"]
     pair.anna("mkdir", "photos:/b")
     assert pair.bob("member", "reseal", "photos", "--yes", "--json").json["entries"] == 3
+
+
+@pytest.mark.parametrize("claim", [1, 2, 2**60])
+def test_who_is_put_out_cannot_have_it_believed_that_all_was_done_already(pair: Pair, claim: int) -> None:
+    async def lie() -> None:
+        async with pair.open("bob") as space:
+            there = [item async for batch in (await space.current()).tree.scan() for item in batch]
+            async with space.change() as change:
+                for key, value in there:
+                    extra = msgspec.msgpack.encode({1: claim})
+                    change.put_value(key, encode_entry(msgspec.structs.replace(decode_entry(value), extra=extra)))
+                change.put_value(there[0][0][:-40] + b"b" * 40, b"no entry")
+
+    asyncio.run(lie())
+    result = pair.anna("member", "remove", "bob", "--hard", "--yes", status=11)
+    assert "2 entries of photos sealed anew, 2.0 MiB" in result.out
+    assert "to seal anew: 3 entries, 2.0 MiB in 2 chunks" in result.err
+    assert "left out: large: entry does not parse" in result.err
+    assert pair.anna("member", "reseal", "photos", "--yes", "--json", status=11).json["failed"] == 1
 
 
 async def test_a_stop_says_how_to_go_on(pair_there: Pair, capfdbinary: pytest.CaptureFixture[bytes]) -> None:

@@ -16,6 +16,7 @@ import pytest
 from keyring.backend import KeyringBackend
 from keyring.errors import NoKeyringError
 
+from ropewalk.spaces.home import Home
 from tests.cli.conftest import Run
 
 
@@ -170,7 +171,8 @@ def test_another_machine_goes_on_with_the_paper_key(run: Run, user: Path, monkey
     assert restored["paper_key"] is None
     for name in "abc":
         assert run("store", "add", name, str(user / name), "--json").json["made"] is False
-    assert run("space", "attach", "mine", "--json").json["stores"] == ["a", "b", "c"]
+    (space,) = Home(user.parent / "home", user).load().spaces.values()
+    assert run("space", "attach", "mine", "--id", space.id, "--json").json["stores"] == ["a", "b", "c"]
     assert run("cat", "mine:/file").out == "kept"
     run("put", "file", "mine:/second")
     refused = run("space", "create", "more", "--stores", "a,b,c", "--survive", "1", status=4)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ropewalk.spaces.live import Live
-from tests.cli.conftest import Run
+from tests.cli.conftest import Result, Run
 from tests.cli.pair import Pair, a_pair, tablet_revoked
 
 
@@ -92,3 +92,45 @@ def test_records_that_a_store_lacks_are_owed_until_it_is_back(pair: Pair) -> Non
     (pair.work / "away").rename(pair.work / "s4")
     pair.anna("repair", "photos")
     assert pair.anna("status", "photos", "--json").json["owed"]["records"] == 0
+
+
+def _keys(result: Result) -> str:
+    (line,) = [line for line in result.out.splitlines() if line.startswith("keys: ")]
+    return line
+
+
+def test_the_keys_of_all_who_belong_are_counted(pair: Pair) -> None:
+    assert _keys(pair.anna("status", "photos")).startswith(
+        "keys: four copies, each of which opens all: this device, your paper key (shown on 20"
+    )
+    assert _keys(pair.bob("status", "photos")).endswith("anna (laptop) and anna (paper key)")
+    pair.anna("member", "remove", "bob")
+    assert "keys: two copies" in _keys(pair.anna("status", "photos"))
+
+
+def test_words_that_are_good_no_more_are_told_where_they_were_shown(pair: Pair) -> None:
+    pair.machine("tablet")
+
+    async def take_in() -> None:
+        keys = pair.home("tablet").open_keys("one two three").public()
+        async with pair.open("home") as space, space.group() as group:
+            await group.add_device("tablet", keys)
+
+    asyncio.run(take_in())
+    pair.attach("tablet")
+    # Its own words were shown when its keys were made, and are no member's.
+    assert "do not open this space: your paper key for it" in pair.of("tablet", "status", "photos").out
+    assert _keys(pair.of("tablet", "status", "photos")).startswith(
+        "keys: five copies, each of which opens all: this device, your laptop, your paper key,"
+    )
+    pair.of("tablet", "recovery", "paper", "--yes")
+    assert "do not open this space" not in pair.of("tablet", "status", "photos").out
+    told = pair.anna("status", "photos", "--json").json
+    assert told["paper"].startswith("the words that were shown on this machine on 20")
+    assert [one["said"] for one in told["promise"]["keys"] if one["name"] == "your paper key"] == [""]
+
+
+def test_a_paper_key_file_that_is_gone_hides_nothing_else(pair: Pair) -> None:
+    (pair.home("home").config / "paper.public").unlink()
+    assert "this device, your paper key, bob" in _keys(pair.anna("status", "photos"))
+    assert pair.anna("status", "photos", "--json").json["paper"] is None

@@ -204,45 +204,15 @@ def test_two_spaces_in_the_same_stores(run: Run, photos: Path) -> None:
         "space", "create", "films", "--stores", "s0,s1,s2", "--survive", "disk=1", "--privacy", "2", "--json"
     ).json
     assert second["policy"] == {"k": 2, "n": 3, "floor": 3, "survive": {"disk": 1}}
-    forget_spaces(photos)
-    result = run("space", "attach", "mine", status=2)
-    assert "hold 2 spaces" in result.err
-    assert run("space", "attach", "mine", "--id", second["id"][:8], "--json").json["id"] == second["id"]
-    assert run("space", "attach", "rest").out.startswith("space rest is there")
-    assert "is called mine here already" in run("space", "attach", "more", "--id", second["id"], status=2).err
-    assert "no space" in run("space", "attach", "more", "--id", "ffffffffffff", status=3).err
+    assert [space["space"] for space in run("space", "list", "--json").lines] == ["films", "photos"]
 
 
-def forget_spaces(user: Path) -> None:
-    """The settings without spaces, and no local state."""
-    home = user.parent / "home"
-    settings = (home / "settings.toml").read_text()
-    (home / "settings.toml").write_text(settings[: settings.index("[spaces")])
-    shutil.rmtree(home / "state")
-
-
-def test_a_space_is_found_again(run: Run, photos: Path) -> None:
-    (photos / "a").write_text("a")
-    run("put", "a", "photos:/a")
-    forget_spaces(photos)
-    shutil.rmtree(photos / "s4")
-    result = run("space", "attach", "found")
-    assert "over s0, s1, s2, s3" in result.out
-    assert "store s4 is not there" in result.err
-    assert "5 stores, and 4 are here" in result.err
-    again = run("cat", "found:/a")
-    assert again.out == "a"
-    assert "nothing was known of found on this machine" in again.err
-
-
-def test_other_keys_find_nothing(run: Run, photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("ROPEWALK_HOME", str(photos / "stranger"))
-    run("init", "--yes")
-    assert "no stores to look into" in run("space", "attach", "x", status=3).err
-    run("store", "add", "s0", str(photos / "s0"))
-    result = run("space", "attach", "x", status=3)
-    assert "1 space there they do not open" in result.err
-    assert "--restore" in result.err
+def test_the_id_of_a_space_is_shown_where_it_is_made_and_in_the_list(run: Run, photos: Path) -> None:
+    made = run("space", "create", "films", "--stores", "s0,s1,s2", "--survive", "1")
+    films = next(one["id"] for one in run("space", "list", "--json").lines if one["space"] == "films")
+    shown = "-".join(films[at : at + 4] for at in range(0, 32, 4))
+    assert f"its id is {shown}; write it down beside the words of the paper key" in made.err
+    assert shown in run("space", "list").out
 
 
 def test_stores_come_and_go(run: Run, photos: Path) -> None:

@@ -21,7 +21,6 @@ from ropewalk.spaces.check import check
 from ropewalk.spaces.identity import DeviceKeys
 from ropewalk.spaces.members import Role
 from ropewalk.spaces.space import Space
-from ropewalk.spaces.survey import survey
 from ropewalk.testing.faults import Stop, StopAfter
 from ropewalk.testing.liars import Lie, Stage, prepare
 from ropewalk.testing.liars.making import bytes_of
@@ -48,7 +47,6 @@ class _Run:
         self.counts: Counter[str] = Counter()
         self.alarms: Counter[str] = Counter()
         self.met = 0  # guests
-        self.looked_without: set[str] = set()  # homes that were open while a store was away
         self.restored: set[str] = set()  # homes that were brought back from a backup and not opened since
         self.under_way: dict[str, bytes] | None = None  # what there is if the last change came to be after all
 
@@ -64,11 +62,6 @@ class _Run:
             try:
                 async with self.stage.open(home, DEVICES[home]) as space:
                     self.restored.discard(home)
-                    if home in self.looked_without:
-                        await survey(space.core)  # else it does not know of shares in the store that was away then
-                        self.looked_without.discard(home)
-                    if self.stage.gone:
-                        self.looked_without.add(home)
                     await self._settle(space)
                     await self._steps(space)
                     if home in ADMINS and self.chance.random() < 0.7:

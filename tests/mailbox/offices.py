@@ -14,7 +14,7 @@ from pathlib import Path
 
 from ropewalk import net
 from ropewalk.mailbox import Abandoned, Admitted, Carrier, NoSlot, Slots, host, invite, join
-from ropewalk.spaces.invites import Invited, Inviter, Invites, Joiner, OpenInvite
+from ropewalk.spaces.invites import Invited, Inviter, Invites, InvitesUnwritable, Joiner, OpenInvite
 from ropewalk.spaces.records import encode
 from tests.spaces.invites.parties import Clock, Door, device, drawn, offer, person
 
@@ -35,6 +35,8 @@ class Ends:
 
     Attributes:
         burnt: How often Anna burnt the code.
+        given: What the joiner kept.
+        full: Whether the joiner's disk takes no more.
         marked: How often the joiner marked it.
         seconds: Until both had ended, where that was measured.
 
@@ -59,6 +61,8 @@ class Ends:
         self.typed = secret if typed is None else typed
         self.door = Door(offer())
         self.burnt = self.marked = 0
+        self.given: list[Invited] = []
+        self.full = False
         self.seconds = 0.0
         self.inviter: Inviter | None = None
 
@@ -66,6 +70,11 @@ class Ends:
         if self.disks is not None:
             self.disks[0].burn(self.id)
         self.burnt += 1
+
+    def keep(self, invited: Invited) -> None:
+        if self.full:
+            raise InvitesUnwritable("the disk is full")
+        self.given.append(invited)
 
     def mark(self) -> None:
         if self.disks is not None:
@@ -83,7 +92,7 @@ class Ends:
     async def join(self, carrier: Carrier, slot: bytes) -> Invited:
         self.slot = slot
         joiner = Joiner(slot, self.typed, device(self.who), person(self.who), random=drawn(2 * self.number + 1))
-        return await join(carrier, joiner, self.mark)
+        return await join(carrier, joiner, self.mark, self.keep)
 
 
 Meddle = Callable[["End", int, bytes], list[bytes]]

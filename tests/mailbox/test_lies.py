@@ -9,7 +9,7 @@ import pytest
 
 from ropewalk.errors import RopewalkError
 from ropewalk.mailbox import Abandoned, Admitted
-from ropewalk.spaces.invites import Invited, Inviter, Joiner, MessageMalformed, WrongCode
+from ropewalk.spaces.invites import Invited, Inviter, InvitesUnwritable, Joiner, MessageMalformed, WrongCode
 from ropewalk.spaces.invites.messages import Welcome
 from ropewalk.spaces.records import encode
 from tests.broker.hosts import simulated
@@ -45,6 +45,34 @@ def test_an_honest_one_only_passes_on() -> None:
     assert ends.door.belongs(invited, device("bob"))
     assert (ends.burnt, ends.marked) == (1, 1)
     assert [who for who, _ in liar.passed] == ["joiner", "inviter", "joiner", "inviter", "joiner"]
+
+
+def test_the_inviter_hears_that_all_is_well_only_when_it_is_kept() -> None:
+    """Else it would not tell its user what to do for a joiner that has lost it."""
+    liar, ends = Liar(), Ends()
+    told: list[int] = []
+
+    def counted(end: End, number: int, message: bytes) -> list[bytes]:
+        told.append(len(ends.given))
+        return [message]
+
+    liar._meddle = counted
+    admitted, invited = met(liar, ends)
+    assert told == [0, 0, 0, 0, 1]
+    assert ends.given == [invited]
+    ends = Ends()
+    ends.full = True
+    admitted, error = met(Liar(), ends)
+    assert isinstance(admitted, Admitted)
+    assert not admitted.told
+    assert isinstance(error, InvitesUnwritable)
+
+
+def test_a_joiner_that_is_left_out_is_told_what_helps() -> None:
+    _, error = met(Liar(at("inviter", 1, lambda message: [])), Ends())
+    assert isinstance(error, Abandoned)
+    assert "ask for a new invite" in error.hint
+    assert "let in and did not hear of it" in error.hint
 
 
 def nothing(end: End, number: int, message: bytes) -> list[bytes]:

@@ -1,112 +1,35 @@
-"""Admission: somebody is let into spaces, and comes into them; neither rests on what is not in the records."""
+"""Admission: somebody is let into spaces, once, and with what is on the floor of stores."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
-from ropewalk.errors import Misuse, Refused, RopewalkError
-from ropewalk.spaces import admission as admission_module
-from ropewalk.spaces.admission import Admission, Arrival, arrive
-from ropewalk.spaces.discover import Discovery
+from ropewalk.errors import Misuse, Refused
+from ropewalk.spaces.admission import Admission
+from ropewalk.spaces.arrival import arrive
 from ropewalk.spaces.group import BelowFloor
-from ropewalk.spaces.home import Home, SpaceSetting, StoreSetting
-from ropewalk.spaces.identity import PAPER, DeviceKeys
-from ropewalk.spaces.invites import (
-    NEW_DEVICE,
-    GrantedStore,
-    Grants,
-    Invited,
-    JoinerKeys,
-    NotAsOffered,
-)
+from ropewalk.spaces.invites import NEW_DEVICE, Invited, JoinerKeys
 from ropewalk.spaces.invites.messages import read_grants
-from ropewalk.spaces.keys import hashed
 from ropewalk.spaces.learning import send_record
 from ropewalk.spaces.members import NO_CUT, Author, Role
-from ropewalk.spaces.opening import create_space, open_store, plan_policy
-from ropewalk.spaces.pool.placement import StoreDomains
 from ropewalk.spaces.pool.pool import Copies
-from ropewalk.spaces.space import Space, open_space
-from ropewalk.spaces.store import DiskStore, ObjectName, Store
+from ropewalk.spaces.store import ObjectName
 from ropewalk.testing.faults import StopAfter
 from tests.spaces.crashing import NEVER, is_stop
+from tests.spaces.house import STORES, House, admission, admit, built, come, create, joiner
 from tests.spaces.machines import keys_of
 from tests.spaces.making import device, paper
 
-STEWARD, READER, WRITER, ADMIN = Role
-STORES = ("s0", "s1", "s2")
-PAPER_KEY = DeviceKeys(hashed("test paper", b""), PAPER)
-
-
-@dataclass
-class House:
-    """Folders that are stores, and homes over them."""
-
-    root: Path
-
-    def home(self, name: str) -> Home:
-        return Home(self.root / name / "config", self.root / name / "state")
-
-    @asynccontextmanager
-    async def open(
-        self, name: str, *spaces: str, around: Callable[[Store], Store] = lambda store: store
-    ) -> AsyncIterator[list[Space]]:
-        async def opened(path: str, identity: bytes) -> Store:
-            return around(await open_store(path, identity))
-
-        async with AsyncExitStack() as stack:
-            keys = device() if name == "admin" else keys_of(name)
-            yield [
-                await stack.enter_async_context(
-                    await open_space(self.home(name), one, keys, threads=1, pay_every=3600, open_store=opened)
-                )
-                for one in spaces
-            ]
+_, READER, WRITER, ADMIN = Role
 
 
 @pytest.fixture
 async def house(tmp_path: Path) -> House:
-    house = House(tmp_path)
-    home = house.home("admin")
-    for name in STORES:
-        folder = tmp_path / name
-        store = await DiskStore.create(folder)
-        home.add_store(name, StoreSetting(str(folder), store.identity.hex(), {"machine": name}))
-        await store.aclose()
-    await _create(house, "photos")
-    return house
-
-
-async def _create(house: House, name: str) -> None:
-    policy = plan_policy([StoreDomains(one) for one in STORES], {"store": 1})
-    await create_space(
-        *(house.home("admin"), name, STORES, policy, 1, device(), paper().public()),
-        clock=lambda: 0.0,
-        now=lambda: 1,
-    )
-
-
-def joiner(name: str = "bob", *, with_paper: bool = True) -> JoinerKeys:
-    return JoinerKeys(keys_of(name).public(), PAPER_KEY.public() if with_paper else None, name, f"{name}s laptop")
-
-
-def admission(house: House, spaces: Sequence[Space], role: Role | None = WRITER, name: str = "") -> Admission:
-    nonces = {space.core.space_id: hashed("test nonce", space.core.space_id)[:16] for space in spaces}
-    return Admission(house.home("admin"), spaces, 1 << 60, role=role, name=name, nonces=nonces)
-
-
-async def admit(house: House, spaces: Sequence[str] = ("photos",), role: Role | None = WRITER) -> Invited:
-    """Somebody is let in; what the ceremony would leave with the joiner."""
-    async with house.open("admin", *spaces) as opened:
-        one = admission(house, opened, role)
-        return Invited(one.offer, read_grants(await one.admit(joiner())))
+    return await built(tmp_path)
 
 
 # ---- letting in ------------------------------------------------------------------------------------------------------
@@ -128,7 +51,7 @@ async def test_who_was_admitted_arrives_and_reads_and_writes(house: House) -> No
 
 
 async def test_one_more_device_comes_into_all_spaces(house: House) -> None:
-    await _create(house, "music")
+    await create(house, "music")
     invited = await admit(house, ("photos", "music"), None)
     assert invited.offer.kind == NEW_DEVICE
     found = await come(house, invited)
@@ -186,7 +109,7 @@ async def test_wherever_letting_in_stops_it_can_be_done_again(house: House) -> N
 
 
 async def test_an_offer_that_holds_no_more_is_not_made_again(house: House) -> None:
-    await _create(house, "music")
+    await create(house, "music")
     async with house.open("admin", "photos", "music") as (photos, music):
         kept = admission(house, [photos])
         with pytest.raises(Misuse, match="another space"):
@@ -235,171 +158,110 @@ async def test_secrets_are_of_an_epoch_that_is_on_the_floor(house: House, monkey
             await one.admit(joiner())
 
 
-# ---- coming ----------------------------------------------------------------------------------------------------------
+# ---- who is in already -----------------------------------------------------------------------------------------------
 
 
-async def come(house: House, invited: Invited, **rest: Any) -> list[Arrival]:
-    """What comes of it on bob's machine."""
-    return await arrive(house.home("bob"), keys_of("bob"), invited, paper=PAPER_KEY.public(), **rest)
+async def again(
+    house: House, by: str = "admin", role: Role | None = WRITER, nonce: int = 7
+) -> tuple[Admission, Invited]:
+    """Bob's keys are let in by another invite than the first."""
+    async with house.open(by, "photos") as (space,):
+        nonces = {space.core.space_id: bytes([nonce]) * 16}
+        one = Admission(house.home(by), [space], 1 << 60, role=role, name="another", nonces=nonces)
+        before = len(space.core.membership.records)
+        invited = Invited(one.offer, read_grants(await one.admit(joiner())))
+        assert len(space.core.membership.records) == before, "somebody was let in twice"
+        return one, invited
 
 
-async def refused(house: House, invited: Invited, match: str, error: type[RopewalkError] = NotAsOffered) -> None:
-    """Nobody comes, and nothing of it is left."""
-    home = house.home("bob")
-    before = home.load()
-    with pytest.raises(error, match=match):
-        await come(house, invited)
-    assert home.load() == before
-
-
-async def test_an_offer_of_another_role_or_member_is_refused(house: House) -> None:
-    invited = await admit(house)
-    (space,) = invited.offer.spaces
-    for wrong in (
-        msgspec.structs.replace(space, role=int(READER)),
-        msgspec.structs.replace(space, member=bytes(16)),
-    ):
-        offer = msgspec.structs.replace(invited.offer, spaces=[wrong])
-        await refused(house, replace(invited, offer=offer), "somebody else")
-    other = msgspec.structs.replace(invited.offer, inviter=keys_of("eve").public())
-    await refused(house, replace(invited, offer=other), "no record by the device that invited")
-
-
-async def test_secrets_that_are_none_are_refused(house: House) -> None:
-    invited = await admit(house)
+async def test_a_new_invite_gives_anew_to_who_is_in_already(house: House) -> None:
+    """As when the welcome was lost: the offer promises another member, and the grants say which it is."""
+    await admit(house)
+    one, invited = await again(house)
+    assert one.already == {invited.offer.spaces[0].space}
     (grant,) = invited.grants.spaces
-    for wrong in (
-        msgspec.structs.replace(grant, secrets=bytes(96)),
-        msgspec.structs.replace(grant, secrets=grant.secrets[:95] + b"\0"),
-        msgspec.structs.replace(grant, epoch=bytes(32)),
-    ):
-        grants = msgspec.structs.replace(invited.grants, spaces=[wrong])
-        await refused(house, replace(invited, grants=grants), "none of this space's")
-
-
-async def test_a_space_that_is_none_or_whose_records_are_withheld_is_refused(house: House) -> None:
-    async with house.open("admin", "photos") as (space,):
-        one = admission(house, [space])
-        held = {name: _files(house.root / name) for name in STORES}
-        invited = Invited(one.offer, read_grants(await one.admit(joiner())))
-    for name in STORES:
-        for path in _files(house.root / name) - held[name]:
-            path.rename(house.root / f"{name}-{path.name}")
-    await refused(house, invited, "do not show this device as a member")
-
-
-def _files(folder: Path) -> set[Path]:
-    return {path for path in folder.rglob("*") if path.is_file() and "records" in str(path)}
-
-
-async def test_a_device_that_somebody_slipped_in_beside_ours_is_refused(house: House) -> None:
-    async with house.open("admin", "photos") as (space,):
-        one = admission(house, [space])
-        (offered,) = one.offer.spaces
-        async with space.group() as group:
-            nonce = hashed("test nonce", space.core.space_id)[:16]
-            keys = [keys_of("bob").public(), keys_of("eve").public()]
-            member, _ = await group.add(WRITER, "bob", keys, nonce)
-        assert member == offered.member
-        invited = Invited(one.offer, read_grants(await one.admit(joiner())))
-    await refused(house, invited, "other keys than those that were named")
-
-
-async def test_without_any_store_nobody_comes(house: House) -> None:
-    invited = await admit(house)
-    stores = [msgspec.structs.replace(one, path="") for one in invited.grants.stores]
-    nowhere = replace(invited, grants=msgspec.structs.replace(invited.grants, stores=stores))
-    await refused(house, nowhere, "none of the 3 stores", Misuse)
-    gone = [msgspec.structs.replace(one, path=f"{one.path}-gone") for one in invited.grants.stores]
-    await refused(house, replace(invited, grants=msgspec.structs.replace(invited.grants, stores=gone)), "none", Misuse)
-    swapped = [
-        msgspec.structs.replace(one, path=other.path)
-        for one, other in zip(invited.grants.stores, reversed(invited.grants.stores), strict=True)
-    ]
-    (here,) = await come(house, replace(invited, grants=_with_stores(invited.grants, swapped)))
-    assert list(here.stores) == ["s1"], "what is at the place of another store is not taken for it"
-    assert len(here.missing) == 2
-
-
-def _with_stores(grants: Grants, stores: Sequence[GrantedStore]) -> Grants:
-    return msgspec.structs.replace(grants, stores=list(stores))
-
-
-async def test_a_store_that_hides_the_records_is_one_of_the_space_all_the_same(house: House) -> None:
-    invited = await admit(house)
-    for path in _files(house.root / "s1"):
-        path.unlink()
+    assert grant.member not in (None, invited.offer.spaces[0].member)
     (here,) = await come(house, invited)
-    assert sorted(here.stores) == list(STORES)
-    assert sorted(house.home("bob").space("photos").stores) == list(STORES)
+    assert (here.role, here.member_name) == (WRITER, "bob")
+    async with house.open("bob", "photos") as (space,):
+        await space.write("new", b"1")
 
 
-async def test_places_are_told_only_if_that_is_wanted(house: House) -> None:
+async def test_another_admin_can_heal_it_too(house: House) -> None:
+    await come(house, await admit(house))
     async with house.open("admin", "photos") as (space,):
         nonces = {space.core.space_id: bytes(16)}
-        one = Admission(house.home("admin"), [space], 1 << 60, role=READER, nonces=nonces, places=False)
-        grants = read_grants(await one.admit(joiner()))
-    assert [store.path for store in grants.stores] == ["", "", ""]
-    home = house.home("bob")
-    home.add_store("mine", StoreSetting(str(house.root / "s1"), grants.stores[1].identity.hex()))
-    (here,) = await come(house, Invited(one.offer, grants))
-    assert (list(here.stores), len(here.missing)) == (["mine"], 2)
-
-
-async def test_a_store_that_something_else_uses_meanwhile_stays(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    invited = await admit(house)
-    home = house.home("bob")
-    other = SpaceSetting("cd" * 32, ["s0"])
-
-    async def looks(*_: object) -> Discovery:
-        home.update(lambda now: msgspec.structs.replace(now, spaces={"other": other}))
-        return Discovery([], 0, [])
-
-    monkeypatch.setattr(admission_module, "discover", looks)
-    with pytest.raises(NotAsOffered):
-        await come(house, invited)
-    assert set(home.load().stores) == {"s0"}
-    assert home.load().spaces == {"other": other}
-
-
-async def test_names_that_are_taken_or_unfit_get_others(house: House) -> None:
-    home = house.home("bob")
-    home.add_store("s0", StoreSetting("/elsewhere", "ab" * 16))
-    taken = SpaceSetting("cd" * 32, ["s0"])
-    home.update(lambda now: msgspec.structs.replace(now, spaces={"photos": taken}))
-    (here,) = await come(house, await admit(house))
-    assert here.name == "photos-2"
-    assert list(here.stores) == ["s0-2", "s1", "s2"]
-    assert home.space("photos") == taken
-
-
-async def test_who_comes_again_keeps_the_name_and_the_stores(house: House) -> None:
-    invited = await admit(house)
-    home = house.home("bob")
-    await come(house, invited)
-    (grant,) = invited.grants.spaces
-    fewer = msgspec.structs.replace(invited.grants, spaces=[msgspec.structs.replace(grant, stores=[0])])
-    (here,) = await come(house, replace(invited, grants=fewer), name="another")
-    assert here.name == "photos"
-    assert sorted(home.space("photos").stores) == list(STORES)
-
-
-async def test_what_goes_wrong_with_one_space_does_not_keep_us_from_the_others(house: House) -> None:
-    await _create(house, "music")
-    invited = await admit(house, ("photos", "music"), None)
-    first, second = invited.grants.spaces
-    wrong = msgspec.structs.replace(invited.grants, spaces=[msgspec.structs.replace(first, epoch=bytes(32)), second])
-    left: list[tuple[str, RopewalkError]] = []
-    (here,) = await come(house, replace(invited, grants=wrong), left=lambda *one: left.append(one))
-    assert here.space == second.space
-    assert {one.id for one in house.home("bob").load().spaces.values()} == {second.space.hex()}
-    assert [(name, type(error)) for name, error in left] == [(first.name, NotAsOffered)]
-
-
-async def test_a_steward_comes_and_is_told_that_he_reads_nothing(house: House) -> None:
-    invited = await admit(house, role=STEWARD)
+        carl = JoinerKeys(keys_of("carl").public(), None, "carl", "laptop")
+        one = Admission(house.home("admin"), [space], 1 << 60, role=ADMIN, nonces=nonces)
+        invited = Invited(one.offer, read_grants(await one.admit(carl)))
+    await arrive(house.home("carl"), keys_of("carl"), invited)
+    _, invited = await again(house, "carl")
     (here,) = await come(house, invited)
-    assert here.role is STEWARD
-    with pytest.raises(Refused, match="steward"):
-        async with house.open("bob", "photos"):
-            pass
+    assert here.member_name == "bob"
+
+
+async def test_the_maker_of_a_space_who_lost_its_settings_comes_back(house: House) -> None:
+    async with house.open("admin", "photos") as (space,):
+        nonces = {space.core.space_id: bytes(16)}
+        carl = JoinerKeys(keys_of("carl").public(), None, "carl", "laptop")
+        one = Admission(house.home("admin"), [space], 1 << 60, role=ADMIN, nonces=nonces)
+        invited = Invited(one.offer, read_grants(await one.admit(carl)))
+    await arrive(house.home("carl"), keys_of("carl"), invited)
+    async with house.open("carl", "photos") as (space,):
+        nonces = {space.core.space_id: bytes(16)}
+        one = Admission(house.home("carl"), [space], 1 << 60, role=ADMIN, nonces=nonces)
+        maker = JoinerKeys(device().public(), paper().public(), "ann", "laptop")
+        invited = Invited(one.offer, read_grants(await one.admit(maker)))
+    (here,) = await arrive(house.home("new"), device(), invited, paper=paper().public())
+    assert here.role is ADMIN
+
+
+async def test_nobody_gets_another_role_by_an_invite(house: House) -> None:
+    await admit(house)
+    with pytest.raises(Misuse, match="in photos already, as bob, writer; the invite is for an admin") as told:
+        await again(house, role=ADMIN)
+    assert "ropewalk member role bob admin" in told.value.hint
+    with pytest.raises(Misuse, match="a machine of your own"):
+        await again(house, role=None)
+
+
+async def test_what_goes_in_no_space_is_written_in_none(house: House) -> None:
+    """A machine of somebody else is to be one of ours in two spaces, in one of which it is his."""
+    await create(house, "music")
+    settings = house.home("admin").load().spaces
+    await admit(house, [max(settings, key=lambda name: settings[name].id)])  # the one that is come to last
+    async with house.open("admin", "photos", "music") as spaces:
+        before = [len(space.core.membership.records) for space in spaces]
+        with pytest.raises(Misuse, match="already"):
+            await admission(house, spaces, None).admit(joiner())
+        assert [len(space.core.membership.records) for space in spaces] == before
+
+
+async def test_a_device_is_called_as_its_member_is(house: House) -> None:
+    await come(house, await admit(house))
+    async with house.open("bob", "photos") as (space,):
+        own = Admission(house.home("bob"), [space], 1 << 60)
+        told = JoinerKeys(keys_of("laptop").public(), None, "root", "laptop")
+        invited = Invited(own.offer, read_grants(await own.admit(told)))
+    (here,) = await arrive(house.home("laptop"), keys_of("laptop"), invited)
+    assert (here.own, here.member_name) == (True, "bob")
+
+
+async def test_what_can_be_seen_to_fail_is_seen_before_an_invite_is_used_up(house: House) -> None:
+    async with house.open("admin", "photos") as (space,):
+        one = admission(house, [space])
+        await one.check_ready()
+        for name in STORES[1:]:
+            (house.root / name).rename(house.root / f"{name}-away")
+        with pytest.raises(BelowFloor):
+            await one.check_ready()
+        for name in STORES[1:]:
+            (house.root / f"{name}-away").rename(house.root / name)
+    async with house.open("admin", "photos") as (space,):
+        async with space.group() as group:
+            await group.add(ADMIN, "carl", [keys_of("carl").public()])
+        one = admission(house, [space])
+        async with space.group() as group:
+            await group.set_role(space.core.membership.state.devices[device().public().id], READER)
+        with pytest.raises(Refused, match="you are a reader"):
+            await one.check_ready()

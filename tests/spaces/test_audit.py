@@ -2,38 +2,16 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 from ropewalk.spaces.audit import Audit, Deed, Effect, Stand, audit
-from ropewalk.spaces.learning import due_proofs, learn, send_record, witness
+from ropewalk.spaces.learning import due_proofs, send_record
 from ropewalk.spaces.members.authoring import Author
 from ropewalk.spaces.proof import Kind, verify
 from ropewalk.spaces.space import Space
 from ropewalk.spaces.state import State
-from tests.spaces.making import World, a_space, device
-
-
-async def forked(tmp_path: Path) -> World:
-    """A space whose one device was cloned: both wrote under one name, and could not see each other."""
-    world = await a_space(tmp_path)
-    async with world.open() as space:
-        await space.write("shared", b"from before")
-    shutil.copytree(world.folder, tmp_path / "clone")
-    async with world.open() as space:
-        await space.write("ours", b"one")
-    held = {name: await store.snapshot() for name, store in world.stores.items()}
-    for store in world.stores.values():
-        for head in await store.names("/heads/"):
-            if head.split("/")[-1].startswith("fffffffffffffffd"):
-                await store.lose(head)
-    shutil.rmtree(world.folder)
-    shutil.copytree(tmp_path / "clone", world.folder, dirs_exist_ok=True)
-    async with world.open() as space:
-        await space.write("theirs", b"two")
-    for name, store in world.stores.items():
-        await store.roll_back({**held[name], **await store.snapshot()})
-    return world
+from tests.spaces.cloning import forked
+from tests.spaces.making import a_space, device
 
 
 async def look_through(space: Space) -> Audit:
@@ -57,7 +35,7 @@ async def test_a_new_space_has_its_beginning_and_its_heads(tmp_path: Path) -> No
 
 
 async def test_a_fork_is_shown_with_a_proof_that_a_stranger_can_check(tmp_path: Path) -> None:
-    world = await forked(tmp_path)
+    world, _ = await forked(tmp_path)
     async with world.open() as space:
         assert sorted([info.path async for info in space.list()]) == ["ours", "shared", "theirs"]
         due = await due_proofs(space.core)
@@ -71,7 +49,7 @@ async def test_a_fork_is_shown_with_a_proof_that_a_stranger_can_check(tmp_path: 
 
 
 async def test_a_proof_in_the_records_freezes_the_device_and_is_due_no_more(tmp_path: Path) -> None:
-    world = await forked(tmp_path)
+    world, _ = await forked(tmp_path)
     async with world.open() as space:
         if space.core.membership.feature < 2:
             author = Author(space.core.membership, device(), space.core.incarnation, world.now())
@@ -89,31 +67,3 @@ async def test_a_proof_in_the_records_freezes_the_device_and_is_due_no_more(tmp_
         assert found.records[-1].seen > 0
         assert all(line.stand is Stand.COUNTS for line in found.heads), "the proof's cuts name both branches"
         assert sorted([info.path async for info in space.list()]) == ["ours", "shared", "theirs"]
-
-
-async def test_a_store_that_shows_less_than_before_is_named_and_testified_against(tmp_path: Path) -> None:
-    world = await a_space(tmp_path)
-    async with world.open() as space:
-        await space.write("a", b"1")
-        await space.write("b", b"2")
-        assert not (await learn(space.core)).went_back
-        for name in (await world.stores["d1"].names("/heads/"))[:1]:
-            await world.stores["d1"].lose(name)
-        gone = (await learn(space.core)).went_back
-        assert [one.store for one in gone] == ["d1"]
-        assert any("store d1 no longer shows head" in line for line in space.warnings)
-        told = await witness(space.core, gone[0], b"m" * 16)
-        assert told is not None
-        assert (verify(told).kind, verify(told).proven) == (Kind.ROLLBACK, False)
-        assert [line.store for line in (await look_through(space)).proofs] == [b"m" * 16]
-
-
-async def test_a_store_that_hides_a_membership_record_is_named(tmp_path: Path) -> None:
-    world = await a_space(tmp_path)
-    async with world.open() as space:
-        await learn(space.core)
-        await world.stores["d2"].lose((await world.stores["d2"].names("/records/"))[0])
-        gone = (await learn(space.core)).went_back
-        assert [one.store for one in gone] == ["d2"]
-        assert any("store d2 no longer shows a membership record" in line for line in space.warnings)
-        assert await witness(space.core, gone[0], b"m" * 16) is None

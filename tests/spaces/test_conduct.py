@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import permutations
 from typing import cast
 
 from hypothesis import given
@@ -355,6 +356,66 @@ def test_heads_past_a_cut_count_only_if_somebody_else_has_seen_them() -> None:
         FakeState(frozenset({device("f")}), gone={device("d"): Cut({writer("d"): (9, chain[8].hash)})})
     )
     assert set(here.settle().values()) == {ACKED}
+
+
+# ---- what a steward can say ------------------------------------------------------------------------------------------
+
+
+def unread(one: KnownHead) -> KnownHead:
+    """A head as a steward has it."""
+    return replace(one, vector={one.writer: (one.sequence, one.hash)}, frontier=(), unread=True)
+
+
+def test_a_steward_waits_for_nothing_and_finds_forks_and_lower_levels_in_any_order() -> None:
+    b1 = unread(head("b", 1))
+    a1 = unread(head("a", 1, seen=[b1]))
+    one, other = (unread(head("a", 2, a1, note=note)) for note in ("one", "other"))
+    c1 = unread(head("c", 1))
+    lower = unread(head("c", 2, c1, feature=1))
+    after = unread(head("c", 3, lower, feature=1))
+    came = (b1, a1, one, other, c1, lower, after)
+    fork = (Kind.FORK, *sorted((one.name, other.name)))
+    for order in permutations(came):
+        here = room()
+        for each in order:
+            here.come(each)
+        assert here.waiting == []
+        states = here.settle()
+        assert [states[each.hash] for each in came] == [ACKED] * 5 + [BROKEN] * 2
+        assert here.evidence == {fork, (Kind.DOWNGRADE, c1.name, lower.name)}
+
+
+def test_a_steward_sets_aside_what_is_past_a_cut_and_who_never_might_write() -> None:
+    d1 = unread(head("d", 1))
+    d2 = unread(head("d", 2, d1))
+    f1 = unread(head("f", 1, seen=[d2]))
+    stranger = unread(head("e", 1))
+    cut = Cut({writer("d"): (1, d1.hash)})
+    here = room(FakeState(frozenset({device("f")}), gone={device("d"): cut}))
+    for one in (d1, d2, f1, stranger):
+        here.come(one)
+    states = here.settle()
+    assert [states[one.hash] for one in (d1, d2, f1, stranger)] == [ACKED, QUARANTINED, ACKED, QUARANTINED]
+
+
+def test_a_head_that_names_another_writers_as_the_one_before_is_refused_by_a_steward_too() -> None:
+    here = room()
+    here.come(b1 := unread(head("b", 1)))
+    verdict = judge(unread(head("a", 2, b1)), here)
+    assert isinstance(verdict, Refuse)
+    assert verdict.broken
+
+
+def test_who_was_a_reader_does_not_take_what_it_can_no_longer_read_for_having_gone_back() -> None:
+    b1 = head("b", 1)
+    a1 = head("a", 1, seen=[b1])
+    a2 = unread(head("a", 2, a1, seen=[b1]))
+    for order in ((b1, a1, a2), (a2, b1, a1)):
+        here = room()
+        for one in order:
+            here.come(one)
+        assert set(here.settle().values()) == {ACKED}
+        assert here.evidence == set()
 
 
 def test_two_devices_that_are_gone_cannot_vouch_for_each_other() -> None:

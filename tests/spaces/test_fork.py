@@ -5,28 +5,12 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+from tests.spaces.cloning import forked
 from tests.spaces.making import a_space
 
 
 async def test_a_clone_that_wrote_under_the_same_sequence_is_seen_and_ends_this_incarnation(tmp_path: Path) -> None:
-    world = await a_space(tmp_path)
-    async with world.open() as space:
-        await space.write("shared", b"from before")
-    shutil.copytree(world.folder, tmp_path / "clone")
-    async with world.open() as space:
-        await space.write("ours", b"one")
-    held = {name: await store.snapshot() for name, store in world.stores.items()}
-    for store in world.stores.values():  # the clone cannot see what we wrote
-        for head in await store.names("/heads/"):
-            if head.split("/")[-1].startswith("fffffffffffffffd"):
-                await store.lose(head)
-    shutil.rmtree(world.folder)
-    shutil.copytree(tmp_path / "clone", world.folder, dirs_exist_ok=True)
-    async with world.open() as space:
-        await space.write("theirs", b"two")
-        before = space.core.writer_id
-    for name, store in world.stores.items():
-        await store.roll_back({**held[name], **await store.snapshot()})
+    world, before = await forked(tmp_path)
     async with world.open() as space:
         assert space.core.writer_id != before
         assert any("copied" in line for line in space.warnings)

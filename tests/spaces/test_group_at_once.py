@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from pathlib import Path
 
@@ -31,14 +32,19 @@ async def machines(tmp_path: Path) -> Machines:
     return await Machines.make(tmp_path)
 
 
+@asynccontextmanager
+async def _both(machines: Machines, first: str, second: str) -> AsyncIterator[tuple[Space, Space]]:
+    """Two that are open at once, of one device or of two."""
+    async with machines.open(first) as one, machines.open(second) as other:
+        yield one, other
+
+
 # ---- several at once -------------------------------------------------------------------------------------------------
 
 
 async def test_two_processes_of_a_device_never_sign_two_records_under_one_number(machines: Machines) -> None:
     await machines.invite("bob", WRITER)
-    async with AsyncExitStack() as stack:
-        one = await stack.enter_async_context(machines.open("admin"))
-        other = await stack.enter_async_context(machines.open("admin"))
+    async with _both(machines, "admin", "admin") as (one, other):
         async with one.group() as group:
             await group.call(machines.member["bob"], "robert")
         async with other.group() as group:
@@ -51,9 +57,7 @@ async def test_two_processes_of_a_device_never_sign_two_records_under_one_number
 
 async def test_a_process_learns_what_another_of_its_device_has_signed(machines: Machines) -> None:
     await machines.invite("bob", WRITER)
-    async with AsyncExitStack() as stack:
-        one = await stack.enter_async_context(machines.open("admin"))
-        other = await stack.enter_async_context(machines.open("admin"))
+    async with _both(machines, "admin", "admin") as (one, other):
         async with one.group() as group:
             await group.remove(machines.member["bob"])
         await one.write("secret", b"not for bob")
@@ -66,9 +70,7 @@ async def test_a_process_learns_what_another_of_its_device_has_signed(machines: 
 
 async def test_a_change_without_a_look_is_sealed_for_those_whom_this_device_knows(machines: Machines) -> None:
     await machines.invite("bob", WRITER)
-    async with AsyncExitStack() as stack:
-        one = await stack.enter_async_context(machines.open("admin"))
-        other = await stack.enter_async_context(machines.open("admin"))
+    async with _both(machines, "admin", "admin") as (one, other):
         async with one.group() as group:
             await group.remove(machines.member["bob"])
         await other.write("secret", b"not for bob")
@@ -81,9 +83,7 @@ async def test_two_admins_act_at_once(machines: Machines) -> None:
     await machines.invite("bob", WRITER)
     await machines.invite("dora", WRITER)
     await machines.invite("carl", ADMIN)
-    async with AsyncExitStack() as stack:
-        admin = await stack.enter_async_context(machines.open("admin"))
-        carl = await stack.enter_async_context(machines.open("carl"))
+    async with _both(machines, "admin", "carl") as (admin, carl):
 
         async def removes(space: Space, name: str) -> None:
             async with space.group() as group:
@@ -111,9 +111,7 @@ async def test_what_an_admin_sealed_in_an_epoch_of_his_own_is_led_back_to(machin
     """Carl makes an epoch and writes in it; the admin has meanwhile removed him, and made another."""
     await machines.invite("bob", WRITER)
     await machines.invite("carl", ADMIN)
-    async with AsyncExitStack() as stack:
-        admin = await stack.enter_async_context(machines.open("admin"))
-        carl = await stack.enter_async_context(machines.open("carl"))
+    async with _both(machines, "admin", "carl") as (admin, carl):
         await machines.invite("eve", WRITER, by="carl")
         stores = {name: await store.snapshot() for name, store in machines.world.stores.items()}
         async with carl.group() as group:
@@ -300,9 +298,7 @@ async def test_a_space_that_a_newer_version_has_changed_is_left_alone(machines: 
 
 async def test_what_a_removed_device_writes_meanwhile_is_set_aside_and_can_be_taken_in(machines: Machines) -> None:
     await machines.invite("bob", WRITER)
-    async with AsyncExitStack() as stack:
-        admin = await stack.enter_async_context(machines.open("admin"))
-        bob = await stack.enter_async_context(machines.open("bob"))
+    async with _both(machines, "admin", "bob") as (admin, bob):
         await bob.write("seen", b"the admin knows this")
         await shown(admin)
         await bob.write("late", b"the admin does not")

@@ -141,7 +141,8 @@ def test_a_ring_of_one_epoch_seals_as_that_epochs_keys_do() -> None:
     keys, ring = SpaceKeys.derive(SPACE, _epoch(1), _secrets(1)), KeyRing.derive(SPACE, _epoch(1), _secrets(1))
     for kind in KINDS:
         assert ring.seal(kind, b"here", b"plain") == keys.seal(getattr(keys, kind), b"here", b"plain")
-    same = ("space_id", "epoch", "chunk", "pad", "plain", "content", "boundary", "blind")
+    same = ("space_id", "epoch", "chunk", "plain", "content")
+    assert ring.members == keys
     assert [getattr(ring, name) for name in same] == [getattr(keys, name) for name in same]
     assert (ring.current, ring.number, ring.epochs) == (_epoch(1), 1, frozenset({_epoch(1)}))
 
@@ -217,9 +218,10 @@ def test_a_steward_opens_what_is_for_stewards_and_is_refused_the_rest() -> None:
         assert (caught.value.code, isinstance(caught.value, Refused)) == ("keys.members-only", True)
         with pytest.raises(MembersOnly):
             ring.seal(kind, b"", b"")
-    for name in ("chunk", "pad", "plain", "content", "boundary", "blind"):
-        with pytest.raises(MembersOnly):
+    for name in ("chunk", "plain", "content", "members"):
+        with pytest.raises(MembersOnly, match="steward"):
             getattr(ring, name)
+    assert (members.reads, ring.reads) == (True, False)
     with pytest.raises(MembersOnly):
         ring.secrets(_epoch(1))
     assert ring.steward_secret(_epoch(1)) == members.steward_secret(_epoch(1)) == _secrets(1).steward

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import msgspec
 import pytest
@@ -24,6 +24,7 @@ from ropewalk.spaces.keys import KeyRing
 from ropewalk.spaces.learning import Standing, learn
 from ropewalk.spaces.live import Change, Live, known
 from ropewalk.spaces.live.live import IDLE, LIST_EVERY, OFTEN, QUICK, SLOW
+from ropewalk.spaces.live.telling import PAUSE
 from ropewalk.spaces.space import Space, open_space
 from ropewalk.spaces.state import KnownHead, State
 from ropewalk.spaces.store import Count, ObjectName, Store, TellsNothing
@@ -470,6 +471,32 @@ def test_telling_is_not_waited_for_and_closing_waits_for_it_a_short_while(tmp_pa
             for name in ("d0", "d2"):
                 assert town.hint in await town.world.stores[name].names("hints")
             town.world.stores["d1"].release()
+
+    simulated(tmp_path, seed, body)
+
+
+def test_many_changes_in_a_row_are_told_together_and_the_last_of_them_too(tmp_path: Path, seed: int) -> None:
+    async def body(town: Town) -> None:
+        async with town.device() as writer, town.device() as reader:
+            told: list[float] = []
+            replace = writer.space.core.pool.replace_hint
+
+            async def counted(*args: Any) -> frozenset[str]:
+                told.append(asyncio.get_running_loop().time())
+                return await replace(*args)
+
+            writer.space.core.pool.replace_hint = counted  # type: ignore[method-assign,assignment]
+            began = asyncio.get_running_loop().time()
+            for number in range(20):
+                await writer.write(str(number))
+                writer.live.tell()
+                await asyncio.sleep(0.01)
+            assert told[0] == began, "a change that is alone waits for nothing"
+            await asyncio.sleep(2 * PAUSE)
+            assert len(told) <= 3
+            assert told[-1] - began <= 0.2 + PAUSE
+            await reader.live.hear()
+            assert sorted([info.path async for info in reader.space.list()]) == sorted(map(str, range(20)))
 
     simulated(tmp_path, seed, body)
 

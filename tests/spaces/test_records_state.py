@@ -11,10 +11,12 @@ from typing import Any
 
 import pytest
 
+from ropewalk.spaces.keys import hashed
 from ropewalk.spaces.members import Role
 from ropewalk.spaces.opening import STATE_FILE
-from ropewalk.spaces.state import State
-from ropewalk.spaces.state.records import MOST_PROOFS
+from ropewalk.spaces.state import State, proofs
+from ropewalk.spaces.state.file import _STEPS
+from ropewalk.spaces.state.proofs import MOST_OF_ONE, OFTEN
 from tests.spaces.machines import Machines, shown
 from tests.spaces.making import some_keys
 
@@ -95,13 +97,14 @@ def test_what_is_owed_and_seen_outlasts_the_process(tmp_path: Path) -> None:
         first.owe_record("r", ["d0"])
         first.saw_records("d1", ["r"])
         first.saw_heads("d1", {b"w" * 16: 5})
-        first.add_proof(b"p" * 32, 1, 3, b"proof")
+        first.add_proof(b"p" * 32, 1, 3, b"proof", b"d" * 16, b"two heads")
     first.close()
     again = State(tmp_path / "state.db")
     assert again.owed_records() == [("r", "d0", b"record")]
     assert again.record_sightings("d1") == {"r"}
     assert again.head_sightings("d1") == {b"w" * 16: 5}
     assert again.proofs() == [(b"p" * 32, 1, 3, b"proof")]
+    assert again.proof_about(1, b"d" * 16, b"two heads") == b"proof"
     again.close()
 
 
@@ -131,16 +134,65 @@ def test_sightings_are_by_store_and_the_newest_counts(state: State) -> None:
     state.saw_records("d0", ["r", "s"])
     state.saw_records("d0", ["s", "t"])
     state.saw_records("d1", ["r"])
-    state.forget_sightings("d0")
-    assert (state.head_sightings("d0"), state.record_sightings("d0")) == ({}, set())
-    assert (state.head_sightings("d1"), state.record_sightings("d1")) == ({one: 4}, {"r"})
+    assert state.record_sightings("d0") == {"r", "s", "t"}
+    assert state.record_sightings("d1") == {"r"}
 
 
-def test_no_store_fills_the_disk_with_proofs(state: State) -> None:
-    for number in range(MOST_PROOFS + 10):
-        state.add_proof(number.to_bytes(32, "big"), 5, number, b"proof")
-    assert len(state.proofs()) == MOST_PROOFS
-    assert [one[2] for one in state.proofs()] == list(range(MOST_PROOFS))
+def keep(state: State, number: int, kind: int = 5, subject: bytes = b"s", at: int | None = None) -> None:
+    about = b"%d" % number
+    digest = hashed("test proof", b"%d %d" % (number, kind) + subject)
+    state.add_proof(digest, kind, number if at is None else at, about, subject, about)
+
+
+def test_no_store_fills_the_disk_with_proofs_and_none_hides_anothers(state: State) -> None:
+    for number in range(500):
+        keep(state, number)
+    assert [one[3] for one in state.proofs()] == [b"%d" % number for number in range(MOST_OF_ONE)]
+    assert not state.has_room_for(5, b"s", b"500", 500)
+    for kind, subject in ((5, b"t"), (6, b"s"), (1, b"d")):
+        assert state.has_room_for(kind, subject, b"0", 500)
+        keep(state, 0, kind, subject)
+        assert not state.has_room_for(kind, subject, b"0", 500), "it is kept already"
+    assert len(state.proofs()) == MOST_OF_ONE + 3
+
+
+def test_of_later_proofs_the_last_one_of_each_day_is_kept(state: State) -> None:
+    for number in range(MOST_OF_ONE):
+        keep(state, number)
+    keep(state, 50, at=OFTEN // 2)
+    keep(state, 51, at=OFTEN + MOST_OF_ONE)
+    keep(state, 52, at=OFTEN + MOST_OF_ONE + 1)
+    keep(state, 53, at=0)
+    assert [one[3] for one in state.proofs()] == [b"0", b"1", b"2", b"51"]
+
+
+def test_where_too_many_are_kept_one_goes_of_whom_most_are(state: State, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(proofs, "MOST_PROOFS", 6)
+    for number in range(MOST_OF_ONE):
+        keep(state, number)
+    for number in range(5):
+        keep(state, number, 1, b"%d" % number)
+    held = state.proofs()
+    assert len(held) == 6
+    assert {one[1] for one in held} == {1, 5}
+    assert sum(one[1] == 1 for one in held) == 5, "who has many gives up some, and keeps one"
+    keep(state, 9, 1, b"late")
+    assert state.proofs() == held
+
+
+def test_proofs_that_an_older_version_kept_stay(tmp_path: Path) -> None:
+    path = tmp_path / "state.db"
+    with sqlite3.connect(path) as old:
+        old.executescript("".join(_STEPS[:4]))
+        old.execute("INSERT INTO proofs VALUES (?, 5, 7, ?)", (b"p" * 32, b"proof"))
+        old.execute("PRAGMA user_version = 4")
+    old.close()
+    state = State(path)
+    assert state.proofs() == [(b"p" * 32, 5, 7, b"proof")]
+    assert state.has_room_for(5, b"s", b"0", 8)
+    keep(state, 1)
+    assert len(state.proofs()) == 2
+    state.close()
 
 
 # ---- files of older versions -----------------------------------------------------------------------------------------

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import pytest
@@ -11,9 +11,21 @@ from ropewalk.spaces.discover import FoundSpace, discover
 from ropewalk.spaces.identity import DeviceKeys
 from ropewalk.spaces.keys import hashed
 from ropewalk.spaces.members import Cut, Membership, NotAMember, record_name
+from ropewalk.spaces.members.authoring import Author
+from ropewalk.spaces.members.operations import Kind, SetLevel
 from ropewalk.spaces.pool.placement import StoreDomains
 from ropewalk.spaces.pool.pool import Pool, PoolStore
-from ropewalk.spaces.recovery import NoPaperKey, come_back, others_of, paper_of, replace_paper, restore, revoke
+from ropewalk.spaces.recovery import (
+    NoPaperKey,
+    come_back,
+    deeds_of,
+    is_retired,
+    others_of,
+    paper_of,
+    replace_paper,
+    restore,
+    revoke,
+)
 from ropewalk.testing.faults import Fault, Rule
 from tests.spaces.club import WRITER, Club, device, first, keys, opens
 from tests.spaces.making import Clock, KeptStore
@@ -36,9 +48,15 @@ def club() -> Club:
     return Club()
 
 
-def new_paper(club: Club, new: str) -> list[bytes]:
-    made = replace_paper(club.space_id, club.objects, keys("a1"), LIFE, 7, keys(new).public(), label)
+def new_paper(club: Club, new: str, *, old: str | None = None, by: str = "a1") -> list[bytes]:
+    words = None if old is None else keys(old)
+    made = replace_paper(club.space_id, club.objects, keys(by), LIFE, 7, keys(new).public(), label, old=words)
     return [club.put(record) for record in made]
+
+
+def with_words(club: Club, objects: Sequence[bytes], words: str = "paperA") -> Author:
+    """Who has the words, and claims to know these records and no others."""
+    return Author(club.read(objects), keys(words), hashed("test thief", words.encode())[:16], 9)
 
 
 # ---- a new paper key ---------------------------------------------------------------------------------------------
@@ -71,6 +89,121 @@ def test_a_stop_between_the_old_key_and_the_new_one_is_mended_by_another_run(clu
 def test_who_is_no_member_writes_no_paper_key(club: Club) -> None:
     with pytest.raises(NotAMember):
         replace_paper(club.space_id, club.objects, keys("x1"), LIFE, 7, keys("paper X").public(), label)
+
+
+# ---- old words that somebody else has ------------------------------------------------------------------------------
+
+
+def test_without_the_old_words_who_has_them_undoes_all_of_it(club: Club) -> None:
+    """Why they are asked for: the paper key is senior to the device that puts it out."""
+    before = list(club.objects)
+    new_paper(club, "paper 2")
+    club.put(with_words(club, before).revoke(device("a1"), Cut({})))
+    assert set(club.read().state.devices) == {device("paperA")}
+
+
+def puts_a_device_out(club: Club, before: list[bytes]) -> None:
+    club.put(with_words(club, before).revoke(device("a1"), Cut({})))
+
+
+def puts_its_own_member_out(club: Club, before: list[bytes]) -> None:
+    club.put(with_words(club, before).remove(club.member["A"], Cut({})))
+
+
+def puts_another_member_out(club: Club, before: list[bytes]) -> None:
+    club.put(with_words(club, before).remove(club.member["B"], Cut({})))
+
+
+def lets_a_device_in_that_puts_the_others_out(club: Club, before: list[bytes]) -> None:
+    late = [*before, club.put(with_words(club, before).device(keys("t1").public(), b""))]
+    club.put(Author(club.read(late), keys("t1"), LIFE, 9).revoke(device("a1"), Cut({})))
+
+
+def retires_as_well(club: Club, before: list[bytes]) -> None:
+    late = [*before, club.put(with_words(club, before).revoke(device("a1"), Cut({})))]
+    club.put(with_words(club, late).revoke(device("paperA"), Cut({})))
+
+
+def asks_for_a_later_version(club: Club, before: list[bytes]) -> None:
+    club.put(with_words(club, before).write(Kind.LEVEL, SetLevel(255)))
+
+
+ATTACKS = [
+    puts_a_device_out,
+    puts_its_own_member_out,
+    puts_another_member_out,
+    lets_a_device_in_that_puts_the_others_out,
+    retires_as_well,
+    asks_for_a_later_version,
+]
+
+
+@pytest.mark.parametrize("attack", ATTACKS)
+def test_with_the_old_words_nothing_that_they_sign_of_old_dates_counts(
+    club: Club, attack: Callable[[Club, list[bytes]], None]
+) -> None:
+    club.add("B", WRITER)
+    before = list(club.objects)
+    assert len(new_paper(club, "paper 2", old="paperA")) == 2
+    assert is_retired(club.read(), device("paperA"))
+    attack(club, before)
+    read = club.read()
+    assert set(read.state.devices) == {device("a1"), device("paper 2"), device("b1")}
+    assert not read.read_only
+
+
+def test_old_words_that_are_found_later_still_retire(club: Club) -> None:
+    before = list(club.objects)
+    new_paper(club, "paper 2")
+    club.rotate()
+    assert len(new_paper(club, "paper 2", old="paperA")) == 1
+    assert paper_of(club.read(), device("a1")) == device("paper 2")
+    club.put(with_words(club, before).revoke(device("a1"), Cut({})))
+    assert set(club.read().state.devices) == {device("a1"), device("paper 2")}
+    assert new_paper(club, "paper 2", old="paperA") == []
+
+
+def test_a_stop_after_the_retirement_is_mended_without_the_old_words(club: Club) -> None:
+    old = keys("paperA")
+    first_of, _ = replace_paper(
+        club.space_id, club.objects, keys("a1"), LIFE, 7, keys("paper 2").public(), label, old=old
+    )
+    club.put(first_of)
+    assert paper_of(club.read(), device("a1")) is None
+    assert len(new_paper(club, "paper 2")) == 1
+    assert paper_of(club.read(), device("a1")) == device("paper 2")
+
+
+def test_the_old_words_of_somebody_else_retire_nothing(club: Club) -> None:
+    club.add("B", WRITER, "b1", "paperB")
+    for words in ("paperB", "paper X"):
+        with pytest.raises(NoPaperKey) as caught:
+            new_paper(club, "paper 2", old=words)
+        assert caught.value.code == "recovery.no-paper-key"
+    assert {device("paperA"), device("paperB")} <= set(club.read().state.devices)
+
+
+def test_what_the_old_words_did_themselves_is_named_and_can_be_taken_back(club: Club) -> None:
+    before = list(club.objects)
+    assert deeds_of(club.read(), device("paperA")) == []
+    record = come_back(club.read(), keys("paperA"), keys("a2").public(), 9, label, drawn)
+    assert record is not None
+    club.put(record)
+    new_paper(club, "paper 2", old="paperA")
+    assert deeds_of(club.read(), device("paperA")) == [device("a2")]
+    club.put(with_words(club, before).revoke(device("paperA"), Cut({})))
+    assert set(club.read().state.devices) == {device("a1"), device("paper 2")}
+
+
+def test_what_the_old_key_had_written_counts_up_to_its_cut(club: Club) -> None:
+    wrote = Cut({b"w" * 16: (3, b"h" * 32)})
+    for old in (None, keys("paperA")):
+        made = replace_paper(
+            *(club.space_id, club.objects, keys("a1"), LIFE, 7, keys("paper 2").public(), label),
+            old=old,
+            cuts={device("paperA"): wrote},
+        )
+        assert club.read([*club.objects, *(data for _, data in made)]).state.gone[device("paperA")] == wrote
 
 
 # ---- coming back -------------------------------------------------------------------------------------------------

@@ -301,11 +301,11 @@ async def test_shares_that_ended_in_one_store_are_spread_again(world: World, gon
         held = await world.stores[pack.shares[0].store].get(name)
         await world.stores[pack.shares[0].store].lose(name)
         await world.stores[pack.shares[1].store].put(name, [held])
-        assert not (await status(space.core, "")).promise.kept
+        assert not (await status(space.core)).promise.kept
         assert not (await check(space.core, everything=False)).ok
         report = await repair(space.core)
         assert (report.shares, report.owed, report.lost) == (1, 0, 0)
-        assert (await status(space.core, "")).promise.kept
+        assert (await status(space.core)).promise.kept
         await _everything_is_as_it_was(space)
         for at in gone:
             world.stores[f"d{at}"].gone = True
@@ -330,7 +330,7 @@ async def test_what_a_refused_change_left_is_no_part_of_the_promise(world: World
         await world.stores[left.shares[4].store].cut(object_of(space, left, left.shares[4]), 50)
         report = await check(space.core, everything=True)
         assert report.ok, report.lines
-        assert (await status(space.core, "")).damaged == 0
+        assert (await status(space.core)).damaged == 0
         for share in left.shares[:3]:
             await world.stores[share.store].lose(object_of(space, left, share))
         report = await check(space.core, everything=True)
@@ -341,7 +341,7 @@ async def test_what_a_refused_change_left_is_no_part_of_the_promise(world: World
         report = await check(space.core, everything=True)
         assert report.ok, report.lines
         assert (await repair(space.core)).lost == 0
-        found = await status(space.core, "")
+        found = await status(space.core)
         assert (found.damaged, found.owed_shares, found.promise.kept) == (0, 0, True)
 
 

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from ropewalk.spaces.chunk import ChunkType, Reference, seal
+from ropewalk.spaces.content import Stored, store_cuts
 from ropewalk.spaces.keys import KeyRing, hashed
 from ropewalk.spaces.members.wraps import rotate
 from ropewalk.spaces.reseal import Resealed, estimate, reseal
 from ropewalk.spaces.space import Space
 from ropewalk.spaces.state import State
-from ropewalk.spaces.tree.entry import Chunks, Offsets, content_refs, decode_entry, unpack_key, value_rank
+from ropewalk.spaces.tree.anew import is_marked
+from ropewalk.spaces.tree.entry import Chunks, Offsets, content_refs, decode_entry, unpack_key
 from ropewalk.spaces.tree.node import decode_node
 from ropewalk.testing.faults import StopAfter
 from tests.spaces.crashing import is_stop, stopping
@@ -71,7 +74,7 @@ async def assert_all_sealed_anew(space: Space, files: dict[str, bytes]) -> None:
     old.add(first, core.keys.secrets(first), 1)
     old.use(first)
     for value in (await entries(space)).values():
-        assert value_rank(value)[0] == 2
+        assert is_marked(value, core.keys.members)
         content = decode_entry(value).content
         refs = list(content_refs(value)) if isinstance(content, Chunks) else []
         if isinstance(content, Offsets):
@@ -165,12 +168,39 @@ async def test_batches_are_versions_and_a_job_goes_on_after_the_last_of_them(tmp
         with pytest.raises(Enough):
             await reseal(space, batch=100_000, progress=progress)
         assert [done for done, _ in told] == [4, 8]
-        done = [value for value in (await entries(space)).values() if value_rank(value)[0] == 2]
+        done = [value for value in (await entries(space)).values() if is_marked(value, space.core.keys.members)]
         assert len(done) == 4  # what was under way when it stopped is lost
     async with world.open() as space:
         assert (await estimate(space)).entries == 8
         made = await reseal(space, batch=100_000)
         assert (made.entries, made.versions) == (8, 2)
+        await assert_all_sealed_anew(space, files)
+
+
+async def test_what_was_sealed_while_another_epoch_began_is_done_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody can tell of which of the two it is, so it gets the mark of neither."""
+    files = {f"file {at}": filled(f"file {at}", 30_000) for at in range(4)}
+    world = await a_full_space(tmp_path, files)
+    stored = 0
+
+    async with world.open() as space:
+        ring = space.core.keys
+        older, newer = sorted(ring.epochs, key=lambda epoch: epoch == ring.current)
+        ring.use(older)
+
+        async def store(*args: Any) -> Stored:
+            nonlocal stored
+            stored += 1
+            made = await store_cuts(*args)
+            if stored == 2:
+                ring.use(newer)
+            return made
+
+        monkeypatch.setattr("ropewalk.spaces.reseal.store_cuts", store)
+        made = await reseal(space)
+        assert (made.entries, made.failed, made.left) == (2 + 4, {}, False)
         await assert_all_sealed_anew(space, files)
 
 

@@ -269,10 +269,10 @@ async def test_equal_content_is_stored_once(world: World) -> None:
     data = random.Random(1).randbytes(3 * MIB)
     async with world.open() as space:
         await space.write("one", data)
-        before = (await status(space.core, "")).stored
+        before = (await status(space.core)).stored
         await space.write("two", data)
         await space.write("three", data[:MIB])
-        assert (await status(space.core, "")).stored == before
+        assert (await status(space.core)).stored == before
         assert await space.read("two") == data
 
 
@@ -282,7 +282,7 @@ async def test_chunks_of_a_pack_that_lost_a_share_are_stored_anew(world: World) 
         await space.write("one", data)
         pack = await pack_of(space)
         await world.stores[pack.shares[0].store].lose(object_of(space, pack, pack.shares[0]))
-        await status(space.core, "")
+        await status(space.core)
         async with space.change() as change:
             await change.write("two", data)
             assert change.writer.new_bytes > 2 * MIB

@@ -193,7 +193,7 @@ class SpaceMachine(RuleBasedStateMachine):
         self.change([Write(paths[0], 300_000, 5)])
         for at, name in enumerate(pair):
             self.suffer(name, ("spoil", "all", at))
-        self.run(status(self.opened.core, ""))
+        self.run(status(self.opened.core))
         self.change([Write(paths[1], 300_000, 5)])
 
     def _acknowledged(self, after: Model, todo: Sequence[Step]) -> None:
@@ -337,7 +337,7 @@ class SpaceMachine(RuleBasedStateMachine):
     @rule(seed=seeds, from_stores_alone=st.booleans())
     def try_the_promise(self, seed: int, from_stores_alone: bool) -> None:
         """What can be lost by the status is lost, and what it calls lost is not asked for."""
-        found = self.run(status(self.opened.core, "")).promise
+        found = self.run(status(self.opened.core)).promise
         kinds = found.keeps.of("store")
         assert kinds is not None
         if kinds.holds is None or kinds.holds < 0:
@@ -366,7 +366,7 @@ class SpaceMachine(RuleBasedStateMachine):
         heads = {head.name for head in self.run(self.opened.log())}
         for kept in self.world.stores.values():
             assert set(self.run(kept.names("/heads/"))) == heads
-        found = self.run(status(self.opened.core, ""))
+        found = self.run(status(self.opened.core))
         assert (found.owed_shares, found.owed_heads, found.promise.kept) == (0, 0, True), found.lines
         self.hurt.clear()
 
@@ -380,7 +380,7 @@ class SpaceMachine(RuleBasedStateMachine):
         self.run(check(self.opened.core, everything=True))
         report = self.run(_repair(self.opened))
         checked = self.run(check(self.opened.core, everything=True))
-        found = self.run(status(self.opened.core, ""))
+        found = self.run(status(self.opened.core))
         assert (report.away, found.owed_heads, found.away) == ({}, 0, {}), report.lines
         if not self.littered:
             assert (report.owed, report.lost) == (0, 0), report.lines

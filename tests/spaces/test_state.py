@@ -12,12 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from ropewalk.spaces.keys import EpochUnknown, KeyRing, Secrets
+from ropewalk.spaces.keys import EpochUnknown, KeyRing, MembersOnly, Secrets
 from ropewalk.spaces.ledger import Ledger
 from ropewalk.spaces.pack.directory import Place
 from ropewalk.spaces.state import (
     ACKED,
     PENDING,
+    QUARANTINED,
     WITHDRAWN,
     KnownHead,
     Located,
@@ -87,8 +88,8 @@ def test_heads_are_found_by_all_that_is_known_of_them(state: State) -> None:
     assert state.heads() == [HEAD, older]
     assert state.newest_head(WRITER) == HEAD
     assert state.newest_head(bytes(16)) is None
-    assert state.head_at(WRITER, 2) == older
-    assert state.head_at(WRITER, 4) is None
+    assert state.heads_at(WRITER, 2) == [older]
+    assert state.heads_at(WRITER, 4) == []
     assert state.head_named("older") == older
     assert state.last_sequence(WRITER) == 4
     assert state.last_sequence(bytes(16)) == 0
@@ -283,6 +284,45 @@ def test_a_row_of_an_epoch_that_another_process_learnt_is_opened_by_catching_up(
         assert {head.note for head in state.heads()} == {"old", "new"}
     assert asked == [1]
     state.close()
+
+
+def steward_ring() -> KeyRing:
+    """The keys of the same space, as a steward has them."""
+    keys = some_keys()
+    ring = KeyRing(keys.space_id)
+    ring.add(keys.current, keys.steward_secret(keys.current), 1)
+    ring.use(keys.current)
+    return ring
+
+
+def test_what_a_steward_met_counts_for_members_as_if_they_had_not(state: State) -> None:
+    state.add_head(HEAD)
+    later = replace(HEAD, name="later", hash=b"l" * 32, sequence=4, previous=HEAD.hash, note="secret")
+    aside = replace(later, name="aside", hash=b"a" * 32, sequence=5, state=QUARANTINED)
+    state.unlock(steward_ring())
+    with pytest.raises(MembersOnly):
+        state.heads()  # sealed by keys that it never had
+    state._db.execute("DELETE FROM heads")
+    for head in (HEAD, later, aside):
+        state.add_head(head)
+    unread = replace(later, entries=0, note="", vector={WRITER: (4, later.hash)}, unread=True)
+    assert (state.newest_head(WRITER), state.newest_heads()) == (unread, [unread])
+    assert state.head_named("later") == state.head_hashed(later.hash) == unread
+    assert [head.name for head in (*state.heads(), *state.set_aside())] == ["later", "head", "aside"]
+    assert state.head_names() == set(state.unread_heads()) == {"head", "later", "aside"}
+    assert (state.newest_number(WRITER), state.has_head_from(WRITER, 5)) == (4, True)
+    kept = state.newest_kept(WRITER, 5)
+    assert kept is not None
+    assert kept.name == "aside"
+    state.unlock(some_keys())
+    assert (state.newest_head(WRITER), state.newest_heads(), state.heads(), state.set_aside()) == (None, [], [], [])
+    assert (state.head_named("later"), state.head_hashed(later.hash), state.head_names()) == (None, None, set())
+    assert (state.head_hashes(), state.hashes_at(WRITER, 4), state.heads_at(WRITER, 1, 9)) == (set(), [], [])
+    assert (state.newest_number(WRITER), state.newest_kept(WRITER, 9)) == (0, None)
+    assert not state.has_head_from(WRITER, 1)
+    assert state.unread_heads() == ["aside", "head", "later"]
+    state.add_head(later)
+    assert (state.newest_heads(), state.unread_heads()) == ([later], ["aside", "head"])
 
 
 def test_a_state_that_is_busy_is_not_taken_for_a_damaged_one(tmp_path: Path) -> None:

@@ -337,6 +337,22 @@ def test_opening_heads(case: Case) -> None:
         assert head.hash.hex() == case["hash"]
         assert head.embedded.hex() == case["embedded"]
         assert head.size == len(data)
+        for_stewards = open_head(data, name, MEMBERSHIP, steward_of(KEYS))
+        assert (for_stewards.hash, for_stewards.steward, for_stewards.embedded) == (
+            head.hash,
+            head.steward,
+            head.embedded,
+        )
+        assert for_stewards.member is None
+
+
+def steward_of(keys: KeyRing) -> KeyRing:
+    """The same epochs as a steward has them."""
+    ring = KeyRing(keys.space_id)
+    for epoch in keys.epochs:
+        ring.add(epoch, keys.steward_secret(epoch), keys.number)
+    ring.use(keys.current)
+    return ring
 
 
 @pytest.mark.parametrize("case", [case for case in FILES["heads"] if case.get("made_by_writers")])
@@ -344,9 +360,10 @@ def test_sealing_heads(case: Case) -> None:
     name = HeadName.decode(case["name"])
     assert name is not None
     head = open_head(raw(case, "bytes"), name, MEMBERSHIP, KEYS)
-    others = {writer: seen for writer, seen in head.member.vector.items() if writer != name.writer}
+    others = {writer: seen for writer, seen in head.vector.items() if writer != name.writer}
     seed = next(one for one in ALL if one["what"] == "device")["seed"]
     member = head.member
+    assert member is not None
     sealed = seal_head(
         incarnation=raw(case, "incarnation"),
         sequence=case["sequence"],

@@ -97,7 +97,7 @@ async def test_a_space_that_the_reference_made_is_read(tmp_path: Path, missing: 
         items = [item async for batch in tree.scan() for item in batch]
         assert len(items) == await tree.count() == (await space.log())[0].entries
         keys = space.core.keys
-        again = await Tree(Unkept(keys), keys.boundary, None, content_refs, NodeCache()).apply(items)
+        again = await Tree(Unkept(keys), keys.members.boundary, None, content_refs, NodeCache()).apply(items)
         assert again.root == tree.root
 
 

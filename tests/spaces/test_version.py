@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 from ropewalk.errors import Misuse
 from ropewalk.spaces.reader import ChunkLost
 from ropewalk.spaces.tree.entry import ROOT_FOLDER, Entry, EntryDamaged, Inline, Kind, encode_entry
-from ropewalk.spaces.tree.view import Shown
 from ropewalk.spaces.version import DEEPEST, Info, NoSuchPath, NotAFolder, Version, check_parts, parse_path
 from tests.spaces.making import World, a_space
 
@@ -89,10 +88,18 @@ async def test_a_listing_says_what_is_there(world: World) -> None:
     "value",
     [b"", b"\x90", b"\x98\0\0\0\0\xc0\xc0\x80\x80x", encode_entry(Entry(5))[:-1], b"\x98\xff\0\0\0\xc0\xc0\x80"],
 )
-def test_an_entry_that_is_none_is_refused(value: bytes) -> None:
-    shown = Shown(b"bad", Kind.FILE, [(ROOT_FOLDER + b"bad\0" + bytes([1] * 32) + bytes(8), value)])
-    with pytest.raises(EntryDamaged):
-        Info.of(b"bad", shown)
+async def test_an_entry_that_is_none_is_listed_as_damaged_and_not_read(value: bytes, world: World) -> None:
+    key = ROOT_FOLDER + b"bad\0" + bytes([1] * 32) + bytes(8)
+    async with world.open() as space:
+        async with space.change() as change:
+            await change.write("good", b"x")
+            change.put_value(key, value)
+        kinds = {info.path: info.kind async for info in space.list()}
+        assert kinds == {"bad": "damaged", "good": "file"}
+        with pytest.raises(EntryDamaged):
+            await space.read("bad")
+        await space.write("bad", b"now it is good")
+        assert await space.read("bad") == b"now it is good"
 
 
 async def test_listing_find_and_walk_agree_over_many_nodes(world: World) -> None:

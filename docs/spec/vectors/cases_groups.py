@@ -1,4 +1,4 @@
-"""Vectors of operations, and of who belongs to a space: the examples of groups.md, E1 to E10;
+"""Vectors of operations, and of who belongs to a space: the examples of groups.md, E1 to E14;
 which records count where there are too many; and names in their boxes.
 
 Records stand as rows of labels; `bodies` makes their bytes, whose hashes the file holds. Signatures are left out: that
@@ -97,6 +97,8 @@ def _content(kind: int, said: list[object], members: dict[str, bytes]) -> list[o
         return [device(first).public, b"", []]
     if kind == _ROLE:
         return [members[first], said[1], cuts]
+    if kind not in (_REMOVE, _REVOKE):  # a level, or what is not known
+        return [said[0]]
     return [device(first).id if kind == _REVOKE else members[first], cuts]
 
 
@@ -170,6 +172,81 @@ EXAMPLES: dict[str, list[Row]] = {
         ["2a", "a1", ["A removes X"], _EPOCH, 2],
         ["2b", "b1", ["B removes Y"], _EPOCH, 2],
         ["3", "a1", ["2a", "2b"], _EPOCH, 3],
+    ],
+    "E11 old words": [
+        ["retired", "paperA", ["epoch"], _REVOKE, "paperA"],
+        ["paperA2", "a1", ["retired"], _DEVICE, "paperA2"],
+        ["thief", "paperA", ["epoch"], _REVOKE, "a1"],
+        ["a2", "paperA", ["thief"], _DEVICE, "a2"],
+    ],
+    "E11 old words, of who became an admin later": [
+        ["B", "a1", ["epoch"], _ADD, "B", WRITER],
+        ["paperB", "b1", ["B"], _DEVICE, "paperB"],
+        ["raised", "a1", ["paperB"], _ROLE, "B", ADMIN],
+        ["retired", "paperB", ["raised"], _REVOKE, "paperB"],
+        ["paperB2", "b1", ["retired"], _DEVICE, "paperB2"],
+        ["thief", "paperB", ["paperB"], _REVOKE, "b1"],
+        ["b2", "paperB", ["paperB"], _DEVICE, "b2"],
+        ["accomplice", "b2", ["b2"], _REVOKE, "paperB"],
+    ],
+    "E11 who was removed does not retire": [
+        _B,
+        ["paperB", "b1", ["B"], _DEVICE, "paperB"],
+        ["D", "a1", ["paperB"], _ADD, "D", WRITER],
+        ["B removes D", "paperB", ["D"], _REMOVE, "D"],
+        ["A removes B", "a1", ["B removes D"], _REMOVE, "B"],
+        ["retired", "paperB", ["paperB"], _REVOKE, "paperB"],
+    ],
+    "E12 a machine retires before it is sold": [
+        ["a2", "a1", ["epoch"], _DEVICE, "a2"],
+        ["retired", "a1", ["a2"], _REVOKE, "a1"],
+        ["thief", "a1", ["a2"], _REVOKE, "a2"],
+        ["a3", "a1", ["a2"], _DEVICE, "a3"],
+    ],
+    "E12 a member leaves": [
+        _B,
+        ["B leaves", "b1", ["B"], _REMOVE, "B"],
+        ["thief", "b1", ["B"], _REMOVE, "A"],
+    ],
+    "E12 of what a key says at once, that which takes the least": [
+        _B,
+        ["b2", "b1", ["B"], _DEVICE, "b2"],
+        ["B leaves", "b1", ["b2"], _REMOVE, "B"],
+        ["retired", "b1", ["b2"], _REVOKE, "b1"],
+    ],
+    "E13 a raised level": [_B, ["raised", "b1", ["B"], _LEVEL, 255]],
+    "E13 a raised level is taken back with who raised it": [
+        _B,
+        ["raised", "b1", ["B"], _LEVEL, 255],
+        ["again", "b1", ["raised"], 13, "x"],
+        ["epoch of B", "b1", ["again"], _EPOCH, 2],
+        ["A removes B", "a1", ["B"], _REMOVE, "B"],
+        ["next", "a1", ["A removes B", "epoch of B"], _EPOCH, 3],
+    ],
+    "E13 a senior raises the level": [
+        _B,
+        ["raised", "a1", ["B"], _LEVEL, 255],
+        ["B removes A", "b1", ["B"], _REMOVE, "A"],
+    ],
+    "E13 a senior raises the level, and fights": [
+        _B,
+        ["raised", "a1", ["B"], _LEVEL, 255],
+        ["B removes A", "b1", ["B"], _REMOVE, "A"],
+        ["A removes B", "a1", ["raised"], _REMOVE, "B"],
+    ],
+    "E14 a junior lets in a paper key of an old date": [
+        _B,
+        ["b2", "b1", ["B"], _DEVICE, "b2"],
+        ["b1 revokes b2", "b1", ["b2"], _REVOKE, "b2"],
+        ["paperB", "b2", ["b2"], _DEVICE, "paperB"],
+        ["paperB revokes b1", "paperB", ["paperB"], _REVOKE, "b1"],
+    ],
+    "E14 two devices of who became an admin later": [
+        ["W", "a1", ["epoch"], _ADD, "W", WRITER],
+        ["w2", "w1", ["W"], _DEVICE, "w2"],
+        ["raised", "a1", ["w2"], _ROLE, "W", ADMIN],
+        ["w1 revokes w2", "w1", ["raised"], _REVOKE, "w2"],
+        ["w2 revokes w1", "w2", ["w2"], _REVOKE, "w1"],
     ],
     "a demotion leaves what the lower role may": [
         _B,
@@ -287,6 +364,8 @@ def _example(why: str, rows: list[Row]) -> Case:
             labels[one]: labels[by] for one, by in sorted(outcome.struck.items(), key=lambda one: labels[one[0]])
         },
         "standing": sorted(labels[one] for one in outcome.good),
+        "feature": outcome.feature,
+        "unknown": outcome.unknown,
         "labels": {
             (people | devices)[one]: box.decode()
             for one, box in sorted(outcome.labels.items(), key=lambda one: (people | devices)[one[0]])

@@ -148,9 +148,9 @@ def _offer() -> bytes:
     return pack([DEVICE.public, 1, [[SPACE.id, MEMBER, 3]], EXPIRES, {}])
 
 
-def _grants() -> bytes:
+def _grants(member: bytes | None = None) -> bytes:
     store = [MARKER, {"disk": "usb"}, "/mnt/usb"]
-    return pack([[[SPACE.id, EPOCH_RECORD, SECRETS, "photos", "Bob", [0]]], [store], {}])
+    return pack([[[SPACE.id, EPOCH_RECORD, SECRETS, "photos", "Bob", [0], member]], [store], {}])
 
 
 def _by_words() -> Case:
@@ -192,7 +192,7 @@ def _by_words() -> Case:
 
 def _by_files() -> Case:
     slot, secret, n = made("invite slot", 16), made("invite secret", 32), made("invite nonce", 32)
-    offer, grants = _offer(), _grants()
+    offer, grants = _offer(), _grants(made("member of before", 16))  # who is in already
     url = "tcp://192.0.2.5:43121"
     invite = pack(["ropewalk invite", 1, slot, secret, DEVICE.id, [url], EXPIRES, {}])
     t1 = said_by_file(slot, n, DEVICE.id, ME)
@@ -202,12 +202,13 @@ def _by_files() -> Case:
     welcome = pack(["ropewalk welcome", 1, slot, n, *ceremony.welcome(b"", offer, wrapped)])
     return {
         "what": "files",
-        "why": "an invite file, an answer file, a welcome file",
+        "why": "an invite file, an answer file, a welcome file for a member of before",
         "invite": invite.hex(),
         "text": file_text(invite),
         "nonce": n.hex(),
         "T1": t1.hex(),
         "T2": ceremony.t2(offer, wrapped).hex(),
+        "grants": grants.hex(),
         "answer": [len(answer), h("object", answer).hex()],
         "welcome": [len(welcome), h("object", welcome).hex()],
         "wrap": wrapped.hex(),

@@ -6,10 +6,24 @@ Never: imports ropewalk.
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
-from docs.spec.vectors.fixture import DEVICE, GENESIS, SECRETS, SPACE, STRANGER, TIME, Case
-from docs.spec.vectors.reference import h, made
+from docs.spec.vectors.fixture import (
+    DEVICE,
+    GENESIS,
+    RECORDED,
+    SECRETS,
+    SPACE,
+    STRANGER,
+    TIME,
+    Case,
+    record_name,
+    signed,
+    used,
+)
+from docs.spec.vectors.reference import Device, h, made
+from docs.spec.vectors.reference_groups import operation_body
 from docs.spec.vectors.reference_heads import Heading, head_name, layer, sign_head
 from docs.spec.vectors.reference_proofs import (
     blind_of,
@@ -25,6 +39,10 @@ __all__ = ["cases", "file_of"]
 MARKER = made("store marker", 16)
 WORD = (DEVICE, MARKER, "it no longer lists this head", TIME)
 FIRST = Heading(DEVICE, made("incarnation", 16), 1, feature=2)
+_OPERATION = "ml-dsa operation "
+_recorded: dict[str, str] = {
+    label: held for label, held in json.loads(RECORDED.read_text()).items() if label.startswith(_OPERATION)
+}
 VECTOR: list[bytes | int] = [made("writer a", 16), 7, made("head a", 32)]
 
 
@@ -38,8 +56,11 @@ def cases() -> list[Case]:
 
 
 def file_of(case: Case) -> bytes:
-    """The file of a case, with the genesis of members.json where it is named."""
-    return bytes.fromhex(str(case["bytes"]).replace("genesis", GENESIS.hex()))
+    """The file of a case, with the genesis of members.json and signatures of recorded.json where they are named."""
+    text = str(case["bytes"]).replace("genesis", GENESIS.hex())
+    for label, held in _recorded.items():
+        text = text.replace(f"[{label}]", held)
+    return bytes.fromhex(text)
 
 
 def _check(case: Case) -> None:
@@ -107,7 +128,11 @@ def _branches() -> list[Case]:
 
 
 def _proof(why: str, kind: int, data: bytes, error: str = "") -> Case:
-    case: Case = {"what": "proof", "why": why, "kind": kind, "bytes": data.hex().replace(GENESIS.hex(), "genesis")}
+    text = data.hex().replace(GENESIS.hex(), "genesis")
+    for label, held in used.items():
+        if label.startswith(_OPERATION):
+            text = text.replace(held, f"[{label}]")
+    case: Case = {"what": "proof", "why": why, "kind": kind, "bytes": text}
     return case | ({"error": error} if error else {"device": DEVICE.id.hex(), "hash": h("proof", data).hex()})
 
 
@@ -119,18 +144,65 @@ def _exhibits() -> dict[int, list[bytes]]:
     name = head_name(SPACE.id, FIRST.writer_id, 1, before[2])
     return {
         1: _ordered(one[0], other[0]),
+        2: sorted((_operation(1), _operation(2)), key=_record_hash),
         3: [before[1], less[1]],
         4: [before[0], lower[0]],
         5: [less[0], pack(["", [name, "~"]])],
+        6: [_foreign_head(), head_name(SPACE.id, FIRST.writer_id, 1, before[2]).encode()],
+    }
+
+
+def _operation(time: int, space: bytes = SPACE.id, count: int = 1, author: Device = DEVICE) -> bytes:
+    """An operation that does nothing, as an object."""
+    body = operation_body(space, author.id, made("incarnation", 16), count, [made("parent", 32)], 9, [[]], time)
+    whose = "stranger" if author is STRANGER else "device"
+    where = "here" if space == SPACE.id else "elsewhere"
+    made_here = signed(f"operation {time} {count} {whose} {where}", body, author)
+    _recorded.update((label, held) for label, held in used.items() if label.startswith(_OPERATION))
+    return made_here
+
+
+def _record_hash(record: bytes) -> bytes:
+    body = unpack(record, 2 << 20)[0]
+    assert isinstance(body, bytes)
+    return h("record", body)
+
+
+def _foreign_head() -> bytes:
+    """A head of another space by the same device, as an exhibit."""
+    space = replace(SPACE, id=made("another space", 32))
+    _, _, heading = _seen(FIRST, [])
+    data = sign_head(space, heading, heading.boxes(space, layer(pack([1])), layer(pack(["foreign"]))))
+    parts = unpack(data, 256 * 1024)
+    return pack([parts[0], parts[4]])
+
+
+def _of_records() -> dict[str, tuple[int, list[bytes]]]:
+    """Testimony about membership records."""
+    ours, foreign = _operation(1), _operation(1, made("another space", 32))
+    name = record_name(SPACE.id, ours)
+    before, behind = name[:-64] + "0" * 64, name[:-64] + "f" * 64
+    return {
+        "a store that hides a record": (5, [ours, pack([before, [behind]])]),
+        "a store that lists no records": (5, [ours, pack(["", ["~"]])]),
+        "a record of another space": (6, [foreign, record_name(SPACE.id, foreign).encode()]),
     }
 
 
 def _shown() -> list[Case]:
     found = _exhibits()
-    whys = {1: "a fork", 3: "a head that has seen less", 4: "a head of a lower level", 5: "a store that went back"}
+    whys = {
+        1: "a fork",
+        2: "two records of one number",
+        3: "a head that has seen less",
+        4: "a head of a lower level",
+        5: "a store that went back",
+        6: "a head of another space",
+    }
+    told = {whys[kind]: (kind, exhibits) for kind, exhibits in found.items()} | _of_records()
     return [
-        _proof(whys[kind], kind, proof_file(kind, SPACE.id, [GENESIS], exhibits, WORD if kind == 5 else None))
-        for kind, exhibits in found.items()
+        _proof(why, kind, proof_file(kind, SPACE.id, [GENESIS], exhibits, WORD if kind >= 5 else None))
+        for why, (kind, exhibits) in told.items()
     ] + [_proof("a fork, and who found it", 1, proof_file(1, SPACE.id, [GENESIS], found[1], WORD))]
 
 
@@ -154,5 +226,30 @@ def _refused() -> list[Case]:
         ("the levels in another order", 4, proof_file(4, SPACE.id, [GENESIS], found[4][::-1])),
         ("testimony that is nobody's", 5, proof_file(5, SPACE.id, [GENESIS], found[5])),
         ("a listing that ends too soon", 5, proof_file(5, SPACE.id, [GENESIS], [found[5][0], pack(["", []])], WORD)),
+        ("records in another order", 2, proof_file(2, SPACE.id, [GENESIS], found[2][::-1])),
+        ("one record twice", 2, proof_file(2, SPACE.id, [GENESIS], [found[2][0]] * 2)),
+        ("records of two numbers", 2, _sorted_records(_operation(1), _operation(1, count=2))),
+        ("a replay that is nobody's word", 6, proof_file(6, SPACE.id, [GENESIS], found[6])),
+        ("a replay of this very space", 6, proof_file(6, SPACE.id, [GENESIS], [fork[0], found[6][1]], WORD)),
+        *_refused_of_records(),
     ]
     return [_proof(why, kind, data, "proof.damaged") for why, kind, data in rows]
+
+
+def _sorted_records(*exhibits: bytes) -> bytes:
+    return proof_file(2, SPACE.id, [GENESIS], sorted(exhibits, key=_record_hash))
+
+
+def _refused_of_records() -> list[tuple[str, int, bytes]]:
+    ours, foreign = _operation(1), _operation(1, made("another space", 32))
+    name = record_name(SPACE.id, ours)
+    elsewhere = made("another space", 32).hex() + name[64:]
+    rows = [
+        ("a listing that has the record", 5, [ours, pack(["", [name, "~"]])]),
+        ("a listing of other things", 5, [ours, pack(["", [elsewhere, "~"]])]),
+        ("a hidden record of another space", 5, [foreign, pack(["", ["~"]])]),
+        ("a hidden record by a stranger", 5, [_operation(1, author=STRANGER), pack(["", ["~"]])]),
+        ("a record of this very space", 6, [ours, name.encode()]),
+        ("a record under another's name", 6, [foreign, name.encode()]),
+    ]
+    return [(why, kind, proof_file(kind, SPACE.id, [GENESIS], exhibits, WORD)) for why, kind, exhibits in rows]

@@ -186,17 +186,19 @@ class Group:
                     found[device] = member, members[member], one
         return found
 
-    def rank(self, device: bytes, among: set[bytes]) -> Rank:
+    def rank(self, device: bytes, among: set[bytes], *, as_admin: bool = True) -> Rank:
         """How senior a device is, the lower the more."""
         member, _, admitted = self.homes(among)[device]
         adds = [one for one in self._in_order(among) if one.kind in (-1, _ADD) and self._came(one) == member]
         since = adds[0]
         raised = [self.records[one] for one in among if one in self.promotions and self._is(one, _ROLE, member)]
-        if tops := [one for one in raised if not any(one.hash in other.past for other in raised)]:
+        tops = [one for one in raised if not any(one.hash in other.past for other in raised)]
+        if tops and as_admin:
             since = min(tops, key=lambda one: one.order)
         kinds = {device_id(keys): keys[0] for one in self._in_order(among) for keys in brought(one)}  # type: ignore[index]
         listed = [device_id(keys) for keys in brought(admitted)].index(device)
-        return (*since.order, kinds[device] != 1, *admitted.order, listed)
+        later = kinds[device] != 1 or admitted.kind == _DEVICE
+        return (*since.order, later, *admitted.order, listed)
 
     def _feature(self, among: set[bytes]) -> int:
         return max(
@@ -243,7 +245,8 @@ class Group:
                         where.pop(one.hash, None)
                     self.promotions.discard(one.hash)
                     continue
-                self.signer[one.hash], self.ranks[one.hash] = member, self.rank(one.author, past)
+                self.signer[one.hash] = member
+                self.ranks[one.hash] = self.rank(one.author, past, as_admin=needs)
                 self.as_admin |= {one.hash} if needs else set()
                 good.add(one.hash)
         return good
@@ -322,8 +325,7 @@ class Group:
         struck: dict[bytes, bytes] = {}
         while True:
             good = self.ground(set(struck))
-            takings = [self.records[one] for one in self.taking]
-            for one in sorted(takings, key=lambda one: (self.ranks[one.hash], one.order)):
+            for one in self._in_turn(good):
                 if hits := self._hits(one, good):
                     struck |= dict.fromkeys(hits, one.hash)
                     break
@@ -362,10 +364,31 @@ class Group:
                 continue
             if one.kind == _ROLE and other.hash not in self.as_admin:
                 continue
-            if other.hash in self.taking and not self.ranks[one.hash] < self.ranks[other.hash]:
+            if other.hash in self.taking and not self._takes_back(one, other):
                 continue
             found.add(other.hash)
         return found
+
+    def _takes_back(self, one: Record, other: Record) -> bool:
+        """Whether a taking may strike another one."""
+        if one.author != other.author:
+            return self.ranks[one.hash] < self.ranks[other.hash]
+        if self._is_own(other):
+            return self._is_own(one) and one.kind == _REVOKE and other.kind == _REMOVE
+        return self._is_own(one) or self.ranks[one.hash] < self.ranks[other.hash]
+
+    def _is_own(self, one: Record) -> bool:
+        """Whether it takes from who signed it: a retirement or a leave."""
+        if one.kind == _REVOKE:
+            return one.author == one.content[0]
+        return one.kind == _REMOVE and self.taking[one.hash] == self.signer[one.hash]
+
+    def _in_turn(self, good: set[bytes]) -> list[Record]:
+        """Takings in the order in which they may strike."""
+        takings = sorted((self.records[one] for one in self.taking), key=lambda one: (self.ranks[one.hash], one.order))
+        hit = {struck for one in takings for struck in self._hits(one, good)}
+        free = [one for one in takings if self._is_own(one) and one.hash not in hit]
+        return [*sorted(free, key=lambda one: one.order), *takings]
 
     def _newest(self, among: list[bytes]) -> Record | None:
         """Of what no other of them has seen the most senior one's; among equals that with the greater hash."""

@@ -53,7 +53,7 @@ def proof_file(
 
 
 def verify_proof(data: bytes) -> tuple[int, bytes]:
-    """Kind and accused device of a proof of kinds 1, 3, 4 and 5 that rests on the genesis alone."""
+    """Kind and device of a proof that rests on the genesis alone."""
     match unpack(data, _LIMIT, _CODE):
         case [
             "ropewalk proof", 1, int(kind), bytes(space_id), [bytes(genesis)], [bytes(one), bytes(other)],
@@ -64,10 +64,12 @@ def verify_proof(data: bytes) -> tuple[int, bytes]:
             raise Refused(_CODE, "not a proof file of version 1")
     devices = _devices(space_id, genesis)
     store = _statement(kind, space_id, [genesis], [one, other], statement, devices)
-    if kind == 5:
+    refuse(_CODE, "another kind", kind not in range(1, 7))
+    if kind in (5, 6):
         refuse(_CODE, "nobody's word", store is None)
-        return kind, _rollback(space_id, one, other, devices)
-    refuse(_CODE, "another kind", kind not in (1, 3, 4))
+        return kind, (_rollback if kind == 5 else _replay)(space_id, one, other, devices)
+    if kind == 2:
+        return kind, _forked_record(space_id, one, other, devices)
     first, second = (_head(space_id, exhibit, devices, opened=kind == 3) for exhibit in (one, other))
     refuse(_CODE, "two writers", first[1] != second[1])
     if kind == 1:
@@ -80,23 +82,50 @@ def verify_proof(data: bytes) -> tuple[int, bytes]:
     return kind, first[6]
 
 
-def _devices(space_id: bytes, genesis: bytes) -> dict[bytes, Ed25519PublicKey]:
-    match unpack(genesis, 2 << 20, _CODE):
+_Devices = dict[bytes, tuple[Ed25519PublicKey, MLDSA65PublicKey]]
+
+
+def _devices(space_id: bytes, genesis: bytes) -> _Devices:
+    space, author, *_, brought = _record(genesis, {})
+    refuse(_CODE, "another space", space != space_id or author not in brought)
+    return brought
+
+
+def _record(data: bytes, devices: _Devices) -> tuple[bytes, bytes, bytes, int, bytes, _Devices]:
+    """Space, author, incarnation, number and hash of a record, and the devices that a genesis brings."""
+    match unpack(data, 2 << 20, _CODE):
         case [bytes(body), bytes(quick), bytes(slow)]:
-            refuse(_CODE, "another space", h("space", body) != space_id)
+            fields = unpack(body, 2 << 20, _CODE)
         case _:
             raise Refused(_CODE, "no record")
-    publics = unpack(body, 2 << 20, _CODE)[9]
-    assert isinstance(publics, list)
-    try:
-        Ed25519PublicKey.from_public_bytes(publics[0][1]).verify(quick, record_message(body))
-        MLDSA65PublicKey.from_public_bytes(publics[0][2]).verify(slow, record_message(body))
-    except InvalidSignature:
-        raise Refused(_CODE, "a genesis that is not signed") from None
-    return {
-        h("device", number(public[0], 1) + b"".join(public[1:]))[:16]: Ed25519PublicKey.from_public_bytes(public[1])
-        for public in publics
-    }
+    brought: _Devices = {}
+    match fields:
+        case ["genesis", 1, *_, list(publics), int(), _]:
+            for public in publics:
+                keys = Ed25519PublicKey.from_public_bytes(public[1]), MLDSA65PublicKey.from_public_bytes(public[2])
+                brought[h("device", number(public[0], 1) + b"".join(public[1:]))[:16]] = keys
+            said = h("space", body), next(iter(brought)), b"", 0
+        case ["epoch", 1, bytes(space), int(count), list(), bytes(author), *_]:
+            said = space, author, b"", count
+        case ["op", 1, bytes(space), bytes(author), bytes(life), int(count), *_]:
+            said = space, author, life, count
+        case _:
+            raise Refused(_CODE, "no record that is known")
+    if (signer := brought.get(said[1]) or devices.get(said[1])) is not None:
+        try:
+            signer[0].verify(quick, record_message(body))
+            signer[1].verify(slow, record_message(body))
+        except InvalidSignature:
+            raise Refused(_CODE, "a record that is not signed") from None
+    return *said, h("record", body), brought
+
+
+def _forked_record(space_id: bytes, one: bytes, other: bytes, devices: _Devices) -> bytes:
+    first, second = _record(one, devices), _record(other, devices)
+    refuse(_CODE, "another number", first[:4] != second[:4] or first[0] != space_id or not first[2])
+    refuse(_CODE, "a stranger's", first[1] not in devices)
+    refuse(_CODE, "out of order", first[4] >= second[4])
+    return first[1]
 
 
 def _statement(
@@ -105,7 +134,7 @@ def _statement(
     records: list[bytes],
     exhibits: list[bytes],
     statement: object,
-    devices: dict[bytes, Ed25519PublicKey],
+    devices: _Devices,
 ) -> bytes | None:
     match statement:
         case None:
@@ -117,7 +146,7 @@ def _statement(
     fields = pack([kind, space_id, records, exhibits, finder, store, text, time])
     refuse(_CODE, "a finder who is not introduced", finder not in devices)
     try:
-        devices[finder].verify(signature, b"ropewalk proof 1\0" + h("proof", fields))
+        devices[finder][0].verify(signature, b"ropewalk proof 1\0" + h("proof", fields))
     except InvalidSignature:
         raise Refused(_CODE, "a statement that is not signed") from None
     return store
@@ -126,7 +155,9 @@ def _statement(
 _Exhibit = tuple[bytes, bytes, int, bytes, int, dict[bytes, int], bytes]
 
 
-def _head(space_id: bytes, exhibit: bytes, devices: dict[bytes, Ed25519PublicKey], *, opened: bool) -> _Exhibit:
+def _head(
+    space_id: bytes, exhibit: bytes, devices: _Devices, *, opened: bool = False, foreign: bool = False
+) -> _Exhibit:
     """Hash, writer, sequence, previous, level, what it has seen, and the device of an exhibit."""
     parts = unpack(exhibit, _LIMIT, _CODE)
     refuse(_CODE, "another exhibit", len(parts) != (4 if opened else 2))
@@ -141,11 +172,12 @@ def _head(space_id: bytes, exhibit: bytes, devices: dict[bytes, Ed25519PublicKey
             pass
         case _:
             raise Refused(_CODE, "no envelope")
-    refuse(_CODE, "another space or writer", space != space_id or writer != writer_of(device, incarnation))
+    refuse(_CODE, "another space or writer", (space != space_id) != foreign or writer != writer_of(device, incarnation))
     digest = h("head", signed)
-    refuse(_CODE, "a stranger's", device not in devices)
+    refuse(_CODE, "a stranger's", device not in devices and not foreign)
     try:
-        devices[device].verify(signature, b"ropewalk head 1\0" + digest)
+        if device in devices:
+            devices[device][0].verify(signature, b"ropewalk head 1\0" + digest)
     except InvalidSignature:
         raise Refused(_CODE, "not signed") from None
     seen: dict[bytes, int] = {}
@@ -169,15 +201,39 @@ def _less(before: dict[bytes, int], after: dict[bytes, int]) -> bool:
     return False
 
 
-def _rollback(space_id: bytes, one: bytes, other: bytes, devices: dict[bytes, Ed25519PublicKey]) -> bytes:
-    _, writer, sequence, _, _, _, device = _head(space_id, one, devices, opened=False)
+def _is_record(exhibit: bytes) -> bool:
+    return len(unpack(exhibit, _LIMIT, _CODE)) == 3
+
+
+def _replay(space_id: bytes, one: bytes, other: bytes, devices: _Devices) -> bytes:
+    if _is_record(one):
+        space, author, *_ = _record(one, devices)
+        name = f"{space_id.hex()}/records/{h('object', one).hex()}".encode()
+        refuse(_CODE, "this very space, or another name", space == space_id or other != name)
+        return author
+    device = _head(space_id, one, devices, foreign=True)[6]
+    prefix = f"{space_id.hex()}/heads/".encode()
+    refuse(_CODE, "another name", not other.startswith(prefix) or not other.isascii() or len(other) > 200)
+    return device
+
+
+def _rollback(space_id: bytes, one: bytes, other: bytes, devices: _Devices) -> bytes:
+    if _is_record(one):
+        space, device, *_ = _record(one, devices)
+        refuse(_CODE, "another space, or a stranger's", space != space_id or device not in devices)
+        folder = f"{space_id.hex()}/records/"
+        place = folder + h("object", one).hex()
+    else:
+        _, writer, sequence, _, _, _, device = _head(space_id, one, devices)
+        folder = f"{space_id.hex()}/heads/{writer.hex()}/"
+        place = f"{folder}{2**64 - 1 - sequence:016x}"
     match unpack(other, _LIMIT, _CODE):
         case [str(after), list(names)]:
             pass
         case _:
             raise Refused(_CODE, "no listing")
-    place = f"{space_id.hex()}/heads/{writer.hex()}/{2**64 - 1 - sequence:016x}"
     listed = [after, *(str(name) for name in names)]
     refuse(_CODE, "out of order", listed != sorted(set(listed)) or after >= place)
+    refuse(_CODE, "elsewhere", any(not name.startswith(folder) for name in listed[1:] if name != "~"))
     refuse(_CODE, "ends before", listed[-1] <= place or any(name.startswith(place) for name in listed))
     return device

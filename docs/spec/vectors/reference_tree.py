@@ -8,10 +8,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from docs.spec.vectors.reference import MIB, m
+from docs.spec.vectors.reference import MIB, h, m
 from docs.spec.vectors.reference_records import Pairs, Refused, check_extra, number, pack, refuse, unpack
 
-__all__ = ["build", "entry_key", "entry_value", "join", "parse_key", "parse_node", "parse_value", "scan", "splits"]
+__all__ = [
+    "Epochs",
+    "build",
+    "entry_key",
+    "entry_value",
+    "join",
+    "mark",
+    "parse_key",
+    "parse_node",
+    "parse_value",
+    "scan",
+    "splits",
+    "stays",
+]
 
 Item = tuple[bytes, bytes, int]  # key, value or reference, entries below
 _NODE, _ENTRY = "tree.node-damaged", "tree.entry-damaged"
@@ -161,17 +174,78 @@ def _below(level: int, items: list[Item], load: Callable[[bytes], bytes], last: 
         last = key
 
 
+Epochs = list[tuple[int, bytes, bytes]]  # number, hash of the record, E
+
+
+def mark(epoch: bytes, secret: bytes, content: bytes) -> bytes:
+    """What says that a content field was sealed anew in an epoch (groups.md 3.5)."""
+    return epoch[:8] + m(h("sealed anew", h("chunk key", secret)), content, 16)
+
+
+def stays(one: bytes, other: bytes, epochs: Epochs) -> bytes | None:
+    """What is left of two different values of one key."""
+    if _write(one) != _write(other):
+        return None
+    return max((_marked(value, epochs), value) for value in (one, other))[1]
+
+
+def _fields(value: bytes) -> list[object] | None:
+    try:
+        return parse_value(value)
+    except Refused:
+        return None
+
+
+def _write(value: bytes) -> object:
+    """What all values of one write have in common."""
+    fields = _fields(value)
+    if fields is None:
+        return value
+    content, extra = fields[5], fields[7]
+    assert isinstance(extra, Pairs)
+    if isinstance(content, list) and content[0] != 0 and fields[4] is not None:
+        content = "references"
+    return *fields[:5], content, fields[6], [pair for pair in extra if pair[0] != 1]
+
+
+def _marked(value: bytes, epochs: Epochs) -> int:
+    fields = _fields(value)
+    if fields is None:
+        return 0
+    assert isinstance(fields[7], Pairs)
+    found = dict(fields[7]).get(1)
+    content = pack(fields[5])
+    return max((number for number, epoch, secret in epochs if found == mark(epoch, secret, content)), default=0)
+
+
+def _covers(key: bytes, seen: dict[bytes, int]) -> bool:
+    try:
+        *_, writer, sequence = parse_key(key)
+    except Refused:
+        return False
+    return sequence <= seen.get(writer, 0)
+
+
+def _value(key: bytes, items: dict[bytes, bytes], seen: dict[bytes, int]) -> bytes | None:
+    return items.get(key) if _covers(key, seen) else None
+
+
 def join(
     a: dict[bytes, bytes], seen_a: dict[bytes, int], b: dict[bytes, bytes], seen_b: dict[bytes, int]
 ) -> tuple[dict[bytes, bytes], dict[bytes, int]]:
-    """The join of two maps with their vectors."""
+    """The join of two maps with their vectors, in an epoch that nothing is marked with."""
     joined = {}
     for key in sorted({*a, *b}):
-        writer, sequence = key[-24:-8], int.from_bytes(key[-8:], "big")
-        if key in a and key in b:
-            joined[key] = max(a[key], b[key])
-        elif key in a and sequence > seen_b.get(writer, 0):
+        if a.get(key) == b.get(key):
             joined[key] = a[key]
-        elif key in b and sequence > seen_a.get(writer, 0):
-            joined[key] = b[key]
+            continue
+        here, there = (_value(key, *side) for side in ((a, seen_a), (b, seen_b)))
+        if here is not None and there is not None:
+            left = stays(here, there, [])
+        elif here is not None:
+            left = None if _covers(key, seen_b) else here
+        else:
+            left = None if _covers(key, seen_a) else there
+        if left is not None:
+            joined[key] = left
     return joined, {writer: max(seen_a.get(writer, 0), seen_b.get(writer, 0)) for writer in {*seen_a, *seen_b}}

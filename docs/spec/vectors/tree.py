@@ -6,9 +6,13 @@ node stands for itself: the BLAKE3 hash of the node's bytes and 41 zero bytes.
 
 from __future__ import annotations
 
-from blake3 import blake3
-from msgspec.msgpack import encode
+from collections.abc import Sequence
 
+from blake3 import blake3
+from msgspec.msgpack import decode, encode
+from msgspec.structs import replace
+
+from ropewalk.spaces.keys import KeyRing, Secrets
 from ropewalk.spaces.tree import (
     REF_SIZE,
     ROOT_FOLDER,
@@ -27,6 +31,8 @@ from ropewalk.spaces.tree import (
     encode_node,
     pack_key,
 )
+from ropewalk.spaces.tree.anew import marked_by, one_of, with_mark
+from ropewalk.spaces.tree.entry import content_and_extra
 
 __all__ = ["cases", "map_items", "node_ref"]
 
@@ -55,7 +61,7 @@ def map_items(count: int, value_size: int) -> list[tuple[bytes, bytes]]:
 
 def cases() -> list[Case]:
     """All vectors, each with its kind under ``what`` and its point under ``why``."""
-    return [*_keys(), *_values(), *_nodes(), *_boundaries(), *_maps(), *_joins(), *_views()]
+    return [*_keys(), *_values(), *_nodes(), *_boundaries(), *_maps(), *_joins(), *_marks(), *_two_values(), *_views()]
 
 
 def _key(name: bytes, entry: int, writer: int, sequence: int, parent: EntryId = ROOT_FOLDER) -> EntryKey:
@@ -237,8 +243,16 @@ def _maps() -> list[Case]:
 def _joins() -> list[Case]:
     one, two = (bytes([writer]) * 16 for writer in (1, 2))
 
+    def packed(key: EntryKey | bytes) -> bytes:
+        return key if isinstance(key, bytes) else pack_key(key)
+
     def case(
-        why: str, a: list[EntryKey], seen_a: list[int], b: list[EntryKey], seen_b: list[int], *after: EntryKey
+        why: str,
+        a: Sequence[EntryKey | bytes],
+        seen_a: list[int],
+        b: Sequence[EntryKey | bytes],
+        seen_b: list[int],
+        *after: EntryKey | bytes,
     ) -> Case:
         def vector(seen: list[int]) -> dict[str, int]:
             return {writer.hex(): n for writer, n in zip((one, two), seen, strict=True) if n}
@@ -246,16 +260,17 @@ def _joins() -> list[Case]:
         return {
             "what": "join",
             "why": why,
-            "a": [pack_key(key).hex() for key in a],
+            "a": [packed(key).hex() for key in a],
             "seen_a": vector(seen_a),
-            "b": [pack_key(key).hex() for key in b],
+            "b": [packed(key).hex() for key in b],
             "seen_b": vector(seen_b),
-            "joined": sorted(pack_key(key).hex() for key in after),
+            "joined": sorted(packed(key).hex() for key in after),
             "seen": vector([max(pair) for pair in zip(seen_a, seen_b, strict=True)]),
         }
 
     old, mine, yours = _key(b"n", 9, 1, 1), _key(b"n", 9, 1, 2), _key(b"n", 9, 2, 1)
     moved = _key(b"m", 9, 2, 1)
+    no_key = ROOT_FOLDER + b"a/b\0" + pack_key(old)[-40:]
     return [
         case("what both hold stays", [old], [1, 0], [old], [1, 0], old),
         case("what the other has not seen stays", [old], [1, 0], [], [0, 0], old),
@@ -264,6 +279,84 @@ def _joins() -> list[Case]:
         case("an edit survives a delete", [], [2, 0], [yours], [1, 1], yours),
         case("an edit and a move at once: both stay", [mine], [2, 0], [moved], [1, 1], mine, moved),
         case("a later edit replaces an earlier", [old], [1, 0], [mine], [2, 0], mine),
+        case("a dot that its own version does not cover", [mine, old], [1, 0], [], [0, 0], old),
+        case("the same, which the other has", [yours], [1, 0], [yours], [1, 1], yours),
+        case("no key", [no_key, old], [1, 0], [], [0, 0], old),
+        case("no key, which both have", [no_key], [1, 0], [no_key], [0, 1], no_key),
+    ]
+
+
+_EPOCHS = [(2, b"\x02" * 32, b"\xe2" * 32), (3, b"\x03" * 32, b"\xe3" * 32)]  # number, hash of the record, E
+
+
+def _ring(*epochs: tuple[int, bytes, bytes]) -> KeyRing:
+    ring = KeyRing(bytes(32))
+    for number, epoch, secret in epochs:
+        ring.add(epoch, Secrets(secret, bytes(32), bytes(32)), number)
+        ring.use(epoch)
+    return ring
+
+
+_FILE = Entry(Kind.FILE, 1000, 5, 0o644, CONTENT_ID, Chunks((REF_A,)), {"user.a": b"1"}, encode({7: None}))
+_OTHER = replace(_FILE, content=Chunks((REF_B,)))
+
+
+def _marks() -> list[Case]:
+    entries = [("references", _FILE), ("bytes", Entry(Kind.FILE, 1, content=Inline(b"x"))), ("nil", Entry(Kind.FOLDER))]
+    return [
+        {
+            "what": "mark",
+            "why": why,
+            "epoch": epoch.hex(),
+            "secret": secret.hex(),
+            "content": content_and_extra(encode_entry(entry))[0].hex(),
+            "mark": decode(with_mark(entry, _ring((number, epoch, secret)).members).extra)[1].hex(),
+        }
+        for why, entry in entries
+        for number, epoch, secret in _EPOCHS
+    ]
+
+
+def _small(data: bytes) -> bytes:
+    return encode_entry(Entry(Kind.FILE, len(data), content=Inline(data)))
+
+
+def _two_values() -> list[Case]:
+    second, third = (_ring(epoch).members for epoch in _EPOCHS)
+
+    def claims(entry: Entry, field: object) -> bytes:
+        return encode_entry(replace(entry, extra=encode({1: field, 7: None})))
+
+    old, new = encode_entry(_FILE), encode_entry(with_mark(_OTHER, third))
+    stolen = decode(with_mark(_FILE, third).extra)[1]
+    less = replace(_FILE, content_id=None)
+    pairs = [
+        ("sealed anew", old, new),
+        ("sealed anew twice", encode_entry(with_mark(_OTHER, second)), encode_entry(with_mark(_FILE, third))),
+        ("another compressor", old, encode_entry(_OTHER)),
+        ("a number is no mark", claims(_OTHER, 2**60), encode_entry(with_mark(_FILE, second))),
+        ("a mark of other content", claims(_OTHER, stolen), encode_entry(with_mark(_FILE, second))),
+        ("a mark cut short", claims(_OTHER, stolen[:-1]), encode_entry(with_mark(_FILE, second))),
+        ("another content id", old, encode_entry(with_mark(replace(_FILE, content_id=b"\xc4" * 32), third))),
+        ("another size", old, encode_entry(replace(_FILE, size=1001))),
+        ("another time", old, encode_entry(replace(_FILE, mtime=6))),
+        ("other attributes", old, encode_entry(replace(_FILE, xattrs={}))),
+        ("another field of a later format", old, encode_entry(replace(_FILE, extra=encode({7: 0})))),
+        ("other references, and no content id", encode_entry(less), encode_entry(replace(_OTHER, content_id=None))),
+        ("other bytes", _small(b"x"), _small(b"y")),
+        ("no entry", old, b"\xff" * 400),
+    ]
+    marked = marked_by(_ring(*_EPOCHS))
+    return [
+        {
+            "what": "two-values",
+            "why": why,
+            "epochs": [[number, epoch.hex(), secret.hex()] for number, epoch, secret in _EPOCHS],
+            "a": a.hex(),
+            "b": b.hex(),
+            "stays": left.hex() if (left := one_of(a, b, marked)) is not None else None,
+        }
+        for why, a, b in pairs
     ]
 
 

@@ -18,7 +18,18 @@ from docs.spec.vectors.reference import open_box, open_chunk, parse_reference, w
 from docs.spec.vectors.reference_heads import open_head
 from docs.spec.vectors.reference_packs import Manifest, open_directory, open_share, parity, rebuild
 from docs.spec.vectors.reference_records import Pairs, Refused, pack
-from docs.spec.vectors.reference_tree import Item, build, entry_key, join, parse_key, parse_node, parse_value, splits
+from docs.spec.vectors.reference_tree import (
+    Item,
+    build,
+    entry_key,
+    join,
+    mark,
+    parse_key,
+    parse_node,
+    parse_value,
+    splits,
+    stays,
+)
 
 __all__ = ["all_of", "erasure", "tree"]
 
@@ -157,6 +168,20 @@ def _check_join(case: Case) -> None:
     assert seen == vector("seen")
 
 
+def _check_mark(case: Case) -> None:
+    assert mark(*(_hex(case, field) for field in ("epoch", "secret", "content"))).hex() == case["mark"]
+
+
+def _check_two_values(case: Case) -> None:
+    known = case["epochs"]
+    assert isinstance(known, list)
+    epochs = [(number, bytes.fromhex(epoch), bytes.fromhex(secret)) for number, epoch, secret in known]
+    one, other = _hex(case, "a"), _hex(case, "b")
+    for pair in ((one, other), (other, one)):
+        left = stays(*pair, epochs)
+        assert (left.hex() if left is not None else None) == case["stays"], case["why"]
+
+
 _TREE: dict[str, Callable[[Case], None]] = {
     "entry-key": _check_key,
     "entry-value": _check_value,
@@ -164,4 +189,6 @@ _TREE: dict[str, Callable[[Case], None]] = {
     "boundary": _check_boundary,
     "map": _check_map,
     "join": _check_join,
+    "mark": _check_mark,
+    "two-values": _check_two_values,
 }

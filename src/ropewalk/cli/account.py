@@ -83,7 +83,9 @@ def groups(
 
 def key(
     name: Name,
-    public: Annotated[Path | None, Parameter(help="A public key as OpenSSH writes it: id_ed25519.pub.")] = None,
+    public: Annotated[
+        Path | None, Parameter(name="PUBLIC_KEY", help="A public key as OpenSSH writes it: id_ed25519.pub.")
+    ] = None,
     /,
     *,
     file: File,

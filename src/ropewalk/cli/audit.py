@@ -40,6 +40,10 @@ _KINDS: Mapping[Kind, str] = {
     Kind.ROLLBACK: "no longer shows a change that it had",
     Kind.REPLAY: "showed a change of another space",
 }
+_OF_RECORDS: Mapping[Kind, str] = {
+    Kind.ROLLBACK: "no longer shows a membership record that it had",
+    Kind.REPLAY: "showed a membership record of another space",
+}
 _DEEDS: Mapping[Deed, str] = {
     Deed.BEGIN: "made the space",
     Deed.EPOCH: "began an epoch, with new keys",
@@ -80,12 +84,13 @@ async def audit(
     """Say who did what in a space, as signed.
 
     First what was found out of devices and stores, then who let whom in or put whom out, then who changed what; the
-    newest first. What had no effect is shown too, and why. Times are what the clocks of those who signed said. A change
-    in quarantine was signed by who might not, or might not any more; `audit accept` takes it in.
+    newest first. What had no effect is shown too, and why. Times are what the clocks of those who signed said; an epoch
+    has none, and is shown with that of what it followed. A change in quarantine was signed by who might not, or might
+    not any more; `audit accept` takes it in.
     """
     if limit is not None and limit < 0:
         raise Misuse(f"--limit is {limit}, expected 0 or more")
-    async with opened(parse_place(space).space, common) as one:
+    async with opened(parse_place(space).space, common, stewards=True) as one:
         found = await audit_of(one.core)
         told = _Told(found, Names(one.core.membership, one.core.keys), one.core)
     voice = common.voice
@@ -136,13 +141,14 @@ class _Told:
         wide = max((len(self._names.whose(line.author)) for line in lines), default=0)
         for line in lines:
             who, what, why = self._names.whose(line.author), self._deed(line), self._why(line)
-            when = date(line.time) if line.time else " " * len(date(0))
+            when = _padded(line.time or line.after)
             yield (
                 f"{when}  {who:<{wide}}  {what}{f' -- no effect: {why}' if why else ''}",
                 {
                     "kind": "record",
                     "record": line.hash.hex(),
                     "time": iso(line.time) if line.time else None,
+                    "after": iso(line.after) if line.after else None,
                     "seen": iso(line.seen) if line.seen else None,
                     "device": line.author.hex(),
                     "who": who,
@@ -164,13 +170,16 @@ class _Told:
         for line in lines:
             marks = ["newest"] * (line.hash in newest) + [line.stand.value] * (line.stand is not Stand.COUNTS)
             mark = f" ({', '.join(marks)})" if marks else ""
-            text = f"{date(line.time)}  {self._author(line):<{wide}}  {line.hash.hex()[:SHORT]}  {line.note}{mark}"
+            note = "seen here then" if line.seen else line.note
+            when = _padded(line.time or line.seen)
+            text = f"{when}  {self._author(line):<{wide}}  {line.hash.hex()[:SHORT]}  {note}{mark}"
             yield (
                 text.rstrip(),
                 {
                     "kind": "head",
                     "version": line.hash.hex(),
                     "time": iso(line.time) if line.time else None,
+                    "seen": iso(line.seen) if line.seen else None,
                     "device": line.device.hex() or None,
                     "who": self._author(line),
                     "writer": line.writer.hex(),
@@ -217,8 +226,16 @@ class _Told:
             store = self._stores.get(line.store)
             who = f"store {store}" if store else f"the store with id {line.store.hex()[:8]}"
             said = f", says {self._names.whose(line.finder)}" if line.finder else ""
-            return f"{who} {_KINDS[line.kind]}{said}"
-        return f"{self._names.whose(line.device)} {_KINDS[line.kind]}"
+            return f"{who} {_did(line)}{said}"
+        return f"{self._names.whose(line.device)} {_did(line)}"
+
+
+def _did(shown: ProofLine | Verdict) -> str:
+    return (_OF_RECORDS if shown.of_record else _KINDS)[shown.kind]
+
+
+def _padded(time: int) -> str:
+    return f"{date(time) if time else 'time not known':<{len(date(0))}}"
 
 
 def _proof_fields(line: ProofLine) -> dict[str, object]:
@@ -255,7 +272,7 @@ async def export(
         raise NoSuchProof(f"proof {proof!r} is not {SHORTEST_ID} or more hex digits", hint=_shows(space))
     if file.exists():
         raise Misuse(f"{file} is there already", hint="name a new file")
-    async with opened(parse_place(space).space, common) as one:
+    async with opened(parse_place(space).space, common, stewards=True) as one:
         found = {name: data for name, data in (await _proofs(one.core)).items() if name.hex().startswith(proof.lower())}
     if len(found) != 1:
         raise NoSuchProof(f"{len(found) or 'no'} proofs start with {proof!r}", hint=_shows(space))
@@ -311,7 +328,7 @@ def verify(
 def _verdict(found: Verdict) -> list[str]:
     said = found.statement
     about = "a store" if found.kind in (Kind.ROLLBACK, Kind.REPLAY) else "the device"
-    lines = [f"{'proven' if found.proven else 'testimony'}: {about} {_KINDS[found.kind]}"]
+    lines = [f"{'proven' if found.proven else 'testimony'}: {about} {_did(found)}"]
     lines += [f"store   {said.store.hex()}"] if said is not None and said.store is not None else []
     lines += [f"device  {found.device.hex()}", f"space   {found.space_id.hex()}", f"file    {found.file.hex()}"]
     if said is not None:

@@ -123,7 +123,7 @@ def _fields(clash: Clash, side: Side, names: Names) -> dict[str, object]:
 
 
 async def merge(
-    place: Annotated[str, Parameter(help="A file that is in conflict: SPACE:/PATH.")],
+    place: Annotated[str, Parameter(name="SPACE:/PATH", help="A file that is in conflict.")],
     /,
     *,
     to: Annotated[

@@ -1,22 +1,29 @@
 """`ropewalk device list`, `device revoke`: one's own machines, in all spaces.
 
 Flow: spaces -> our member's devices -> lines; a name -> Group.revoke in each space that has it
-Never: takes this very device away unasked, or calls it done where a space is left.
+Never: takes this very device or the paper key away unasked, calls it done where a space is left, or passes over who
+    could undo it.
 """
 
 from __future__ import annotations
 
+import sys
 from typing import Annotated
 
 from cyclopts import Parameter
 
+from ropewalk.cli.aftermath import seniors_of_device, still_in, tell_still_in, tell_taken_back, undoes
+from ropewalk.cli.init import read_paper_key
 from ropewalk.cli.member import tell_tended
 from ropewalk.cli.options import KEYED, Keyed
 from ropewalk.cli.outcome import LEFT_OUT
+from ropewalk.cli.output import Voice
 from ropewalk.cli.session import opened
 from ropewalk.cli.who import space_names
 from ropewalk.errors import Misuse, RopewalkError
-from ropewalk.spaces.members import Machine, NoSuchPerson, find_machine
+from ropewalk.spaces.identity import PAPER, DeviceKeys
+from ropewalk.spaces.members import Machine, Membership, Names, NoSuchPerson, find_machine
+from ropewalk.spaces.members.operations import Revoke
 from ropewalk.spaces.space import Space
 
 __all__ = ["list_devices", "revoke"]
@@ -26,14 +33,14 @@ async def list_devices(*, common: Keyed = KEYED) -> int:
     """List your devices, and the spaces that each is in."""
     seen: dict[bytes, tuple[Machine, list[str]]] = {}
     for name in space_names(None):
-        async with opened(name, common) as space:
+        async with opened(name, common, stewards=True) as space:
             for machine in _mine(space):
                 seen.setdefault(machine.id, (machine, []))[1].append(name)
     width = max((len(machine.called) for machine, _ in seen.values()), default=0)
     for machine, names in seen.values():
         common.voice.line(
             f"{machine.called:<{width}}  {machine.id.hex()[:8]}  {', '.join(names)}"
-            + ("  (this one)" if machine.ours else "")
+            + ("  (this machine)" if machine.ours else "")
             + ("  (frozen)" if machine.frozen else ""),
             {
                 "id": machine.id.hex(),
@@ -44,42 +51,156 @@ async def list_devices(*, common: Keyed = KEYED) -> int:
                 "spaces": names,
             },
         )
+    if not seen:
+        common.voice.note("none of yours belongs to any space that is set up here")
     return 0
 
 
 async def revoke(
-    which: Annotated[str, Parameter(help="The device's name, or the first digits of its id.")],
+    which: Annotated[str, Parameter(name="NAME", help="The device's name, or the first digits of its id.")],
     /,
     *,
-    yes: Annotated[bool, Parameter(name=("--yes", "-y"), negative="", help="Also if it is this one.")] = False,
+    with_words: Annotated[
+        bool | None,
+        Parameter(
+            name="--with-words",
+            negative="--without-words",
+            help="Sign with the 24 words of your paper key, read from the terminal or standard input: for a device"
+            " that came before this machine, also where it was put out already. A terminal is asked whether to, unless"
+            " --without-words is said.",
+        ),
+    ] = None,
+    yes: Annotated[
+        bool, Parameter(name=("--yes", "-y"), negative="", help="Also if it is this machine; nothing is asked.")
+    ] = False,
     common: Keyed = KEYED,
 ) -> int:
-    """Put a device of yours out, for good, in every space that it is in."""
+    """Put a device of yours out, for good, in every space that it is in.
+
+    Of two devices of yours the one that came first is senior: whoever has it can undo what the other one does to it,
+    by a record that he dates back. Against that the paper key that you came with helps, which is senior to all.
+
+    Exit status: 11 some spaces are left; the same command goes on.
+    """
     done, left = 0, 0
+    signing = _Signing(with_words, asks=not yes and common.voice.for_people and sys.stdin.isatty())
     for name in space_names(None):
-        async with opened(name, common) as space:
-            try:
-                machine = find_machine(_mine(space), which)
-            except NoSuchPerson:
+        async with opened(name, common, stewards=True) as space:
+            if (found := _find(space, which, with_words)) is None:
                 continue
-            if machine.ours and not yes:
-                raise Misuse(f"{machine.called} is this device itself", hint="if that is meant: --yes")
+            device, called = found
+            if device == space.core.device.public().id and not yes:
+                raise Misuse(f"{called} is this device itself", hint="if that is meant: --yes")
+            words = signing.words(space, device, called, common.voice)
+            before = space.core.membership
             try:
                 async with space.group() as group:
-                    written = await group.revoke(machine.id)
+                    before = space.core.membership
+                    written = await group.revoke(device, words)
             except RopewalkError as error:
                 left += 1
-                common.voice.warning(f"{name}: {error}")
+                common.voice.warning(f"{name}: {error}" + (f"; {error.hint}" if error.hint else ""))
                 continue
             done += 1
-            common.voice.done(
-                f"{machine.called} does not belong to {name} any more",
-                {"space": name, "device": machine.id.hex(), "copies": written.copies},
-            )
+            signer = (words or space.core.device).public().id
+            fields = {
+                "space": name,
+                "device": device.hex(),
+                "copies": written.copies,
+                "signed_by": "device" if words is None else "paper key",
+                "senior": undoes(before.state, device, signer),
+                "still_in": still_in(space, [device]),
+            }
+            common.voice.done(f"{called} does not belong to {name} any more", fields)
             tell_tended(space, common.voice)
+            tell_taken_back(space, before, common.voice)
+            tell_still_in(called, still_in(space, [device]), common.voice)
+            if fields["senior"]:
+                _tell_senior(space, before, device, called, common.voice, by_words=words is not None)
     if not done and not left:
         raise NoSuchPerson(f"no device of yours is called {which!r}", hint="`ropewalk device list` shows them")
     return LEFT_OUT if left else 0
+
+
+class _Signing:
+    """With what a revocation is signed: words are asked for once, and only where they help.
+
+    Args:
+        wanted: What the command says of words, if anything.
+        asks: Whether somebody is there to ask.
+    """
+
+    def __init__(self, wanted: bool | None, *, asks: bool) -> None:
+        self._wanted, self._asks = wanted, asks
+        self._words: DeviceKeys | None = None
+
+    def words(self, space: Space, device: bytes, called: str, voice: Voice) -> DeviceKeys | None:
+        """The paper key to sign with, or None for this device's keys."""
+        core = space.core
+        if self._wanted is None and undoes(core.membership.state, device, core.device.public().id):
+            paper, _ = seniors_of_device(core.membership, device)
+            if paper and self._asks:
+                voice.warning(
+                    f"{called} came before this machine: who has it can undo what this machine signs, by a record"
+                    " that he dates back, and put this machine out; what your paper key signs he cannot undo"
+                )
+                print("Sign with the words of your paper key? (yes/no) ", end="", file=sys.stderr, flush=True)
+                self._wanted = sys.stdin.readline().strip().lower() in ("y", "yes")
+        if self._wanted and self._words is None:
+            self._words = read_paper_key()
+        return self._words
+
+
+def _tell_senior(space: Space, before: Membership, device: bytes, called: str, voice: Voice, *, by_words: bool) -> None:
+    paper, others = seniors_of_device(before, device)
+    names = Names(before, space.core.keys)
+    if paper:
+        way = f"to rule that out: `ropewalk device revoke {called!r} --with-words`, also now"
+    elif others:
+        way = f"signed at {names.device(others[0])}, which came before it, this would have held"
+    else:
+        way = "nothing of yours came before it; if it is in other hands, only a new space is safe from it"
+    voice.warning(
+        f"{called} came before {'your paper key' if by_words else 'this machine'}: who has it can undo this, by a"
+        f" record that he dates back, and put out what signed it; {way}"
+    )
+
+
+def _find(space: Space, which: str, with_words: bool | None) -> tuple[bytes, str] | None:
+    """The device of ours that is meant, and what it is called; with words also one that was put out."""
+    try:
+        machine = find_machine(_mine(space), which)
+    except NoSuchPerson:
+        if not with_words:
+            return None
+        return _find_gone(space, which)
+    if machine.paper:
+        raise Misuse(
+            "the paper key is not put out alone: who then loses the machines has lost the space",
+            hint="`ropewalk recovery paper` puts a new one in its place",
+        )
+    return machine.id, machine.called
+
+
+def _find_gone(space: Space, which: str) -> tuple[bytes, str] | None:
+    membership, core = space.core.membership, space.core
+    names = Names(membership, core.keys)
+    ours = names.devices_of(membership.state.devices.get(core.device.public().id, b""))
+    done = {
+        record.content.device
+        for record in membership.records
+        if record.grounded and isinstance(record.content, Revoke) and membership.devices[record.author].kind == PAPER
+    }
+    gone = [
+        Machine(one, names.device(one), paper=False, ours=False, frozen=False)
+        for one in sorted(ours - membership.state.devices.keys() - done)
+        if membership.devices[one].kind != PAPER
+    ]
+    try:
+        machine = find_machine(gone, which)
+    except NoSuchPerson:
+        return None
+    return machine.id, machine.called
 
 
 def _mine(space: Space) -> list[Machine]:

@@ -25,7 +25,7 @@ __all__ = ["mkdir", "mv", "rm"]
 
 
 async def mkdir(
-    *places: Annotated[str, Parameter(help="New folders: SPACE:/PATH.")],
+    *places: Annotated[str, Parameter(name="SPACE:/PATH", help="New folders.")],
     parents: Annotated[
         bool,
         Parameter(name=("-p", "--parents"), help="Make the folders above, too; one that is there already is well."),
@@ -49,8 +49,8 @@ async def mkdir(
 
 
 async def mv(
-    source: Annotated[str, Parameter(help="What to move: SPACE:/OLD.")],
-    target: Annotated[str, Parameter(help="Its new name, or a folder to move it into: SPACE:/NEW.")],
+    source: Annotated[str, Parameter(name="SPACE:/OLD", help="What to move.")],
+    target: Annotated[str, Parameter(name="SPACE:/NEW", help="Its new name, or a folder to move it into.")],
     /,
     *,
     note: Note = None,
@@ -72,7 +72,7 @@ async def mv(
 
 
 async def rm(
-    *places: Annotated[str, Parameter(help="What to remove: SPACE:/PATH.")],
+    *places: Annotated[str, Parameter(name="SPACE:/PATH", help="What to remove.")],
     recursive: Annotated[
         bool, Parameter(name=("-r", "--recursive"), help="Folders with all that is in them, too.")
     ] = False,

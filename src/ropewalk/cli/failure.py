@@ -32,6 +32,11 @@ def bad_arguments(error: CycloptsError) -> BadArguments:
     """What cyclopts says, in our form."""
     error.verbose = False
     chain = " ".join(("ropewalk", *(error.command_chain or ())))
+    extra = getattr(error, "unused_tokens", None)
+    if extra and type(error).__name__ == "UnusedCliTokensError":  # an unknown command has such, too
+        words = ", ".join(map(repr, extra))
+        many = "which is one argument" if len(extra) == 1 else f"which are {len(extra)} arguments"
+        return BadArguments(f"got {words}, {many} too many", hint=f"`{chain} --help` shows how it goes")
     said = " ".join(str(error).split()).removesuffix(".")
     return BadArguments(said[:1].lower() + said[1:], hint=f"`{chain} --help` shows how it goes")
 

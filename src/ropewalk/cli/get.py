@@ -31,7 +31,7 @@ COUNTED = 1000  # entries between two words on how much there is
 
 
 async def get(
-    source: Annotated[str, Parameter(help="What to bring back: SPACE:/PATH.")],
+    source: Annotated[str, Parameter(name="SPACE:/PATH", help="What to bring back.")],
     target: Annotated[str, Parameter(help="A local folder to put it into, or the name it will have.")],
     /,
     *,
@@ -48,7 +48,7 @@ async def get(
 
 
 async def restore(
-    source: Annotated[str, Parameter(help="What to bring back, and from which version: SPACE:/PATH@VERSION.")],
+    source: Annotated[str, Parameter(name="SPACE:/PATH@VERSION", help="What to bring back, and from which version.")],
     target: Annotated[str, Parameter(help="A local folder to put it into, or the name it will have.")],
     /,
     *,

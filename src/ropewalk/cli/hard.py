@@ -20,7 +20,7 @@ from ropewalk.cli.output import Voice, count, size
 from ropewalk.cli.place import parse_place
 from ropewalk.cli.progress import steps
 from ropewalk.cli.session import opened
-from ropewalk.errors import Misuse, Refused, RopewalkError
+from ropewalk.errors import Damaged, Missing, Misuse, Refused, RopewalkError
 from ropewalk.spaces.chunk import ChunkType, Reference, seal
 from ropewalk.spaces.reseal import Estimate, Resealed, estimate
 from ropewalk.spaces.reseal import reseal as reseal_space
@@ -158,7 +158,7 @@ def _fields(done: Resealed) -> dict[str, object]:
         "sealed": done.sealed,
         "versions": done.versions,
         "unknown": done.kept,
-        "failed": len(done.failed),
+        "failed": len(done.failed) + done.unnamed,
         "again": done.left,
         "former": done.former,
     }
@@ -172,10 +172,10 @@ def _tell_rest(done: Resealed, voice: Voice, name: str) -> bool:
             " put out, if they reach the stores; take away their access to these"
         )
     for key, why in list(done.failed.items())[:MOST_NAMED]:
-        words = key[16 : key.index(b"\0", 16)].decode(errors="surrogateescape")  # the name in its folder
+        words = key[16:].partition(b"\0")[0].decode(errors="surrogateescape")  # the name in its folder
         voice.warning(f"left out: {words}: {why}")
-    if len(done.failed) > MOST_NAMED:
-        voice.warning(f"left out: {len(done.failed) - MOST_NAMED:,} more")
+    if (more := len(done.failed) + done.unnamed - MOST_NAMED) > 0:
+        voice.warning(f"left out: {more:,} more")
     if done.kept:
         voice.warning(f"left out: {count(done.kept, 'entry/entries')} of kinds that this version does not know")
     if done.left:
@@ -207,15 +207,18 @@ async def _some_references(space: Space) -> list[Reference]:
     async for batch in (await space.current()).tree.scan():
         for _, value in batch:
             looked += 1
-            entry = decode_entry(value)
-            if not isinstance(entry.content, Chunks | Offsets):
-                continue
-            async for cuts in space.core.content.references(entry):
-                for _, reference in cuts:
-                    found.append(reference)
-                    sampled += reference.size
-                    if sampled >= SAMPLE:
-                        return found
+            try:
+                entry = decode_entry(value)
+                if not isinstance(entry.content, Chunks | Offsets):
+                    continue
+                async for cuts in space.core.content.references(entry):
+                    for _, reference in cuts:
+                        found.append(reference)
+                        sampled += reference.size
+                        if sampled >= SAMPLE:
+                            return found
+            except (Damaged, Missing):
+                continue  # it is named when its turn comes
         if looked >= MOST_LOOKED:
             break
     return found

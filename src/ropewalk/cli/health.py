@@ -10,6 +10,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from ropewalk.cli.init import paper_key
 from ropewalk.cli.options import KEYED, Keyed
 from ropewalk.cli.outcome import OWED
 from ropewalk.cli.output import count
@@ -20,9 +21,10 @@ from ropewalk.errors import Damaged, Unavailable
 from ropewalk.spaces.check import CheckReport
 from ropewalk.spaces.check import check as check_space
 from ropewalk.spaces.home import Home
+from ropewalk.spaces.identity import KeysDamaged
 from ropewalk.spaces.rebuild import rebuild as rebuild_state
 from ropewalk.spaces.state import State
-from ropewalk.spaces.status import several_devices
+from ropewalk.spaces.status import Written, several_devices
 from ropewalk.spaces.status import status as status_of
 
 __all__ = ["check", "repair", "status"]
@@ -35,12 +37,20 @@ async def status(space: Space, /, *, common: Keyed = KEYED) -> int:
 
     Where several devices belong to the space: also how new this view is, and who should not be able to read it.
     """
-    paper_shown = Home.of_user().load().paper_shown
-    async with opened(parse_place(space).space, common, tell_away=False) as open_one:
+    written = _written(Home.of_user())
+    async with opened(parse_place(space).space, common, tell_away=False, stewards=True) as open_one:
         fresh = await open_one.freshness() if several_devices(open_one.core.membership) else None
-        found = await status_of(open_one.core, paper_shown, fresh)
+        found = await status_of(open_one.core, written, fresh)
     common.voice.answer(found.lines, found.as_dict())
     return 0
+
+
+def _written(home: Home) -> Written:
+    """What was written down on this machine; the keys in the records count, whether that file is there or not."""
+    try:
+        return Written(paper_key(home).id, home.load().paper_shown)
+    except KeysDamaged:
+        return Written()
 
 
 async def check(
@@ -61,7 +71,7 @@ async def check(
 
     Exit status: 0 all is well; 5 stores are away, and nothing else is wrong; 6 something is missing or damaged.
     """
-    async with opened(parse_place(space).space, common, tell_away=False) as open_one:
+    async with opened(parse_place(space).space, common, tell_away=False, stewards=True) as open_one:
         if rebuild:
             with steps("rebuild", common) as progress:
                 learnt = await rebuild_state(open_one.core, progress)
@@ -88,7 +98,7 @@ async def repair(space: Space, /, *, common: Keyed = KEYED) -> int:
 
     Exit status: 0 all that was found wrong is mended; 6 something is lost; 10 something is still owed to some store.
     """
-    async with opened(parse_place(space).space, common, tell_away=False) as open_one:
+    async with opened(parse_place(space).space, common, tell_away=False, stewards=True) as open_one:
         with steps("repair", common) as progress:
             report = await open_one.repair(progress)
         if await open_one.core.ledger.do(State.owed_records):

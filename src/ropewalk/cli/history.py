@@ -61,8 +61,12 @@ async def log(
 
 
 async def diff(
-    old: Annotated[str, Parameter(help="SPACE@VERSION or SPACE:/PATH@VERSION.")],
-    new: Annotated[str | None, Parameter(help="The same with another version; the newest by default.")] = None,
+    old: Annotated[
+        str, Parameter(name="SPACE@OLD", help="A version: SPACE@VERSION, or SPACE:/PATH@VERSION for a part of it.")
+    ],
+    new: Annotated[
+        str | None, Parameter(name="SPACE@NEW", help="Another version of the same; the newest by default.")
+    ] = None,
     /,
     *,
     common: Keyed = KEYED,

@@ -7,6 +7,7 @@ Never: keeps the paper key, or any key before its words are known to be written 
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated
 
@@ -98,7 +99,9 @@ def keep_paper_key(home: Home, paper: PublicKeys) -> None:
     home.update(lambda settings: msgspec.structs.replace(settings, paper_shown=today))
 
 
-def show_paper_key(paper: DeviceKeys, otherwise: str, hint: str, *, asked: bool, plain: bool) -> None:
+def show_paper_key(
+    paper: DeviceKeys, otherwise: str, hint: str, *, asked: bool, plain: bool, beside: Sequence[str] = ()
+) -> None:
     """Show the words, and go on once somebody says that they are written down.
 
     Args:
@@ -107,6 +110,7 @@ def show_paper_key(paper: DeviceKeys, otherwise: str, hint: str, *, asked: bool,
         hint: What to do then.
         asked: Whether to ask.
         plain: Whether to show them as a table; else they are in the answer.
+        beside: Lines to be written down beside them.
 
     Raises:
         Misuse: They were not.
@@ -118,6 +122,8 @@ def show_paper_key(paper: DeviceKeys, otherwise: str, hint: str, *, asked: bool,
         print("They open every space that is made here, for whoever has them. They are not shown again.\n")
         for row in range(rows):
             print("".join(f"  {at + 1:2} {words[at]:<12}" for at in range(row, WORDS, rows)).rstrip())
+        if beside:
+            print(*("", *beside), sep="\n")
         print(flush=True)
     if asked:
         if not plain:
@@ -127,14 +133,17 @@ def show_paper_key(paper: DeviceKeys, otherwise: str, hint: str, *, asked: bool,
             raise Misuse(f"the paper key was not written down, {otherwise}", hint=hint)
 
 
-def read_paper_key() -> DeviceKeys:
+def read_paper_key(which: str = "the paper key") -> DeviceKeys:
     """The paper key whose words are typed, or come from a file.
+
+    Args:
+        which: What a terminal is asked for.
 
     Raises:
         WrongWords: They are no words of a key.
     """
     if sys.stdin.isatty():
-        print("The 24 words of the paper key, on one line or more:", file=sys.stderr, flush=True)
+        print(f"The 24 words of {which}, on one line or more:", file=sys.stderr, flush=True)
     words: list[str] = []
     while len(words) < WORDS and (line := sys.stdin.readline()):
         words += line.split()

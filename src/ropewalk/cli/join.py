@@ -1,28 +1,30 @@
 """`ropewalk join`: come into spaces by a code, a file, or the text of a picture.
 
-Flow: code -> mailbox -> ceremony -> secrets, places -> records checked -> settings
-Never: writes a setting before the records say what the invite said.
+Flow: code -> mailbox -> ceremony -> secrets, places, kept -> records checked -> settings; --again from what is kept
+Never: writes a setting before the records say what the invite said, or loses what an invite gave.
 """
 
 from __future__ import annotations
 
+import asyncio
 import os
-import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
 
 from ropewalk.cli.init import paper_key, set_up
-from ropewalk.cli.invite import MAILBOX, MailboxUrl, invites_of, read_small
+from ropewalk.cli.mailboxes import MAILBOX, MailboxUrl, invites_of, joinings_of, mailbox_at, read_small
 from ropewalk.cli.options import KEYED, Keyed
 from ropewalk.cli.outcome import LEFT_OUT
-from ropewalk.cli.output import count
+from ropewalk.cli.output import Voice, count
 from ropewalk.cli.place import check_own_name
 from ropewalk.cli.session import device_keys, opened
+from ropewalk.cli.which_space import WHY, shown_id
 from ropewalk.cli.who import own_device, own_name
 from ropewalk.errors import Misuse, RopewalkError
-from ropewalk.spaces.admission import Arrival, arrive
+from ropewalk.spaces.arrival import Arrival, arrive
 from ropewalk.spaces.home import Home
 from ropewalk.spaces.identity import DeviceKeys
 from ropewalk.spaces.invites import (
@@ -31,17 +33,21 @@ from ropewalk.spaces.invites import (
     InviteFile,
     Joiner,
     JoinerKeys,
+    Joining,
+    NoInvite,
+    State,
     accept,
     answer,
     read_invite,
     write_private,
 )
-from ropewalk.spaces.members import check_person
+from ropewalk.spaces.members import Role, check_person
 
 __all__ = ["join"]
 
 PATIENCE = 10.0  # seconds for a mailbox to answer
 _TEXT = "ROPEWALK:"
+_AGAIN = "`ropewalk join --again` goes on, without a new invite"
 
 
 async def join(
@@ -67,6 +73,15 @@ async def join(
     welcome: Annotated[
         Path | None, Parameter(metavar="FILE", help="What the inviter made of the answer file; with --file.")
     ] = None,
+    again: Annotated[
+        bool,
+        Parameter(
+            negative="", help="Go on where an invite was taken and its spaces could not be reached; without a code."
+        ),
+    ] = False,
+    forget: Annotated[
+        bool, Parameter(negative="", help="Forget the invites that --again would go on with; without a code.")
+    ] = False,
     yes: Annotated[
         bool,
         Parameter(
@@ -79,40 +94,43 @@ async def join(
 
     The code is good for one try. Keys for this machine are made first, as by `ropewalk init`, if it has none.
     """
-    home, voice = Home.of_user(), common.voice
-    if (code is None) == (file is None):
-        raise Misuse("one of a code and --file is needed", hint="as in `ropewalk join 7-crossover-clockwork`")
+    home = Home.of_user()
+    if [code is not None, file is not None, again, forget].count(True) != 1:
+        raise Misuse(
+            "one of a code, --file, --again and --forget is needed",
+            hint="as in `ropewalk join 7-crossover-clockwork --mailbox URL`, all of it as the inviter was shown it",
+        )
+    if forget:
+        return _forget(home, common)
     if name is not None:
         check_own_name(name, "space")
     called = check_person(device) if device else own_device()
     extra = [one.strip() for one in stores.split(",") if one.strip()]
     home.stores(extra)  # a wrong name is told before a code is used up
+    if again:
+        return await _go_on(home, extra, name, common)
     invite = _invite(code, file)
     words = Code.parse(code) if invite is None and code is not None else None
+    by_files = invite is not None and not invite.mailboxes
+    url = "" if by_files else _url(mailbox, invite)  # what is missing is told before there are keys, and words
     if not home.has_keys:
         set_up(home, common, yes=yes)
     keys = device_keys(home, common)
     me = JoinerKeys(keys.public(), paper_key(home), check_person(person) if person else own_name(), called)
-    if invite is not None and not invite.mailboxes:
-        assert file is not None or code is not None
-        kept = home.state / "invites" / f"{invite.slot.hex()}.answer"
+    joinings = joinings_of(home)
+    joinings.check_room()
+    if invite is not None and by_files:
         if welcome is None:
-            return _leave_answer(home, invite, me, kept, common)
-        invited = accept(invite, read_small(kept), read_small(welcome), keys)
-    else:
-        invited = await _meet(home, words, invite, mailbox, keys, me)
-    left: list[str] = []
-    for one in await arrive(
-        *(home, keys, invited, extra, name),
-        paper=me.paper,
-        left=lambda space, why: left.append(f"{space} was left out: {why}"),
-    ):
-        await _settle_in(one, called, common)
-    for why in left:
-        voice.warning(why)
-    if not voice.json:
-        voice.note("`ropewalk ls SPACE:/` shows what is there")
-    return LEFT_OUT if left else 0
+            return _leave_answer(home, invite, me, common)
+        invited = accept(invite, joinings.answered(invite.slot), read_small(welcome), keys)
+        joining = Joining.of(invite.slot, invite.secret, invited, me, name or "")
+        joinings.keep(joining, keys)
+        status = await _come(home, joining, keys, extra, common)
+        if not status:
+            joinings.drop_answer(invite.slot)
+        return status
+    joining = await _meet(home, words, invite, url, keys, me, name or "", common.voice)
+    return await _come(home, joining, keys, extra, common)
 
 
 def _invite(code: str | None, file: Path | None) -> InviteFile | None:
@@ -123,42 +141,61 @@ def _invite(code: str | None, file: Path | None) -> InviteFile | None:
     return None
 
 
+def _url(mailbox: str | None, invite: InviteFile | None) -> str:
+    """Where the other side waits.
+
+    Raises:
+        Misuse: That is not known, or is no URL.
+    """
+    url = mailbox or (invite.mailboxes[0] if invite else os.environ.get(MAILBOX, ""))
+    if not url:
+        raise Misuse(
+            "it is not known at which mailbox the other side waits",
+            hint="type the whole line that the inviter was shown, with --mailbox URL; or set"
+            f" {MAILBOX}, if you both use one of your own",
+        )
+    mailbox_at(url)
+    return url
+
+
 async def _meet(
     home: Home,
     words: Code | None,
     invite: InviteFile | None,
-    mailbox: str | None,
+    url: str,
     keys: DeviceKeys,
     me: JoinerKeys,
-) -> Invited:
+    name: str,
+    voice: Voice,
+) -> Joining:
     from ropewalk.mailbox import join as meet
     from ropewalk.mailbox import joined
 
-    urls = [mailbox] if mailbox else list(invite.mailboxes) if invite else [os.environ.get(MAILBOX, "")]
-    if not urls or not urls[0]:
-        raise Misuse(
-            "it is not known where the other side waits",
-            hint=f"give all that it was shown, --mailbox URL included, or set {MAILBOX}",
-        )
     if words is not None:
         slot, secret, inviter = words.slot, words.secret, None
     else:
         assert invite is not None
         slot, secret, inviter = invite.slot, invite.secret, invite.inviter
-    invites = invites_of(home)
-    async with joined(urls[0], slot, patience=PATIENCE) as side:
+    invites, joinings = invites_of(home), joinings_of(home)
+
+    def keep(invited: Invited) -> None:
+        joinings.keep(Joining.of(slot, secret, invited, me, name), keys)
+
+    async with joined(mailbox_at(url), slot, patience=PATIENCE) as side:
         joiner = Joiner(slot, secret, keys, me, inviter=inviter, random=os.urandom)
-        return await meet(side, joiner, lambda: invites.mark(slot, secret))
+        try:
+            invited = await meet(side, joiner, lambda: invites.mark(slot, secret), keep)
+        except asyncio.CancelledError:
+            if joiner.state is not State.OPEN:
+                voice.warning("the code is used up: this very command cannot be given again, so ask for a new invite")
+            raise
+    return Joining.of(slot, secret, invited, me, name)
 
 
-def _leave_answer(home: Home, invite: InviteFile, me: JoinerKeys, kept: Path, common: Keyed) -> int:
-    invites_of(home)
-    kept.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    data = read_small(kept) if kept.exists() else answer(invite, me, os.urandom)
-    if not kept.exists():
-        write_private(kept, data)
+def _leave_answer(home: Home, invite: InviteFile, me: JoinerKeys, common: Keyed) -> int:
+    data = joinings_of(home).answer(invite.slot, lambda: answer(invite, me, os.urandom))
     target = Path(f"{invite.slot.hex()[:8]}.answer")
-    if not target.exists():
+    if not target.exists() or read_small(target) != data:
         write_private(target, data)
     common.voice.answer(
         [
@@ -171,10 +208,118 @@ def _leave_answer(home: Home, invite: InviteFile, me: JoinerKeys, kept: Path, co
     return 0
 
 
+# ---- once the invite was taken ---------------------------------------------------------------------------------------
+
+
+async def _go_on(home: Home, extra: Sequence[str], name: str | None, common: Keyed) -> int:
+    """Come into what earlier invites gave; one that cannot be gone on with does not keep us from the others."""
+    keys = device_keys(home, common)
+    joinings = joinings_of(home)
+    problems: list[RopewalkError] = []
+    statuses: list[int] = []
+    for one in joinings.ids():
+        try:
+            joining = joinings.load(one, keys)
+            statuses.append(await _come(home, joining, keys, extra, common, name=name, again=True))
+        except RopewalkError as error:
+            problems.append(error)
+    if not statuses:
+        raise (
+            problems[0]
+            if problems
+            else NoInvite(
+                "no invite is under way on this machine",
+                hint="with files: `ropewalk join --file INVITE --welcome FILE`; else ask for a new invite, which is"
+                " right, too, if you were let in and did not hear of it",
+            )
+        )
+    for problem in problems:
+        common.voice.warning(f"left out: {problem}; {problem.hint}")
+    return LEFT_OUT if problems else max(statuses)
+
+
+async def _come(
+    home: Home,
+    joining: Joining,
+    keys: DeviceKeys,
+    extra: Sequence[str],
+    common: Keyed,
+    *,
+    name: str | None = None,
+    again: bool = False,
+) -> int:
+    """Arrive; what was given is forgotten once all of it is in the settings."""
+    voice, joinings, me = common.voice, joinings_of(home), joining.joiner
+    here = _here(home) & joining.spaces if again else frozenset()
+    left: list[str] = []
+    try:
+        arrived = await arrive(
+            *(home, keys, joining.invited, extra, name or joining.name or None),
+            paper=me.paper,
+            left=lambda space, why: left.append(f"{space} was left out: {why}"),
+            here=here,
+        )
+    except RopewalkError as error:
+        error.hint = f"{error.hint}; then {_AGAIN}" if error.hint else _AGAIN
+        raise
+    except BaseException:
+        voice.warning(f"what the invite gave is kept: {_AGAIN}")
+        raise
+    for one in joinings.ids():
+        _drop_if_done(home, one, keys)
+    for space, called in _names(home, here).items():
+        voice.done(f"{called} is here already", {"space": called, "id": space.hex()})
+    for arrival in arrived:
+        await _settle_in(arrival, me.device_name, common)
+    for why in left:
+        voice.warning(f"{why}; {_AGAIN}")
+    if arrived:
+        voice.note(_next(arrived))
+    return LEFT_OUT if left else 0
+
+
+def _drop_if_done(home: Home, one: bytes, keys: DeviceKeys) -> None:
+    """Forget an invite all of whose spaces are set up here, be it by another one."""
+    joinings = joinings_of(home)
+    try:
+        if joinings.load(one, keys).spaces <= _here(home):
+            joinings.drop(one)
+    except RopewalkError:
+        return  # one that cannot be read is told of by --again
+
+
+def _here(home: Home) -> frozenset[bytes]:
+    return frozenset(bytes.fromhex(setting.id) for setting in home.load().spaces.values())
+
+
+def _names(home: Home, spaces: frozenset[bytes]) -> dict[bytes, str]:
+    named = {bytes.fromhex(setting.id): name for name, setting in home.load().spaces.items()}
+    return {space: named[space] for space in sorted(spaces)}
+
+
+def _forget(home: Home, common: Keyed) -> int:
+    joinings = joinings_of(home)
+    known = joinings.ids()
+    for one in known:
+        joinings.drop(one)
+    common.voice.done(f"{count(len(known), 'invite')} forgotten", {"forgotten": len(known)})
+    return 0
+
+
+def _next(arrived: Sequence[Arrival]) -> str:
+    if all(one.role is Role.STEWARD for one in arrived):
+        return (
+            "a steward reads nothing: `ropewalk watch SPACE` beats and says what comes, `ropewalk repair SPACE` mends"
+        )
+    return "`ropewalk ls SPACE:/` shows what is there"
+
+
 async def _settle_in(one: Arrival, device: str, common: Keyed) -> None:
     """Say what came of it; give this machine its name in the space, for the others to see."""
     voice = common.voice
     as_whom = f" as {one.member_name}" if one.member_name else ""
+    if one.own:
+        as_whom = f"; this machine is one more device of {one.member_name or 'whoever invited it'}"
     voice.done(
         f"{one.name} is here now{as_whom}: {one.role.name.lower()}, {count(len(one.stores), 'store')}",
         {
@@ -182,10 +327,13 @@ async def _settle_in(one: Arrival, device: str, common: Keyed) -> None:
             "id": one.space.hex(),
             "role": one.role.name.lower(),
             "name": one.member_name,
+            "one_more_device": one.own,
             "stores": list(one.stores),
             "missing": [store.identity.hex() for store in one.missing],
         },
     )
+    if not one.own:  # else its own words open nothing there
+        voice.note(f"its id is {shown_id(one.space)}; write it down beside the words of the paper key: {WHY}")
     for store in one.missing:
         domains = ",".join(f"{kind}={value}" for kind, value in sorted(store.domains.items()))
         where = f", elsewhere at {store.path}" if store.path else ""
@@ -193,8 +341,10 @@ async def _settle_in(one: Arrival, device: str, common: Keyed) -> None:
             f"a store of {one.name} is not set up here{where}: `ropewalk store add NAME FOLDER"
             f"{f' --domain {domains}' if domains else ''}` and `ropewalk space add-store {one.name} NAME`"
         )
+    if one.role is Role.STEWARD:  # whose names of others, and of itself, are sealed to it
+        return
     try:
         async with opened(one.name, common, tell_away=False) as space, space.group() as group:
             await group.call_device(device)
     except RopewalkError as error:
-        print(f"note: this machine has no name there yet: {error}", file=sys.stderr)
+        voice.note(f"this machine has no name there yet: {error}")

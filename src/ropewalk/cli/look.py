@@ -33,7 +33,7 @@ _MODES = {"file": stat.S_IFREG, "folder": stat.S_IFDIR, "link": stat.S_IFLNK}
 
 
 async def ls(
-    place: Annotated[str, Parameter(help="A folder or file: SPACE:/PATH.")],
+    place: Annotated[str, Parameter(name="SPACE:/PATH", help="A folder or file.")],
     /,
     *,
     long: Annotated[
@@ -59,7 +59,7 @@ async def ls(
 
 
 async def cat(
-    *places: Annotated[str, Parameter(help="Files: SPACE:/PATH.")],
+    *places: Annotated[str, Parameter(name="SPACE:/PATH", help="Files.")],
     at: At = None,
     common: Keyed = KEYED,
 ) -> int:
@@ -83,7 +83,7 @@ async def cat(
 
 
 async def find(
-    place: Annotated[str, Parameter(help="Where to begin: SPACE:/PATH.")],
+    place: Annotated[str, Parameter(name="SPACE:/PATH", help="Where to begin.")],
     /,
     *,
     name: Annotated[
@@ -112,7 +112,7 @@ async def find(
 
 
 async def du(
-    place: Annotated[str, Parameter(help="A folder or file: SPACE:/PATH.")],
+    place: Annotated[str, Parameter(name="SPACE:/PATH", help="A folder or file.")],
     /,
     *,
     depth: Annotated[

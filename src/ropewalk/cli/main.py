@@ -90,7 +90,11 @@ def _run(words: list[str]) -> int:
     result = command(*bound.args, **bound.kwargs)
     if hasattr(result, "__await__"):
         import asyncio
+        import logging
 
+        log = logging.getLogger("ropewalk")
+        if not log.handlers and not os.environ.get("ROPEWALK_DEBUG"):  # what ends a command is told as an error, once
+            log.addHandler(logging.NullHandler())
         result = asyncio.run(_awaited(result))
     return result if isinstance(result, int) else 0
 

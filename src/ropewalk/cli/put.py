@@ -29,7 +29,7 @@ __all__ = ["put", "target_in"]
 
 
 async def put(
-    *paths: Annotated[str, Parameter(help="Local files or folders, and last the place in a space.")],
+    *paths: Annotated[str, Parameter(name="SOURCE", help="Local files or folders, and last the place in a space.")],
     note: Note = None,
     common: Keyed = KEYED,
 ) -> int:

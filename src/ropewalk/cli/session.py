@@ -17,6 +17,7 @@ from ropewalk.cli.options import Keyed
 from ropewalk.errors import Missing, Misuse
 from ropewalk.spaces.home import Home, NotSetUp
 from ropewalk.spaces.identity import DeviceKeys
+from ropewalk.spaces.learning import PUT_OUT
 from ropewalk.spaces.space import Space, open_space
 from ropewalk.spaces.unlock import VARIABLE, NoPassphrase, checked_passphrase, known_passphrase, unlock
 
@@ -26,25 +27,31 @@ _NO_WAY = f"set {VARIABLE}, or name a file with --passphrase-file; a terminal wo
 
 
 @asynccontextmanager
-async def opened(name: str, common: Keyed, *, tell_away: bool = True) -> AsyncIterator[Space]:
+async def opened(name: str, common: Keyed, *, tell_away: bool = True, stewards: bool = False) -> AsyncIterator[Space]:
     """A space by its name; what it warns of is said at once, and what it comes to know later at the end.
 
     Args:
         name: What the user calls it.
         common: The command's options.
         tell_away: Whether stores that are away are warned of; not where the answer names them.
+        stewards: Whether a steward may do this: nothing of what is in the space is needed for it.
+
+    Raises:
+        MembersOnly: It may not, and this device is one's.
     """
     home = Home.of_user()
     home.space(name)  # a wrong name is told before a passphrase is asked
     voice = common.voice
     async with await open_space(home, name, device_keys(home, common)) as space:
+        if not stewards:
+            space.core.check_reads()
         told = len(space.warnings)
         pool = space.core.pool
         away = {f"store {one} is not there: {pool.why_down(one)}" for one in pool.names if not pool.up(one)}
         for note in space.notes:
             voice.note(note)
         for warning in space.warnings[:told]:
-            if tell_away or warning not in away:
+            if (tell_away or warning not in away) and warning != PUT_OUT:
                 voice.warning(warning)
         state = space.core.membership.state
         if state.role_of(space.core.device.public().id) is None:

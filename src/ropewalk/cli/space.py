@@ -12,24 +12,34 @@ from typing import Annotated
 from cyclopts import Parameter
 from msgspec.structs import replace
 
-from ropewalk.cli.init import paper_key
 from ropewalk.cli.options import COMMON, KEYED, Common, Keyed
-from ropewalk.cli.output import count, date
+from ropewalk.cli.output import count
+from ropewalk.cli.paper import present_paper
 from ropewalk.cli.place import check_own_name
 from ropewalk.cli.session import device_keys, opened
+from ropewalk.cli.which_space import WHY, shown_id
 from ropewalk.cli.who import own_device, own_name
-from ropewalk.errors import Missing, Misuse, Refused, Unavailable
+from ropewalk.errors import Misuse, Refused, Unavailable
 from ropewalk.spaces.core import Core
-from ropewalk.spaces.discover import Discovery, FoundSpace, discover
-from ropewalk.spaces.home import Home, Settings, SpaceSetting
-from ropewalk.spaces.identity import PAPER
+from ropewalk.spaces.home import Home, Settings
+from ropewalk.spaces.identity import PAPER, DeviceKeys
 from ropewalk.spaces.members import check_person
 from ropewalk.spaces.opening import MOST_SHARES, create_space, open_pool, plan_policy
+from ropewalk.spaces.places import opener
 from ropewalk.spaces.pool.placement import StoreDomains
 from ropewalk.spaces.state import KnownPack, State
 from ropewalk.spaces.store import ObjectName
 
-__all__ = ["StoreNeeded", "add_store", "attach", "create", "list_spaces", "remove_store"]
+__all__ = [
+    "StoreNeeded",
+    "Stores",
+    "add_store",
+    "create",
+    "list_spaces",
+    "parse_survive",
+    "remove_store",
+    "store_names",
+]
 
 
 class StoreNeeded(Refused):
@@ -81,7 +91,7 @@ async def create(
     home = Home.of_user()
     check_own_name(name, "space")
     called = check_person(person or own_name()), own_device()
-    names = _names(stores)
+    names = store_names(stores)
     if not names:
         raise Misuse("--stores names no store", hint="as in --stores disk1,disk2,disk3")
     domains = [StoreDomains(one, home.store(one).domains) for one in names]
@@ -94,9 +104,10 @@ async def create(
             "this device works with a paper key, and a new space needs keys of a device",
             hint="make it where `ropewalk init` was run without --restore, or here with another ROPEWALK_HOME",
         )
-    await _all_there(home, names)
+    await _all_there(home, names, device)
+    paper = await present_paper(home, device, common.voice)
     space_id = await create_space(
-        home, name, names, policy, privacy, device, paper_key(home), time.monotonic, time.time_ns, names=called
+        home, name, names, policy, privacy, device, paper, time.monotonic, time.time_ns, names=called
     )
     common.voice.done(
         f"space {name} is there: each piece lies in {policy.n} stores, any {policy.k} of them give it back,"
@@ -109,6 +120,7 @@ async def create(
             "privacy": privacy,
         },
     )
+    common.voice.note(f"its id is {shown_id(space_id)}; write it down beside the words of the paper key: {WHY}")
     common.voice.note(f"`ropewalk status {name}` says what it survives, and what it does not")
     return 0
 
@@ -118,7 +130,7 @@ def list_spaces(*, common: Common = COMMON) -> int:
     settings = Home.of_user().load()
     for name, setting in sorted(settings.spaces.items()):
         common.voice.line(
-            f"{name:<12}  {setting.id[:12]}  {', '.join(setting.stores)}",
+            f"{name:<12}  {shown_id(setting.id)}  {', '.join(setting.stores)}",
             {"space": name, "id": setting.id, "stores": setting.stores},
         )
     if not settings.spaces:
@@ -128,54 +140,8 @@ def list_spaces(*, common: Common = COMMON) -> int:
     return 0
 
 
-async def attach(
-    name: Annotated[str, Parameter(help="What you will call it.")],
-    /,
-    *,
-    stores: Stores = None,
-    digits: Annotated[
-        str | None,
-        Parameter(name="--id", metavar="DIGITS", help="First digits of its id, where the stores hold several spaces."),
-    ] = None,
-    common: Keyed = KEYED,
-) -> int:
-    """Take in a space that is in some stores already, on a machine that does not know it.
-
-    Without --stores, all stores are looked into.
-    """
-    home = Home.of_user()
-    check_own_name(name, "space")
-    settings = home.load()
-    if name in settings.spaces:
-        raise Misuse(f"a space is called {name!r} already", hint="choose another name")
-    names = _names(stores) if stores is not None else sorted(settings.stores)
-    if not names:
-        raise Missing("there are no stores to look into", hint="add them with `ropewalk store add`")
-    pool = await open_pool(home, names, time.monotonic)
-    try:
-        found = await discover(pool, device_keys(home, common))
-    finally:
-        await pool.aclose()
-    for problem in found.problems:
-        common.voice.warning(problem)
-    space = _choose(found, settings, digits, names)
-    chosen = names if stores is not None else list(space.stores)
-    setting = SpaceSetting(space.id.hex(), chosen)
-    home.update(lambda now: _with_space(now, name, setting))
-    common.voice.done(
-        f"space {name} is there, made {date(space.membership.created)}, over {', '.join(chosen)}",
-        {"space": name, "id": setting.id, "stores": chosen},
-    )
-    n = space.membership.policy.n
-    if len(chosen) < n:
-        common.voice.note(
-            f"its pieces lie in {n} stores, and {len(chosen)} are here; `ropewalk space add-store` adds others"
-        )
-    return 0
-
-
 async def add_store(
-    name: Annotated[str, Parameter(help="The space.")],
+    name: Annotated[str, Parameter(name="SPACE", help="The space.")],
     store: Annotated[str, Parameter(help="A store that is set up already.")],
     /,
     *,
@@ -192,10 +158,10 @@ async def add_store(
         raise Misuse(f"store {store} is part of {name} already")
     if len(setting.stores) >= MOST_SHARES:
         raise Misuse(f"{name} has {len(setting.stores)} stores, expected at most {MOST_SHARES}")
-    device_keys(home, common)  # a wrong passphrase is told before anything is changed
-    await _all_there(home, [store])
+    # A wrong passphrase is told before anything is changed.
+    await _all_there(home, [store], device_keys(home, common))
     home.update(lambda now: _with_stores(now, name, [*now.spaces[name].stores, store]))
-    async with opened(name, common) as space:
+    async with opened(name, common, stewards=True) as space:
         for record, data in await space.core.ledger.do(State.records):
             await space.core.pool.put(store, ObjectName(record), (data,))
     common.voice.done(f"store {store} is part of {name} now", {"space": name, "store": store})
@@ -204,7 +170,7 @@ async def add_store(
 
 
 async def remove_store(
-    name: Annotated[str, Parameter(help="The space.")],
+    name: Annotated[str, Parameter(name="SPACE", help="The space.")],
     store: Annotated[str, Parameter(help="One of its stores.")],
     /,
     *,
@@ -218,7 +184,7 @@ async def remove_store(
     setting = home.space(name)
     if store not in setting.stores:
         raise Misuse(f"store {store} is not part of {name}, which has {', '.join(setting.stores)}")
-    async with opened(name, common) as space:
+    async with opened(name, common, stewards=True) as space:
         await _check_needless(space.core, name, store)
     home.update(lambda now: _with_stores(now, name, [one for one in now.spaces[name].stores if one != store]))
     common.voice.done(f"store {store} is no longer part of {name}", {"space": name, "store": store})
@@ -266,38 +232,19 @@ def _promise(promise: dict[str, int], kind: str, number: str) -> None:
         raise Misuse(f"{kind} is asked for twice, with {promise[kind]} and {wanted}")
 
 
-def _names(stores: str) -> list[str]:
+def store_names(stores: str) -> list[str]:
+    """Names of stores, as an option has them."""
     return [name.strip() for name in stores.split(",") if name.strip()]
 
 
-async def _all_there(home: Home, names: list[str]) -> None:
-    pool = await open_pool(home, names, time.monotonic)
+async def _all_there(home: Home, names: list[str], device: DeviceKeys) -> None:
+    pool = await open_pool(home, names, time.monotonic, opener(home, device))
     try:
         for name in pool.names:
             if (why := pool.why_down(name)) is not None:
                 raise Unavailable(f"store {name} is not there: {why}", hint="bring it back, or leave it out")
     finally:
         await pool.aclose()
-
-
-def _choose(found: Discovery, settings: Settings, digits: str | None, names: list[str]) -> FoundSpace:
-    """The one space that is meant."""
-    spaces = [space for space in found.spaces if digits is None or space.id.hex().startswith(digits.lower())]
-    known = {setting.id: name for name, setting in settings.spaces.items()}
-    fresh = [space for space in spaces if space.id.hex() not in known]
-    if len(fresh) == 1:
-        return fresh[0]
-    if len(fresh) > 1:
-        ids = ", ".join(space.id.hex()[:12] for space in fresh)
-        raise Misuse(f"the stores hold {len(fresh)} spaces that these keys open: {ids}", hint="say which: --id DIGITS")
-    if spaces:
-        here = known[spaces[0].id.hex()]
-        raise Misuse(f"the space in these stores is called {here} here already", hint=f"use {here}")
-    others = f"; {count(found.closed, 'space')} there they do not open" if found.closed else ""
-    raise Missing(
-        f"{', '.join(names)} hold no space that the keys of this device open{others}",
-        hint="bring more of its stores; if another machine made it: `ropewalk init --restore` with its paper key",
-    )
 
 
 async def _check_needless(core: Core, name: str, store: str) -> None:
@@ -325,9 +272,3 @@ def _readable(pack: KnownPack, stores: set[str]) -> bool:
 
 def _with_stores(settings: Settings, name: str, stores: list[str]) -> Settings:
     return replace(settings, spaces={**settings.spaces, name: replace(settings.spaces[name], stores=stores)})
-
-
-def _with_space(settings: Settings, name: str, setting: SpaceSetting) -> Settings:
-    if name in settings.spaces:
-        raise Misuse(f"a space is called {name!r} already", hint="choose another name")
-    return replace(settings, spaces={**settings.spaces, name: setting})

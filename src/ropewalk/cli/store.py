@@ -1,33 +1,47 @@
 """`ropewalk store`: the places that keep things, by the user's names for them.
 
-Flow: name, folder, domains -> DiskStore made or recognised -> settings
+Flow: name, folder or URL, domains -> a store made or recognised -> settings
 Never: deletes anything in a store, or takes a missing store for an empty one.
 """
 
 from __future__ import annotations
 
+import asyncio
 import os
+import time
 from typing import Annotated
 
 from cyclopts import Parameter
 from msgspec.structs import replace
 
-from ropewalk.cli.options import COMMON, Common
+from ropewalk.cli.options import COMMON, KEYED, Common, Keyed
 from ropewalk.cli.output import size
+from ropewalk.cli.passport import brief, passport_fields, tell_quickly
 from ropewalk.cli.place import check_own_name
+from ropewalk.cli.session import device_keys
+from ropewalk.cli.store_url import add_url, taken, with_store
 from ropewalk.errors import Misuse, RopewalkError
 from ropewalk.spaces.home import Home, Settings, StoreSetting
+from ropewalk.spaces.identity import DeviceKeys
+from ropewalk.spaces.passport import load
+from ropewalk.spaces.places import opener, scheme_of
 from ropewalk.spaces.pool.placement import StoreDomains
-from ropewalk.spaces.store import DiskStore
+from ropewalk.spaces.store import DiskStore, Store
 from ropewalk.spaces.store.marker import MARKER
 
 __all__ = ["add", "list_stores", "remove"]
 
+PATIENCE = 10.0  # seconds for a store to say how much room it has
+
 
 async def add(
     name: Annotated[str, Parameter(help="What you call it.")],
-    folder: Annotated[
-        str, Parameter(help="An empty folder, one that is yet to be made, or a store that is there already.")
+    place: Annotated[
+        str,
+        Parameter(
+            help="An empty folder, one that is yet to be made, or a store that is there already; or the URL of one: of"
+            " a node as its owner's `ropewalk node show` prints it, or s3://BUCKET/PREFIX, gs://, az://, https://."
+        ),
     ],
     /,
     *,
@@ -39,61 +53,77 @@ async def add(
             " value of yours: --domain machine=here,disk=a.",
         ),
     ] = None,
-    common: Common = COMMON,
+    endpoint: Annotated[
+        str, Parameter(metavar="URL", help="Where the service of a bucket is, if not at the provider's own place.")
+    ] = "",
+    region: Annotated[
+        str, Parameter(metavar="NAME", help="The bucket's region, where its service wants to know.")
+    ] = "",
+    common: Keyed = KEYED,
 ) -> int:
-    """Add a store: a folder on some disk.
+    """Add a store: a folder on some disk, what a node offers to you, or a bucket.
 
     Say with --domain which disk and machine it is on: a space can only be told to survive what is stated. Given again,
-    with the same name and the same store, it takes the store's new place or domains.
+    with the same name and the same store, it takes the store's new place or domains. What it does is tried at once, as
+    by `ropewalk store passport NAME --quick`.
     """
     home = Home.of_user()
     check_own_name(name, "store")
     domains = _parse_domains(domain or [])
     StoreDomains(name, domains)  # refuses unknown kinds
-    path, there = _look_at(folder)
+    if scheme_of(place):
+        status = await add_url(home, name, place, domains, endpoint, region, stated=bool(domain), common=common)
+        await tell_quickly(home, name, common)
+        return status
+    if endpoint or region:
+        raise Misuse(f"--endpoint and --region are for buckets, and {place} is a folder", hint="leave them out")
+    path, there = _look_at(place)
     if name in home.load().stores and not there:
-        raise _taken(name)
+        raise taken(name)
     store = await (DiskStore.open(path) if there else DiskStore.create(path))
     try:
         identity = store.identity.hex()
         room = await store.room()
     finally:
         await store.aclose()
-    home.update(
-        lambda settings: _with_store(settings, name, StoreSetting(path, identity, domains), stated=bool(domain))
-    )
+    home.update(lambda settings: with_store(settings, name, StoreSetting(path, identity, domains), stated=bool(domain)))
     fields = {"store": name, "folder": path, "id": identity, "domains": domains, "made": not there}
     free = f", {size(room.free)} free" if room else ""
     common.voice.done(f"store {name} {'is' if there else 'was made'} in {path}{free}", fields)
     if not domains:
         common.voice.note("it is not stated what it fails together with: --domain disk=..,machine=.. would say it")
+    await tell_quickly(home, name, common)
     return 0
 
 
-async def list_stores(*, common: Common = COMMON) -> int:
+async def list_stores(*, common: Keyed = KEYED) -> int:
     """List the stores, and whether they answer."""
-    settings = Home.of_user().load()
-    voice = common.voice
+    home, voice = Home.of_user(), common.voice
+    settings = home.load()
+    looked = await _all(home, settings, common)
+    now = time.time_ns()
     for name, setting in sorted(settings.stores.items()):
         used = sorted(space for space, one in settings.spaces.items() if name in one.stores)
-        free, why = await _look(setting)
+        free, why = looked[name]
         domains = " ".join(f"{kind}={value}" for kind, value in sorted(setting.domains.items()))
         state = why or (f"{size(free)} free" if free is not None else "there")
+        known = load(home, bytes.fromhex(setting.id), None)
         voice.line(
-            "  ".join(part for part in (f"{name:<12}", setting.path, domains, state) if part),
+            "  ".join(part for part in (f"{name:<12}", setting.path, domains, state, brief(known, now)) if part),
             {
                 "store": name,
                 "folder": setting.path,
-                "id": setting.id,
+                "id": setting.id or None,
                 "domains": setting.domains,
                 "spaces": used,
                 "there": not why,
                 "why": why,
                 "free": free,
+                "passport": passport_fields(name, known) if known else None,
             },
         )
     if not settings.stores:
-        voice.note("there are none; add one with `ropewalk store add NAME FOLDER`")
+        voice.note("there are none; add one with `ropewalk store add NAME FOLDER`, or with the URL of one")
     return 0
 
 
@@ -105,7 +135,7 @@ async def remove(
 ) -> int:
     """Forget a store.
 
-    Nothing in its folder is changed.
+    Nothing in it is changed.
     """
     home = Home.of_user()
     setting = home.store(name)
@@ -114,14 +144,30 @@ async def remove(
     return 0
 
 
-async def _look(setting: StoreSetting) -> tuple[int | None, str]:
-    """Bytes free where that is known, and why the store does not answer."""
+async def _all(home: Home, settings: Settings, common: Keyed) -> dict[str, tuple[int | None, str]]:
+    """Look into all stores at once; by name, bytes free where that is known, and why one does not answer."""
+    urls = any(scheme_of(setting.path) for setting in settings.stores.values())
+    device = device_keys(home, common) if urls and home.has_keys else None
+    looks = [_look(home, setting, device) for setting in settings.stores.values()]
+    return dict(zip(settings.stores, await asyncio.gather(*looks), strict=True))
+
+
+async def _look(home: Home, setting: StoreSetting, device: DeviceKeys | None) -> tuple[int | None, str]:
+    store: Store
     try:
-        store = await DiskStore.open(setting.path, bytes.fromhex(setting.id))
+        if not scheme_of(setting.path):
+            store = await DiskStore.open(setting.path, bytes.fromhex(setting.id))
+        elif device is not None:
+            store = await opener(home, device)(setting.path, bytes.fromhex(setting.id))
+        else:
+            return None, "it is opened with the keys of a device, and there are none here yet"
     except RopewalkError as error:
         return None, str(error)
     try:
-        room = await store.room()
+        async with asyncio.timeout(PATIENCE):
+            room = await store.room()
+    except TimeoutError:
+        return None, f"it did not answer within {PATIENCE:g} s"
     except RopewalkError as error:
         return None, str(error)
     finally:
@@ -151,26 +197,6 @@ def _look_at(folder: str) -> tuple[str, bool]:
             hint="make a link to it with another name, and add that",
         ) from None
     return path, os.path.exists(os.path.join(path, MARKER))
-
-
-def _with_store(settings: Settings, name: str, setting: StoreSetting, *, stated: bool) -> Settings:
-    for other, known in settings.stores.items():
-        if known.id == setting.id and other != name:
-            raise Misuse(
-                f"{setting.path} is store {other} already, known to be in {known.path}",
-                hint=f"if it was moved: `ropewalk store add {other} {setting.path}`",
-            )
-    if (before := settings.stores.get(name)) is not None:
-        if before.id != setting.id:
-            raise _taken(name)
-        setting = setting if stated else replace(setting, domains=before.domains)
-    return replace(settings, stores={**settings.stores, name: setting})
-
-
-def _taken(name: str) -> Misuse:
-    return Misuse(
-        f"a store is called {name!r} already", hint="choose another name, or `ropewalk store remove` that one first"
-    )
 
 
 def _without_store(settings: Settings, name: str) -> Settings:

@@ -40,13 +40,13 @@ async def watch(
 ) -> int:
     """Say each change of a space as soon as it is heard of.
 
-    A line has when it was made, by whom, its version, the number of entries, and what the log says. It goes on until
-    ^C. While it runs, it also tells the others' `ropewalk watch` and `status` that this device is
-    there, and says when nobody is heard any more.
+    A line has when it was made, by whom, its version, the number of entries, and what the log says; for a steward, when
+    it came, by whom, and its version. It goes on until ^C. While it runs, it also tells the others' `ropewalk watch`
+    and `status` that this device is there, and says when nobody is heard any more.
     """
     if number is not None and number < 1:
         raise Misuse(f"--count is {number}, expected 1 or more")
-    async with opened(parse_place(space).space, common) as one:
+    async with opened(parse_place(space).space, common, stewards=True) as one:
         watching = _Watching(one, common.voice)
         looking = asyncio.create_task(watching.look_around())
         try:
@@ -82,18 +82,20 @@ class _Watching:
 
     def _say(self, head: KnownHead) -> None:
         names = self._current_names()
-        entries = count(head.entries, "entry/entries")
+        what = f"{count(head.entries, 'entry/entries')}  {head.note}" if not head.unread else "a new version, seen now"
         ours = head.device == self._space.core.device.public().id
         self._line(
-            f"{date(head.time)}  {names.whose(head.device)}{' (this one)' if ours else ''}  {head.hash.hex()[:SHORT]}"
-            f"  {entries}  {head.note}".rstrip(),
+            f"{date(head.time)}  {names.whose(head.device)}{' (this machine)' if ours else ''}"
+            f"  {head.hash.hex()[:SHORT]}"
+            f"  {what}".rstrip(),
             {
                 "version": head.hash.hex(),
-                "time": iso(head.time),
+                "time": None if head.unread else iso(head.time),
+                "seen": iso(head.time) if head.unread else None,
                 "device": head.device.hex(),
                 "who": names.whose(head.device),
-                "entries": head.entries,
-                "note": head.note,
+                "entries": None if head.unread else head.entries,
+                "note": None if head.unread else head.note,
             },
         )
 

@@ -77,7 +77,7 @@ async def person_in(name: str | None, who: str, common: Keyed) -> AsyncIterator[
     found: list[str] = []
     if len(names) > 1:
         for one in names:
-            async with opened(one, common) as space:
+            async with opened(one, common, stewards=True) as space:
                 try:
                     find_person(space.people(), who)
                     found.append(one)
@@ -86,7 +86,9 @@ async def person_in(name: str | None, who: str, common: Keyed) -> AsyncIterator[
         if len(found) > 1:
             raise Misuse(f"somebody is called {who!r} in {', '.join(found)}", hint="say which: --in SPACE")
         if not found:
-            raise NoSuchPerson(f"nobody is called {who!r} in {', '.join(names)}")
+            raise NoSuchPerson(
+                f"nobody is called {who!r} in {', '.join(names)}", hint=f"`ropewalk members {names[0]}` lists who is"
+            )
         names = found
-    async with opened(names[0], common) as space:
+    async with opened(names[0], common, stewards=True) as space:
         yield space, find_person(space.people(), who)

@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 
 from ropewalk.collector.collector import Collector
-from ropewalk.collector.tables import LEVELS, RAW, Found, Point, find, points
+from ropewalk.collector.tables import LEVELS, RAW, Point, Series, find, points
 from ropewalk.errors import Misuse, RopewalkError
 from ropewalk.metrics.page import Page, Request
 
@@ -156,7 +156,7 @@ class Queries:
                 return level
         return "hour"
 
-    async def _find(self, query: Mapping[str, str], most: int) -> list[Found]:
+    async def _find(self, query: Mapping[str, str], most: int) -> list[Series]:
         labels = {word.removeprefix("label."): value for word, value in query.items() if word.startswith("label.")}
         name, source = query.get("name", ""), query.get("source", "")
         return await self._collector.history.ask(lambda db: find(db, name, source, labels, most))
@@ -184,7 +184,7 @@ def _stepped(kind: str, found: list[Point], step: int) -> list[list[float]]:
     return rows
 
 
-def _named(series: Found) -> dict[str, Any]:
+def _named(series: Series) -> dict[str, Any]:
     return {"name": series.name, "source": series.source, "kind": series.kind, "labels": series.labels}
 
 

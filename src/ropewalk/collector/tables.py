@@ -21,7 +21,7 @@ from ropewalk.collector.intake import Sample, SeriesKey
 from ropewalk.collector.wire import MOST_SERIES
 from ropewalk.errors import Refused
 
-__all__ = ["LEVELS", "RAW", "Found", "Point", "Tables", "WrongVersion", "find", "points"]
+__all__ = ["LEVELS", "RAW", "Point", "Series", "Tables", "WrongVersion", "find", "points"]
 
 RAW = 10  # seconds of the finest slot
 LEVELS = {"raw": RAW, "minute": 60, "hour": 3_600}  # finest first
@@ -86,7 +86,7 @@ class Point:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class Series:
     """A series that was asked for."""
 
     id: int
@@ -272,14 +272,14 @@ class Tables:
 
 def find(
     db: sqlite3.Connection, name: str = "", source: str = "", labels: Mapping[str, str] | None = None, most: int = 1_000
-) -> list[Found]:
+) -> list[Series]:
     """Series by name, source and some of their labels; every one that is not given fits all."""
     wheres, values = ["true"], []
     for column, value in (("name", name), ("source", source)):
         if value:
             wheres.append(f"{column} = ?")
             values.append(value)
-    found: list[Found] = []
+    found: list[Series] = []
     rows = db.execute(
         f"SELECT id, source, name, kind, labels FROM series WHERE {' AND '.join(wheres)} ORDER BY name, source, labels",
         values,
@@ -289,7 +289,7 @@ def find(
             break
         has: dict[str, str] = json.loads(row[4])
         if all(has.get(label) == value for label, value in (labels or {}).items()):
-            found.append(Found(row[0], row[1], row[2], row[3], has))
+            found.append(Series(row[0], row[1], row[2], row[3], has))
     return found
 
 

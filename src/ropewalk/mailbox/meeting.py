@@ -28,8 +28,8 @@ class Admitted:
 
     Attributes:
         joiner: Who was let in.
-        told: Whether it has said that it has all that it needs. If not, it is a member all the same, and may need
-            another invite to know of it.
+        told: Whether it has said that it has all that it needs. If not, it is a member all the same, and another
+            invite gives it what it may lack.
     """
 
     joiner: JoinerKeys
@@ -70,23 +70,26 @@ async def invite(
         return Admitted(joiner, told=True)
 
 
-async def join(carrier: Carrier, joiner: Joiner, mark: Callable[[], None]) -> Invited:
+async def join(carrier: Carrier, joiner: Joiner, mark: Callable[[], None], keep: Callable[[Invited], None]) -> Invited:
     """Be let in.
 
     Args:
         carrier: The joiner's side of the slot.
         joiner: Not used before.
         mark: Makes it durable that the code was used here, as `Invites.mark` does; called in a thread.
+        keep: Makes durable what was given, as `Joinings.keep` does, before the other side hears that we have it;
+            called in a thread.
 
     Raises:
         WrongCode, NotAsOffered, MessageMalformed: The other side is not who it should be, or the mailbox lies.
         Abandoned: The other side does not go on: the code was wrong, or its time is over.
         RopewalkError: The mailbox is gone.
     """
-    async with _until_the_end(carrier, "the other side has ended the ceremony, or does not go on"):
+    async with _until_the_end(carrier, "the other side has ended the ceremony, or does not go on", _LEFT_OUT):
         await carrier.put(await asyncio.to_thread(joiner.ask, mark))
         await carrier.put(joiner.confirm(await carrier.take(ANSWER_SECONDS)))
         invited, done = joiner.accept(await carrier.take(ANSWER_SECONDS))
+        await asyncio.to_thread(keep, invited)
         with suppress(RopewalkError):  # what was given is whole; the inviter only does not hear of it
             await carrier.put(done)
         await carrier.close()
@@ -94,16 +97,20 @@ async def join(carrier: Carrier, joiner: Joiner, mark: Callable[[], None]) -> In
 
 
 @asynccontextmanager
-async def _until_the_end(carrier: Carrier, otherwise: str) -> AsyncIterator[None]:
+async def _until_the_end(carrier: Carrier, otherwise: str, hint: str = "") -> AsyncIterator[None]:
     """Close the slot where this fails; who is left alone is told what that may mean."""
     try:
         yield
     except (NoSlot, MailboxAway, Abandoned):
         await carrier.close()
-        raise Abandoned(otherwise, hint=_ALONE) from None
+        raise Abandoned(otherwise, hint=hint or _ALONE) from None
     except BaseException:
         await carrier.close()
         raise
 
 
 _ALONE = "the code was wrong, or its time is over; it is void: make a new one, and tell it to the person you mean alone"
+_LEFT_OUT = (
+    "the code was wrong, its time is over, or the other side's screen says why not; it is void: ask for a new invite,"
+    " which is right, too, if you were let in and did not hear of it"
+)

@@ -1,48 +1,37 @@
-"""Admission: what an inviter offers and gives in open spaces, and how a joiner takes it (docs/spec/invites.md 4).
+"""Admission: what an inviter offers and gives in open spaces (docs/spec/invites.md 4).
 
-Flow: spaces, role -> Offer; JoinerKeys -> records on the floor of stores -> Grants; Invited -> settings of the joiner
-Never: gives a secret before the record that admits is durable, or lets a joiner rest on what records do not say.
+Flow: spaces, role -> Offer; JoinerKeys -> records on the floor of stores -> Grants
+Never: gives a secret before the record that admits is durable, or lets the same keys in twice.
 """
 
 from __future__ import annotations
 
-import re
-import time
-from collections.abc import Callable, Mapping, Sequence
-from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
-from pathlib import PurePath
+from collections.abc import Mapping, Sequence
 
 import msgspec
-from msgspec.structs import replace
 
-from ropewalk.errors import Misuse, Refused, RopewalkError
-from ropewalk.spaces.discover import FoundSpace, discover
-from ropewalk.spaces.group import BelowFloor
-from ropewalk.spaces.home import Home, Settings, SpaceSetting, StoreSetting
-from ropewalk.spaces.identity import DeviceKeys, PublicKeys
+from ropewalk.errors import Misuse, Refused
+from ropewalk.spaces.group import BelowFloor, TooOld
+from ropewalk.spaces.home import Home
 from ropewalk.spaces.invites import (
     NEW_DEVICE,
     NEW_MEMBER,
     Grant,
     GrantedStore,
     Grants,
-    Invited,
     JoinerKeys,
-    NotAsOffered,
     Offer,
     OfferedSpace,
 )
 from ropewalk.spaces.learning import short_records
 from ropewalk.spaces.members import Role, member_id
-from ropewalk.spaces.opening import open_pool
 from ropewalk.spaces.records import encode
 from ropewalk.spaces.space import Space
 
-__all__ = ["Admission", "Arrival", "arrive"]
+__all__ = ["Admission", "name_of"]
 
 _note = msgspec.msgpack.Decoder(tuple[str, bool, list[tuple[bytes, bytes]]])
-_OWN_NAME = re.compile(r"\w[\w.-]{0,63}")  # as the command line has them: they stand before colons and in TOML
+_A = {Role.STEWARD: "a steward", Role.READER: "a reader", Role.WRITER: "a writer", Role.ADMIN: "an admin"}
 
 
 class Admission:
@@ -56,6 +45,11 @@ class Admission:
         name: What the new member is to be called; "" for what it calls itself.
         nonces: By space: 16 random bytes, by which the member's id is promised.
         places: Whether the joiner is told where the stores are.
+        elsewhere: Where others reach stores, by id in hex, that are at other places here, as folders that are offered.
+
+    Attributes:
+        offer: What is offered.
+        already: The spaces in which those that `admit` was called with were before.
     """
 
     def __init__(
@@ -68,13 +62,16 @@ class Admission:
         name: str = "",
         nonces: Mapping[bytes, bytes] | None = None,
         places: bool = True,
+        elsewhere: Mapping[str, str] | None = None,
     ) -> None:
         self._home, self.role, self._name, self._places = home, role, name, places
+        self._elsewhere = elsewhere or {}
         self._nonces = dict(nonces or {})
         self._spaces = sorted(spaces, key=lambda space: space.core.space_id)
         offered = [OfferedSpace(space.core.space_id, *self._offered(space)) for space in self._spaces]
         inviter = self._spaces[0].core.device.public()
         self.offer = Offer(inviter, NEW_DEVICE if role is None else NEW_MEMBER, offered, expires)
+        self.already: set[bytes] = set()
 
     @property
     def note(self) -> bytes:
@@ -82,7 +79,14 @@ class Admission:
         return encode([self._name, self._places, sorted(self._nonces.items())])
 
     @classmethod
-    def again(cls, home: Home, spaces: Sequence[Space], offer: Offer, note: bytes) -> Admission:
+    def again(
+        cls,
+        home: Home,
+        spaces: Sequence[Space],
+        offer: Offer,
+        note: bytes,
+        elsewhere: Mapping[str, str] | None = None,
+    ) -> Admission:
         """The admission that an invite was kept of.
 
         Raises:
@@ -94,7 +98,14 @@ class Admission:
         if len(known) < len(wanted):
             raise Misuse("this invite was made for another space", hint="name the one that it was made for")
         role = None if offer.kind == NEW_DEVICE else Role(offer.spaces[0].role)
-        made = cls(home, known, offer.expires, role=role, name=name, nonces=dict(nonces), places=places)
+        made = cls(
+            *(home, known, offer.expires),
+            role=role,
+            name=name,
+            nonces=dict(nonces),
+            places=places,
+            elsewhere=elsewhere,
+        )
         if made.offer != offer:
             raise Misuse("what this invite offers does not hold any more", hint="make a new one")
         return made
@@ -114,19 +125,38 @@ class Admission:
             )
         return member_id(core.space_id, device, self._nonces[core.space_id]), self.role
 
-    async def admit(self, joiner: JoinerKeys) -> bytes:
-        """Let these keys in, everywhere; the encoded `Grants`.
+    async def check_ready(self) -> None:
+        """Return if somebody could be let in now, as far as this side knows; to be asked before an invite is used up.
 
         Raises:
+            BelowFloor: Too few stores would take the record.
+            TooOld, Refused: We may not let anybody in any more.
+        """
+        for space in self._spaces:
+            async with space.group() as group:
+                if space.core.membership.read_only:
+                    raise TooOld(f"{space.name} has records of a later version of ropewalk", hint="upgrade it")
+                group.check_floor()
+                self._offered(space)
+
+    async def admit(self, joiner: JoinerKeys) -> bytes:
+        """Let these keys in, everywhere; the encoded `Grants`. Keys that are in are given the grants anew.
+
+        Raises:
+            Misuse: They are in some space as something else than was offered; nothing was written.
             RopewalkError: It is not known to be done everywhere.
         """
+        for space, offered in zip(self._spaces, self.offer.spaces, strict=True):
+            self._known(space, joiner, offered)
+        self.already = set()
         stores: dict[str, GrantedStore] = {}
         grants: list[Grant] = []
         for space, offered in zip(self._spaces, self.offer.spaces, strict=True):
             name = self._name or joiner.name or joiner.device_name
             async with space.group() as group:
-                if joiner.device.id in space.core.membership.state.devices:
-                    self._check_same(space, joiner, offered)  # as after a crash: `tend` wraps for it again
+                known = self._known(space, joiner, offered)
+                if known is not None:  # as after a crash, or a welcome that was lost: `tend` wraps for it again
+                    self.already.add(offered.space)
                 elif self.role is None:
                     await group.add_device(joiner.device_name, joiner.device)
                 else:
@@ -135,11 +165,11 @@ class Admission:
             if short := await short_records(space.core):  # of the epoch that is given, perhaps
                 raise BelowFloor(
                     f"{len(short)} membership records of {space.name} are in too few stores",
-                    hint="bring stores back, and let in again: nobody is let in twice by that",
+                    hint="bring stores back, and invite again: nobody is let in twice by that",
                 )
             setting = self._home.space(space.name)
             for store, one in zip(setting.stores, self._home.stores(setting.stores), strict=True):
-                place = one.path if self._places else ""
+                place = self._elsewhere.get(one.id, one.path) if self._places else ""
                 stores.setdefault(store, GrantedStore(bytes.fromhex(one.id), one.domains, place))
             keys_now = space.core.keys
             if offered.role == Role.STEWARD:
@@ -148,229 +178,44 @@ class Admission:
                 three = keys_now.secrets(keys_now.current)
                 secrets = three.epoch + three.steward + three.space
             indices = [list(stores).index(store) for store in setting.stores]
-            grants.append(Grant(offered.space, keys_now.current, secrets, space.name, name, indices))
+            called = _called(space, joiner.device.id) or ("" if self.role is None else name)
+            other = None if known in (None, offered.member) else known
+            grants.append(Grant(offered.space, keys_now.current, secrets, space.name, called, indices, other))
         return encode(Grants(grants, list(stores.values())))
 
-    def _check_same(self, space: Space, joiner: JoinerKeys, offered: OfferedSpace) -> None:
-        member = space.core.membership.state.devices[joiner.device.id]
-        if member != offered.member:
-            raise Misuse(f"this device is a member of {space.name} already", hint="nothing was changed")
+    def _known(self, space: Space, joiner: JoinerKeys, offered: OfferedSpace) -> bytes | None:
+        """The member that these keys belong to already, if they do.
 
-
-@dataclass(frozen=True, slots=True)
-class Arrival:
-    """What a joiner has now.
-
-    Attributes:
-        name: What the space is called here.
-        space: Its id.
-        role: What we may do.
-        member_name: What we are called there.
-        stores: Names of its stores that are set up here.
-        missing: Stores of the space that are not: id, domains and place, which may be unknown.
-    """
-
-    name: str
-    space: bytes
-    role: Role
-    member_name: str
-    stores: Sequence[str]
-    missing: Sequence[GrantedStore]
-
-
-async def arrive(
-    home: Home,
-    device: DeviceKeys,
-    invited: Invited,
-    extra: Sequence[str] = (),
-    name: str | None = None,
-    clock: Callable[[], float] = time.monotonic,
-    paper: PublicKeys | None = None,
-    left: Callable[[str, RopewalkError], None] | None = None,
-) -> list[Arrival]:
-    """Set up what an invite gave, once the records in the stores say the same.
-
-    Args:
-        home: Of the joiner.
-        device: Its keys.
-        invited: The end of the ceremony.
-        extra: Names of stores of our own to look into, too.
-        name: What to call the space, where there is one and the name is free.
-        clock: Seconds, monotonic.
-        paper: The public half of the paper key that we have named, if we did.
-        left: Told of each space that we did not come into, and why, where we came into any.
-
-    Raises:
-        NotAsOffered: The records do not admit us as the invite said.
-        Misuse: No store is within reach.
-    """
-    found: list[Arrival] = []
-    problems: list[tuple[str, RopewalkError]] = []
-    joining = _Joining(home, device, invited, paper, extra, clock)
-    for grant, offered in zip(invited.grants.spaces, invited.offer.spaces, strict=True):
-        try:
-            found.append(await joining.come(grant, offered, name or grant.name))
-        except RopewalkError as error:
-            problems.append((grant.name, error))
-    if problems and (not found or left is None):
-        raise problems[0][1]
-    for space, why in problems:
-        if left is not None:
-            left(space, why)
-    return found
-
-
-@dataclass(frozen=True, slots=True)
-class _Joining:
-    """Who joins, and by which invite."""
-
-    home: Home
-    device: DeviceKeys
-    invited: Invited
-    paper: PublicKeys | None
-    extra: Sequence[str]
-    clock: Callable[[], float]
-
-    async def come(self, grant: Grant, offered: OfferedSpace, name: str) -> Arrival:
-        """Into one space; where that fails, no store is left in the settings for it."""
-        before = {setting.id for setting in self.home.load().stores.values()}
-        wanted = [self.invited.grants.stores[at] for at in grant.stores]
-        try:
-            names, missing = await _stores(self.home, wanted)
-            space = await self._look(grant, [*names, *self.extra])
-            self._check(space, grant, offered)
-            stores = list(
-                dict.fromkeys([*names, *space.stores])
-            )  # one that hides the records is one of it all the same
-            here = _set_up(self.home, name, grant.space, stores)
-        except BaseException:
-            _forget_stores(self.home, {one.identity.hex() for one in wanted} - before)
-            raise
-        return Arrival(here, grant.space, Role(offered.role), grant.member_name, stores, missing)
-
-    async def _look(self, grant: Grant, stores: Sequence[str]) -> FoundSpace:
-        if not stores:
+        Raises:
+            Misuse: It is not what is offered.
+        """
+        state, device = space.core.membership.state, joiner.device.id
+        member, has = state.devices.get(device), state.role_of(device)
+        if member is None or has is None:
+            return None
+        who = _called(space, device) or f"member {member.hex()[:8]}"
+        is_in = f"this machine is in {space.name} already, as {who}, {has.name.lower()}"
+        if self.role is None and member != offered.member:
             raise Misuse(
-                f"none of the {len(grant.stores)} stores of {grant.name} is within reach of this machine",
-                hint="set up those you can reach with `ropewalk store add`, and say --stores A,B,...",
+                f"{is_in}; the invite is for a machine of your own",
+                hint="nothing was changed; if it is to be yours, its keys have to leave that space first",
             )
-        pool = await open_pool(self.home, list(dict.fromkeys(stores)), self.clock)
-        try:
-            found = await discover(pool, self.device)
-        finally:
-            await pool.aclose()
-        for space in found.spaces:
-            if space.id == grant.space:
-                return space
-        problems = f" ({'; '.join(found.problems)})" if found.problems else ""
-        raise NotAsOffered(
-            f"{', '.join(stores)} do not show this device as a member of the space yet{problems}",
-            hint="if its stores are copied from somewhere, wait for that, and run `ropewalk space attach`",
-        )
-
-    def _check(self, space: FoundSpace, grant: Grant, offered: OfferedSpace) -> None:
-        """What the spec asks of a joiner before it writes."""
-        mine, inviter = self.device.public().id, self.invited.offer.inviter.id
-        membership = space.membership
-        epoch = membership.epochs.known.get(grant.epoch)
-        secrets = grant.member_secrets()
-        given = grant.secrets if secrets is None else secrets
-        if epoch is None or not epoch.fits(given):
-            raise NotAsOffered("the secrets that were given are none of this space's", hint="make a new invite")
-        member = membership.state.devices.get(mine)
-        if member != offered.member or membership.state.role_of(mine) != offered.role:
-            raise NotAsOffered(
-                "the records admit this device as somebody else than was offered", hint="make a new invite"
+        if has != offered.role:
+            wanted = Role(offered.role).name.lower()
+            raise Misuse(
+                f"{is_in}; the invite is for {_A[Role(offered.role)]}",
+                hint=f"nothing was changed; `ropewalk member role {who} {wanted}` makes it one, and an invite for"
+                f" {_A[has]} gives it again what it was given",
             )
-        admitted = [
-            _introduced(record.content)
-            for record in membership.records
-            if record.grounded and record.author == inviter and mine in _introduced(record.content)
-        ]
-        if not admitted:
-            raise NotAsOffered("no record by the device that invited admits this one", hint="make a new invite")
-        ours = {mine, self.paper.id} if self.paper is not None else {mine}
-        if self.invited.offer.kind == NEW_MEMBER and ours not in admitted:
-            raise NotAsOffered(
-                "the records admit other keys than those that were named: somebody could act in our place, or our"
-                " paper key could not",
-                hint="ask whoever invited what that is",
-            )
+        return member
 
 
-async def _stores(home: Home, wanted: Sequence[GrantedStore]) -> tuple[list[str], list[GrantedStore]]:
-    """The names here of stores that can be reached, set up if they were not, and those that cannot."""
-    from ropewalk.spaces.store import DiskStore
-
-    names: list[str] = []
-    missing: list[GrantedStore] = []
-    for one in wanted:
-        known = {setting.id: name for name, setting in home.load().stores.items()}
-        if (name := known.get(one.identity.hex())) is not None:
-            names.append(name)
-            continue
-        try:
-            if not PurePath(one.path).is_absolute():
-                missing.append(one)
-                continue
-            store = await DiskStore.open(one.path, one.identity)
-            await store.aclose()
-        except (RopewalkError, ValueError):
-            missing.append(one)
-            continue
-        name = _free(_fit(PurePath(one.path).name, "store"), set(known.values()))
-        home.add_store(name, StoreSetting(one.path, one.identity.hex(), dict(one.domains)))
-        names.append(name)
-    return names, missing
+def name_of(note: bytes) -> str:
+    """What who joins is to be called, by the note of a kept invite; "" for what it calls itself."""
+    return _note.decode(note)[0]
 
 
-def _introduced(content: object) -> frozenset[bytes]:
-    keys = getattr(content, "keys", [])
-    return frozenset(one.id for one in (keys if isinstance(keys, list) else [keys]))
-
-
-def _set_up(home: Home, wanted: str, space_id: bytes, stores: Sequence[str]) -> str:
-    """Put a space into the settings, or stores to those that it has there; its name here."""
-    name = ""
-
-    def change(settings: Settings) -> Settings:
-        nonlocal name
-        name = _free_name(settings, wanted, space_id)
-        known = settings.spaces[name].stores if name in settings.spaces else []
-        setting = SpaceSetting(space_id.hex(), list(dict.fromkeys([*known, *stores])))
-        return replace(settings, spaces={**settings.spaces, name: setting})
-
-    home.update(change)
-    return name
-
-
-def _forget_stores(home: Home, ids: AbstractSet[str]) -> None:
-    """Take stores out of the settings again that were set up for nothing."""
-
-    def change(settings: Settings) -> Settings:
-        used = {name for space in settings.spaces.values() for name in space.stores}
-        kept = {name: one for name, one in settings.stores.items() if name in used or one.id not in ids}
-        return replace(settings, stores=kept)
-
-    home.update(change)
-
-
-def _free_name(settings: Settings, wanted: str, space_id: bytes) -> str:
-    for name, setting in settings.spaces.items():
-        if setting.id == space_id.hex():
-            return name
-    return _free(_fit(wanted, "space"), set(settings.spaces))
-
-
-def _fit(told: str, otherwise: str) -> str:
-    """What somebody else calls a thing, where it can be a name here."""
-    return told if _OWN_NAME.fullmatch(told) else otherwise
-
-
-def _free(wanted: str, taken: set[str]) -> str:
-    if wanted not in taken:
-        return wanted
-    number = 2
-    while f"{wanted}-{number}" in taken:
-        number += 1
-    return f"{wanted}-{number}"
+def _called(space: Space, device: bytes) -> str | None:
+    """What the member is called that a device belongs to, as far as there is a name."""
+    owner = next((one for one in space.people() if any(own.id == device for own in one.machines)), None)
+    return None if owner is None else owner.name

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from ropewalk.spaces.core import Core
-from ropewalk.spaces.learning import standing
+from ropewalk.spaces.learning import due_proofs, standing
 from ropewalk.spaces.members import Membership
 from ropewalk.spaces.members.operations import (
     Accept,
@@ -82,6 +82,7 @@ class RecordLine:
         device: The device that it is about, if any.
         role: The role that it gives, if any.
         time: As its author says, nanoseconds; 0 where it says nothing.
+        after: That of what an epoch followed, which says nothing of time itself; 0 where that is not known either.
         seen: When it was first seen here, nanoseconds; 0 where that is not known.
         effect: What became of it.
         by: The record that struck it.
@@ -96,6 +97,7 @@ class RecordLine:
     device: bytes = b""
     role: Role | None = None
     time: int = 0
+    after: int = 0
     seen: int = 0
     effect: Effect = Effect.STANDS
     by: bytes = b""
@@ -111,9 +113,10 @@ class HeadLine:
     device: bytes  # b"" for heads of before devices were kept
     writer: bytes
     sequence: int
-    time: int  # as its author says
+    time: int  # as its author says; 0 for a steward, who is not told
     note: str
     stand: Stand
+    seen: int = 0  # when a steward first saw it
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +134,7 @@ class ProofLine:
     text: str = ""
     time: int = 0
     recorded: bool = False  # it is in the space's records; else it lies here alone
+    of_record: bool = False  # a testimony about a membership record, not a change
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,16 +151,17 @@ class Audit:
 
 
 async def audit(core: Core) -> Audit:
-    """What the known records and heads say was done, and by whom."""
+    """What the known records and heads say was done, and by whom; what can be proven of it is, in files."""
+    await due_proofs(core)
     held = await core.ledger.do(_held)
-    recorded = {line.file: line for line in _recorded(core.membership)}
-    files = dict(recorded)
-    for _, _, _, data in held.proofs:
-        if (line := _proof(data, recorded=False)) is not None:
-            files.setdefault(line.file, line)
     membership = core.membership
+    recorded = _recorded(membership)
+    files = {line.file: line for line in recorded.values() if line is not None}
+    for name, _, _, data in held.proofs:
+        if name not in files and (line := _proof(data, recorded=False)) is not None:
+            files[name] = line
     return Audit(
-        records=_records(membership, held.seen),
+        records=_records(membership, held.seen, recorded),
         heads=[_head(head) for head in held.heads],
         proofs=sorted(files.values(), key=lambda line: (line.kind, line.device, line.sequences, line.file)),
         doubled=membership.doubled,
@@ -188,17 +193,22 @@ def _age(head: KnownHead) -> tuple[int, int, bytes]:
     return sum(sequence for sequence, _ in head.vector.values()), head.time, head.hash
 
 
-def _records(membership: Membership, seen: Mapping[bytes, int]) -> list[RecordLine]:
+def _records(
+    membership: Membership, seen: Mapping[bytes, int], proofs: Mapping[bytes, ProofLine | None]
+) -> list[RecordLine]:
     lines = []
+    times: dict[bytes, int] = {}  # each record comes after what it had seen
     for kept in membership.records:
+        after = 0 if kept.time else max((times[parent] for parent in kept.parents), default=0)
+        times[kept.hash] = kept.time or after
         effect, by, why = Effect.STANDS if kept.grounded else Effect.VOID, b"", ""
         if (struck := membership.state.struck.get(kept.hash)) is not None:
             effect, by, why = Effect.STRUCK, struck.by, struck.why
         deed, member, device, role = _deed(kept.content, kept.admitted, membership.devices)
-        accused = _proof(kept.content.proof, recorded=True) if isinstance(kept.content, Prove) else None
+        accused = proofs.get(kept.hash)
         lines.append(
             RecordLine(
-                *(kept.hash, deed, kept.author, member, device, role, kept.time),
+                *(kept.hash, deed, kept.author, member, device, role, kept.time, after),
                 *(seen.get(kept.hash, 0), effect, by, why, accused),
             )
         )
@@ -238,12 +248,17 @@ def _deed(
 
 def _head(head: KnownHead) -> HeadLine:
     stands = {ACKED: Stand.COUNTS, QUARANTINED: Stand.QUARANTINED, REFUSED: Stand.REFUSED, BROKEN: Stand.REFUSED}
-    return HeadLine(head.hash, head.device, head.writer, head.sequence, head.time, head.note, stands[head.state])
+    time, seen = (0, head.time) if head.unread else (head.time, 0)
+    return HeadLine(head.hash, head.device, head.writer, head.sequence, time, head.note, stands[head.state], seen)
 
 
-def _recorded(membership: Membership) -> list[ProofLine]:
-    proofs = [kept.content.proof for kept in membership.records if isinstance(kept.content, Prove)]
-    return [line for data in proofs if (line := _proof(data, recorded=True)) is not None]
+def _recorded(membership: Membership) -> dict[bytes, ProofLine | None]:
+    """What each record with a proof shows, by the record's hash."""
+    found: dict[bytes, ProofLine | None] = {}
+    for kept in membership.records:
+        if isinstance(kept.content, Prove):
+            found[kept.hash] = _proof(kept.content.proof, recorded=True)
+    return found
 
 
 def _proof(data: bytes, *, recorded: bool) -> ProofLine | None:
@@ -259,4 +274,5 @@ def _proof(data: bytes, *, recorded: bool) -> ProofLine | None:
         text=said.text if said else "",
         time=said.time if said else 0,
         recorded=recorded,
+        of_record=found.of_record,
     )

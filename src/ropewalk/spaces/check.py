@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from ropewalk.errors import Damaged, Missing, RopewalkError, Unavailable
 from ropewalk.spaces.chunk import Reference
@@ -25,19 +25,18 @@ from ropewalk.spaces.pack.share import ShareDamaged, ShareName, Trailer
 from ropewalk.spaces.rebuild import read_trailer
 from ropewalk.spaces.state import KnownPack, State, spread
 from ropewalk.spaces.store import ObjectName
-from ropewalk.spaces.survey import Progress, Survey, silent, survey
-from ropewalk.spaces.tree.entry import Offsets, content_refs, decode_entry
+from ropewalk.spaces.survey import Findings, Progress, Survey, silent, survey
+from ropewalk.spaces.tree.entry import EntryDamaged, Offsets, content_refs, decode_entry
 
 __all__ = ["CheckReport", "check"]
 
 SAMPLED = 64  # shares of each store of which a quick check reads a leaf; finds 5 % damage with 96 %
-MOST_NAMED = 200
 
 _Place = tuple[int, int, str, str]  # pack, share, store, object
 
 
 @dataclass(slots=True)
-class CheckReport:
+class CheckReport(Findings):
     """What a check found."""
 
     packs: int = 0
@@ -50,8 +49,6 @@ class CheckReport:
     damaged: int = 0
     lost: int = 0  # packs, or chunks of the newest version, that nothing gives back now
     unknown: int = 0
-    away: dict[str, str] = field(default_factory=dict)
-    problems: list[str] = field(default_factory=list)
 
     @property
     def ok(self) -> bool:
@@ -63,16 +60,10 @@ class CheckReport:
         self.damaged += 1
         self.name(what)
 
-    def name(self, what: str) -> None:
-        """Say something, unless too much was said already."""
-        if len(self.problems) < MOST_NAMED:
-            self.problems.append(what)
-
     @property
     def lines(self) -> list[str]:
         """In words."""
-        lines = [f"store {name} is away: {why}" for name, why in self.away.items()]
-        lines += self.problems
+        lines = self.named
         lines.append(
             f"{self.packs} packs, {self.shares} shares listed, {self.looked_at} looked at ({self.bytes:,} bytes),"
             f" {self.heads} heads: {self.missing} shares and {self.copies_missing} copies of heads and records missing,"
@@ -115,7 +106,8 @@ async def check(
 
     Args:
         core: The space.
-        everything: Read every byte of every share and head, and rebuild a column of each pack from parity.
+        everything: Read every byte of every share and head, rebuild a column of each pack from parity, and look
+            whether all that the newest version needs is somewhere; a steward, whether all packs that heads name are.
         progress: Called with packs or samples done, and how many there are.
         choose: Picks what is sampled; the system's randomness by default, so that no store can tell beforehand.
     """
@@ -136,7 +128,7 @@ async def check(
         await _samples(core, packs, short, found, report, progress, choose)
     _count_missing(core, await core.ledger.do(_all_packs), report)
     if everything:
-        await _whole_tree(core, report)
+        await (_whole_tree if core.reads else _all_named)(core, report)
     await _records(core, found, report)
     await _heads(core, found, report, everything=everything)
     return report
@@ -261,8 +253,22 @@ async def _whole_tree(core: Core, report: CheckReport) -> None:
             report.name(f"the tree of the newest version cannot be read: {error}")
 
 
+async def _all_named(core: Core, report: CheckReport) -> None:
+    """Every pack that a head names is known: what a steward sees of a version without its tree."""
+    for name in await core.ledger.do(_unknown_packs):
+        report.lost += 1
+        report.name(f"pack {name.hex()[:8]}, which a head names, lies in no store that answers")
+
+
+def _unknown_packs(state: State) -> list[bytes]:
+    return [name for name in sorted(state.named_packs()) if state.pack_named(name) is None]
+
+
 async def _cuts_of_large(core: Core, value: bytes) -> list[bytes]:
-    content = decode_entry(value).content
+    try:
+        content = decode_entry(value).content
+    except EntryDamaged:
+        return []  # it needs nothing; whoever looks at it is told
     if not isinstance(content, Offsets):
         return []
     return [Reference.decode(cut[:73]).id async for batch in core.maps.at(content.root).scan() for _, cut in batch]

@@ -15,11 +15,13 @@ from ropewalk.errors import Damaged, Missing, RopewalkError, Unavailable
 from ropewalk.spaces.head import LARGEST_HEAD, embedded_column
 from ropewalk.spaces.keys import KeyRing
 from ropewalk.spaces.ledger import Ledger
+from ropewalk.spaces.offline import QueueFiles
 from ropewalk.spaces.pack.erasure import Code
 from ropewalk.spaces.pack.roots import LEAF_SIZE
 from ropewalk.spaces.pack.share import ShareName, Trailer
 from ropewalk.spaces.pool.pool import Pool
 from ropewalk.spaces.ranges import Range, grouped, ranges_of, slices
+from ropewalk.spaces.seeking import Seeker
 from ropewalk.spaces.state import KnownPack, Located, SharePlace, State
 from ropewalk.spaces.store import ObjectName
 
@@ -49,10 +51,14 @@ class Columns:
         pool: Its stores.
         ledger: Where its packs lie.
         cpu: Threads for rebuilding.
+        queue: Where packs wait that are in no store yet.
     """
 
-    def __init__(self, keys: KeyRing, pool: Pool, ledger: Ledger, cpu: Executor) -> None:
-        self._keys, self._pool, self._ledger, self._cpu = keys, pool, ledger, cpu
+    def __init__(
+        self, keys: KeyRing, pool: Pool, ledger: Ledger, cpu: Executor, queue: QueueFiles | None = None
+    ) -> None:
+        self._keys, self._pool, self._ledger, self._cpu, self._queue = keys, pool, ledger, cpu, queue
+        self._seeker = Seeker(keys.space_id, pool, ledger)
         self.store_reads = 0  # gets sent to stores, for tests and metrics
         self.damage_seen: dict[tuple[bytes, int, str], str] = {}  # (pack, share, store) -> what was wrong
 
@@ -64,6 +70,9 @@ class Columns:
         """
         if pack.head is not None:
             yield await self._embedded(pack, places)
+            return
+        if not pack.announced and (waiting := await self._waiting(pack, places)) is not None:
+            yield waiting
             return
         ranges = ranges_of(places)
         groups = grouped(places, ranges)
@@ -154,7 +163,11 @@ class Columns:
                 while spare and len(have) + len(running) < pack.k:
                     self._ask(pack, spare.pop(0), start, stop, running)
                 if not running or asyncio.get_running_loop().time() > deadline:
-                    raise self.unreachable(pack, len(have))
+                    if not (more := await self._more(pack, have)):
+                        raise self.unreachable(pack, len(have))
+                    spare += more
+                    deadline = asyncio.get_running_loop().time() + DEADLINE
+                    continue
                 hedge = max(self._pool.hedge(store) for _, store in running.values()) if spare else SLOWEST
                 done, _ = await asyncio.wait(running, timeout=hedge, return_when=asyncio.FIRST_COMPLETED)
                 for task in done:
@@ -204,6 +217,11 @@ class Columns:
             return None
         return memoryview(data)
 
+    async def _more(self, pack: KnownPack, have: Collection[int]) -> list[int]:
+        """Columns besides these that turn out to have copies, once stores are asked for shares that we do not know."""
+        numbers = sorted({share.number for share in await self._seeker.more(pack)}.difference(have))
+        return [number for number in numbers if self._copies(pack, number)]
+
     def _copies(self, pack: KnownPack, number: int) -> list[SharePlace]:
         return [
             share
@@ -230,6 +248,17 @@ class Columns:
             return ChunkUnreachable(f"{what} now", hint=f"bring back {', '.join(silent)}")
         return ChunkLost(what, hint="the missing shares are on no store of this space; add the stores that held them")
 
+    async def _waiting(self, pack: KnownPack, places: Sequence[Located]) -> dict[bytes, memoryview] | None:
+        """What a pack holds that waits to be published; None where it does not."""
+        if self._queue is None:
+            return None
+        starts = [sum(pack.lengths[: place.column]) + place.offset for place in places]
+        wanted = [(start, place.length) for start, place in zip(starts, places, strict=True)]
+        found = await asyncio.to_thread(self._queue.ranges, pack.name, wanted)
+        if found is None:
+            return None
+        return {place.id: memoryview(data) for place, data in zip(places, found, strict=True)}
+
     async def _embedded(self, pack: KnownPack, places: Sequence[Located]) -> dict[bytes, memoryview]:
         assert pack.head is not None
         try:
@@ -244,6 +273,10 @@ class Columns:
 
     async def embedded_column(self, head: str) -> memoryview:
         """The column of the pack in a head object, unchecked: chunks are checked by their ids."""
+        if self._queue is not None and await self._ledger.do(State.is_queued, head):  # no store has it
+            kept = await self._ledger.do(State.head_data, head)
+            if kept is not None and (column := embedded_column(kept, head)) is not None:
+                return column
         self.store_reads += 1
         try:
             data = await self._pool.get_any(
@@ -263,8 +296,9 @@ class Columns:
     ) -> AsyncGenerator[tuple[int, memoryview], None]:
         """One range of the columns that are good, about in this order: none is waited for while others can be asked."""
         running: dict[asyncio.Task[memoryview | None], int] = {}
+        given: set[int] = set()
         try:
-            while order or running:
+            while order or running or (order := await self._more(pack, given)):
                 if order:
                     number = order.pop(0)
                     running[asyncio.create_task(self._verified_one(pack, number, start, stop))] = number
@@ -273,6 +307,7 @@ class Columns:
                 for task in done:
                     number = running.pop(task)
                     if (data := task.result()) is not None:
+                        given.add(number)
                         yield number, data
                 if not done and not order:
                     return

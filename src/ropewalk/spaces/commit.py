@@ -15,6 +15,7 @@ from ropewalk.errors import Refused
 from ropewalk.spaces.change import Change
 from ropewalk.spaces.core import Core
 from ropewalk.spaces.current import start_of_change
+from ropewalk.spaces.members import why_read_only
 from ropewalk.spaces.publish import SMALL, Outcome, begin_change, publish
 from ropewalk.spaces.spool import Spool
 from ropewalk.spaces.state import State
@@ -53,12 +54,13 @@ def check_may_write(core: Core, name: str) -> None:
     """
     membership, device = core.membership, core.device.public().id
     if membership.read_only:
-        raise ReadOnly("the space has membership records that this version does not know", hint="upgrade ropewalk")
+        why, hint = why_read_only(membership, core.keys)
+        raise ReadOnly(why, hint=hint)
     if membership.state.may_write(device):
         return
     if device in membership.state.frozen:
         raise ReadOnly(
-            "this device is frozen: it was shown to have signed two different histories",
+            "this device is frozen: it was shown to have signed what no honest device signs",
             hint=f"an admin lets it go on: `ropewalk audit {name}` says more",
         )
     role = membership.state.role_of(device)
@@ -83,8 +85,7 @@ async def committing(core: Core, folder: Path, note: str) -> AsyncIterator[Commi
     spool = Spool(folder)
     try:
         async with _writer(core) as writer:
-            now = settled.standing
-            base = await start_of_change(core, now)
+            now, base = await start_of_change(core, settled.standing)
             change = Change(
                 base,
                 writer,

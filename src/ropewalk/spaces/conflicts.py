@@ -10,10 +10,24 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from ropewalk.errors import RopewalkError
 from ropewalk.spaces.core import Core
 from ropewalk.spaces.state import ACKED, KnownHead, State
 from ropewalk.spaces.textmerge import LARGEST_TEXT, Merged, NotMergeable, merge_texts
-from ropewalk.spaces.tree.entry import ROOT_FOLDER, Entry, EntryId, EntryKey, Kind, decode_entry, name_range, unpack_key
+from ropewalk.spaces.tree.anew import same_write
+from ropewalk.spaces.tree.entry import (
+    ROOT_FOLDER,
+    Entry,
+    EntryDamaged,
+    EntryId,
+    EntryKey,
+    Kind,
+    decode_entry,
+    is_key,
+    name_range,
+    pack_key,
+    unpack_key,
+)
 from ropewalk.spaces.tree.prolly import Tree
 from ropewalk.spaces.tree.view import SETTLED, Shown, rank
 from ropewalk.spaces.version import Version
@@ -63,7 +77,7 @@ class Side:
     shown: bytes  # the name under which the view shows it
     key: EntryKey  # its place; writer and sequence say which write it was
     entry: Entry
-    head: KnownHead | None  # of that write; None where this device does not have it
+    head: KnownHead | None  # of that write; None where this device does not have it, or it wrote something else
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,16 +97,20 @@ async def clashes(version: Version, history: History) -> AsyncIterator[Clash]:
         return
     written = {(head.writer, head.sequence): head for head in await history.heads()}
     top = Shown(b"", Kind.FOLDER, (), (ROOT_FOLDER,))
-    async for clash in _inside((), top, version, written):
+    async for clash in _inside((), top, version, history, written):
         yield clash
     async for path, shown in version.walk():
         if shown.kind == Kind.FOLDER:
-            async for clash in _inside(path, shown, version, written):
+            async for clash in _inside(path, shown, version, history, written):
                 yield clash
 
 
 async def _inside(
-    path: tuple[bytes, ...], folder: Shown, version: Version, written: dict[tuple[bytes, int], KnownHead]
+    path: tuple[bytes, ...],
+    folder: Shown,
+    version: Version,
+    history: History,
+    written: dict[tuple[bytes, int], KnownHead],
 ) -> AsyncIterator[Clash]:
     # Several folders of one name are shown as one, and what is in one may clash with what is in another.
     if len(folder.folders) < 2 and version.settled.clashing.isdisjoint(folder.folders):
@@ -104,12 +122,24 @@ async def _inside(
     for name, several in named.items():
         if len(several) > 1:
             several.sort(key=lambda one: one.name != name)  # the rest is in the order of the names that were made up
-            yield Clash((*path, name), [_side(one, written) for one in several])
+            yield Clash((*path, name), [await _side(one, history, written) for one in several])
 
 
-def _side(shown: Shown, written: dict[tuple[bytes, int], KnownHead]) -> Side:
+async def _side(shown: Shown, history: History, written: dict[tuple[bytes, int], KnownHead]) -> Side:
     key = shown.key
-    return Side(shown.name, key, shown.entry, written.get((key.writer, key.sequence)))
+    head = written.get((key.writer, key.sequence))
+    if head is not None and not await _wrote(history, head, key, shown.items[0][1]):
+        head = None
+    return Side(shown.name, key, shown.entry, head)
+
+
+async def _wrote(history: History, head: KnownHead, key: EntryKey, value: bytes) -> bool:
+    """Whether a head holds this itself: any later one could have put it under its dot."""
+    try:
+        written = await history.tree(head).get(pack_key(key))
+    except RopewalkError:
+        return False  # an old version may be out of reach
+    return written is not None and same_write(written, value)
 
 
 async def common_base(history: History, one: Side, other: Side) -> Entry | None:
@@ -166,8 +196,11 @@ async def _entry(tree: Tree, entry_id: EntryId, places: set[tuple[EntryId, bytes
     found: list[tuple[bytes, bytes]] = []
     for parent, name in places:
         async for batch in tree.scan(*name_range(parent, name)):
-            found += [item for item in batch if unpack_key(item[0]).entry_id == entry_id]
-    return decode_entry(max(found, key=lambda item: rank(item[0]))[1]) if found else None
+            found += [item for item in batch if is_key(item[0]) and unpack_key(item[0]).entry_id == entry_id]
+    try:
+        return decode_entry(max(found, key=lambda item: rank(item[0]))[1]) if found else None
+    except EntryDamaged:
+        return None
 
 
 def _age(head: KnownHead) -> tuple[int, int]:

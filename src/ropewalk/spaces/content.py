@@ -33,6 +33,7 @@ __all__ = [
     "Nodes",
     "Stored",
     "Unsaved",
+    "check_content",
     "few_references",
     "offset_map",
     "seal_cuts",
@@ -122,7 +123,7 @@ class Unsaved:
 
 def offset_map(nodes: Nodes, keys: KeyRing, cache: NodeCache, root: bytes | None = None) -> Tree:
     """The map from offsets to cuts of one large file."""
-    return Tree(nodes, keys.boundary, root, lambda value: (value[:_CUT_REFS],), cache)
+    return Tree(nodes, keys.members.boundary, root, lambda value: (value[:_CUT_REFS],), cache)
 
 
 def seal_cuts(data: bytes | memoryview, keys: KeyRing, *, padded: bool) -> list[Sealed]:
@@ -197,8 +198,8 @@ class ContentSource:
         keys: The space's.
     """
 
-    def __init__(self, reader: Reader, maps: Tree) -> None:
-        self._reader, self._maps = reader, maps
+    def __init__(self, reader: Reader, maps: Tree, keys: KeyRing) -> None:
+        self._reader, self._maps, self._keys = reader, maps, keys
 
     async def references(
         self, entry: Entry, start: int = 0, stop: int | None = None
@@ -208,6 +209,8 @@ class ContentSource:
         Raises:
             EntryDamaged: The map has a hole, or ends elsewhere than the entry says.
         """
+        if not isinstance(entry.content, Inline | Chunks | Offsets):
+            raise EntryDamaged("content is of a kind that this version cannot read")
         end = entry.size if stop is None else min(stop, entry.size)
         if start >= end:
             return
@@ -231,16 +234,39 @@ class ContentSource:
                 raise EntryDamaged("content is of a kind that this version cannot read")
 
     async def read(self, entry: Entry, offset: int = 0, length: int | None = None) -> bytes:
-        """A range of a file; fewer bytes where the file ends before."""
+        """A range of a file; fewer bytes where the file ends before.  A whole one is checked against its content id.
+
+        Raises:
+            EntryDamaged: It is not what its entry says, and its writer lied.
+        """
         stop = entry.size if length is None else min(entry.size, offset + length)
         if isinstance(entry.content, Inline):
-            return entry.content.data[offset:stop]
+            return self._checked(entry, [entry.content.data])[offset:stop]
         parts = []
         async for batch in self.references(entry, offset, stop):
             plains = await self._reader.read([reference for _, reference in batch], ChunkType.DATA)
             for (at, _), plain in zip(batch, plains, strict=True):
                 parts.append(plain[max(offset - at, 0) : stop - at])
-        return b"".join(parts)
+        return self._checked(entry, parts) if (offset, stop) == (0, entry.size) else b"".join(parts)
+
+    def _checked(self, entry: Entry, cuts: Sequence[bytes]) -> bytes:
+        check_content(entry, b"".join([plain_hash(cut, self._keys) for cut in cuts if cut]), self._keys)
+        return b"".join(cuts)
+
+
+def check_content(entry: Entry, hashes: bytes, keys: KeyRing) -> None:
+    """See that a file holds what its content id says: references alone could lead to anything.
+
+    Args:
+        entry: The file's.
+        hashes: The plain hashes of all its cuts, joined.
+        keys: The space's.
+
+    Raises:
+        EntryDamaged: It does not; a file without a content id holds what it holds.
+    """
+    if entry.content_id not in (None, id_of_content(entry.size, hashes, keys)):
+        raise EntryDamaged(f"file of {entry.size} bytes has other content than its id says: who wrote it lied")
 
 
 def few_references(entry: Entry) -> list[tuple[int, Reference]]:

@@ -2,30 +2,39 @@
 
 Where the folders of an older version stood is remembered, so a join costs what changed, not what there is.
 
+A head whose tree cannot be read is left out, and with it what names it: an older one of its writer stands there.  So
+who signs what is no tree keeps nobody from the rest.
+
 Flow: Standing -> join of its heads -> settle_anew, or a look at all of it -> Version
 Never: publishes a join: that is for the next change; or remembers where folders stand in a version that no head has.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
 
 from ropewalk.errors import RopewalkError
 from ropewalk.spaces.core import Core
 from ropewalk.spaces.head import Vector
-from ropewalk.spaces.learning import Standing
+from ropewalk.spaces.learning import Standing, find_footing, standing, unsure
 from ropewalk.spaces.ledger import Ledger
+from ropewalk.spaces.reader import ChunkLost, ChunkMissing
 from ropewalk.spaces.state import KnownHead, State
+from ropewalk.spaces.tree.anew import marked_by
 from ropewalk.spaces.tree.entry import EntryId, WriterId
 from ropewalk.spaces.tree.join import join
+from ropewalk.spaces.tree.node import NodeDamaged
 from ropewalk.spaces.tree.prolly import Tree
 from ropewalk.spaces.tree.relabel import Forks, relabel
 from ropewalk.spaces.tree.settling import Differences, Resettled, Settling, Unsettled, settle_anew
 from ropewalk.spaces.tree.view import SETTLED, Settled
 from ropewalk.spaces.version import Version
 
-__all__ = ["Current", "start_of_change", "version_of"]
+__all__ = ["Current", "newest_version", "start_of_change", "version_of"]
+
+MOST_ROUNDS = 64  # of leaving heads out; one passes a head of each writer that lies, of at most 17 in a row
+_UNREADABLE = (NodeDamaged, ChunkMissing, ChunkLost)  # not what a store that is away now may bring back
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +61,53 @@ async def version_of(core: Core, now: Standing, *, newest: bool = True) -> Versi
     return core.version(now.root, await _settled(core, now.heads[0], keep=newest))
 
 
-async def start_of_change(core: Core, now: Standing) -> Version:
+async def newest_version(core: Core) -> tuple[Standing, Version]:
+    """Where the space stands, and what that comes to, to look at."""
+    return await _of_readable(core, await core.ledger.do(standing), version_of)
+
+
+async def start_of_change(core: Core, now: Standing) -> tuple[Standing, Version]:
     """What a change starts from: the newest head, or the join of those that have not seen each other, to be kept."""
-    together = len(now.heads) > 1 or now.branched
-    return await _joined(core, now, core.tree) if together else await version_of(core, now)
+
+    async def kept(core: Core, now: Standing) -> Version:
+        together = len(now.heads) > 1 or now.branched
+        return await _joined(core, now, core.tree) if together else await version_of(core, now)
+
+    return await _of_readable(core, now, kept, changing=True)
+
+
+async def _of_readable(
+    core: Core, now: Standing, build: Callable[[Core, Standing], Awaitable[Version]], *, changing: bool = False
+) -> tuple[Standing, Version]:
+    """A version of these heads, or without those of other writers whose trees cannot be read."""
+    left: set[bytes] = set()
+    for _ in range(MOST_ROUNDS):
+        try:
+            return now, await build(core, now)
+        except _UNREADABLE:
+            bad = {head.hash: why for head in now.heads if (why := await _unreadable(core, head))}
+            if not bad:
+                raise
+            left |= bad.keys()
+            core.warnings.extend(why for why in bad.values() if why not in core.warnings)
+        now = await core.ledger.do(standing, left, core.writer_id)
+        if changing and (doubtful := await core.ledger.do(unsure, now)):
+            now, told = await find_footing(core, doubtful, left)
+            core.warnings.extend(told)
+    return now, await build(core, now)
+
+
+async def _unreadable(core: Core, head: KnownHead) -> str:
+    """Why a head is to be left out, or ""; this writer's own never is: what it wrote would count as removed by it."""
+    if head.writer == core.writer_id:
+        return ""
+    try:
+        async for _ in core.tree.at(head.root).scan():
+            pass
+    except _UNREADABLE as error:
+        hint = f"; {error.hint}" if error.hint else ""
+        return f"head {head.writer.hex()[:8]}-{head.sequence} was left out: its tree cannot be read: {error}{hint}"
+    return ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +137,9 @@ async def _joined(core: Core, now: Standing, trees: Tree) -> Version:
     tree, seen = trees.at(first.root), _sequences(first.vector)
     for head in now.heads:
         if head is not first:
-            tree, joined = await join(tree, seen, trees.at(head.root), _sequences(head.vector), differences.add)
+            tree, joined = await join(
+                *(tree, seen, trees.at(head.root), _sequences(head.vector)), differences.add, marked_by(core.keys)
+            )
             seen = dict(joined)
     found = await settle_anew(_Index(core.ledger, first.name), differences, tree)
     settled = (await _look_at_all(tree)).settled() if found is None else found.settled
@@ -94,10 +148,12 @@ async def _joined(core: Core, now: Standing, trees: Tree) -> Version:
 
 async def _joined_branches(core: Core, now: Standing, trees: Tree) -> Version:
     """The same where a writer forked: what folders are known by is other dots than the branches'."""
-    tree, seen = trees, dict[WriterId, int]()
+    tree, seen, marked = trees, dict[WriterId, int](), marked_by(core.keys)
     for head in now.heads:
-        read = await relabel(trees.at(head.root), _forks(head)) if head.branches else trees.at(head.root)
-        tree, joined = await join(tree, seen, read, _sequences(head.vector))
+        read = trees.at(head.root)
+        if head.branches:
+            read = await relabel(read, _forks(head), marked)
+        tree, joined = await join(tree, seen, read, _sequences(head.vector), marked=marked)
         seen = dict(joined)
     settled = (await _look_at_all(tree)).settled()
     return Version(tree, core.content, SETTLED if settled.plain else settled)

@@ -1,7 +1,8 @@
 """Discover: spaces in some stores that our keys open, for a machine that does not know them yet.
 
 Flow: stores -> first name of each space in them -> records checked, secrets opened -> FoundSpace
-Never: reads more of a space than its records, or believes a store: an id is what a genesis hashes to.
+Never: reads more of a space than its records, or believes a store: an id is what a genesis hashes to. That our keys
+    open a space does not say that it is ours: whoever can write to the store could have made it for them.
 """
 
 from __future__ import annotations

@@ -6,13 +6,14 @@ Never: says done what is below the floor, or signs what readers would pass over.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from ropewalk.errors import Misuse, Refused, RopewalkError, Unavailable
 from ropewalk.spaces.core import Core
-from ropewalk.spaces.identity import PublicKeys
-from ropewalk.spaces.learning import due_proofs, newest, pay_records, reported, send_record
+from ropewalk.spaces.identity import DeviceKeys, PublicKeys
+from ropewalk.spaces.learning import cut_of, due_proofs, pay_records, reported, send_record
 from ropewalk.spaces.members import (
     MOST_PARENTS,
     NO_CUT,
@@ -26,13 +27,13 @@ from ropewalk.spaces.members import (
     owed,
     rotate,
     seal_label,
+    why_read_only,
 )
 from ropewalk.spaces.members.wraps import unreached
 from ropewalk.spaces.state import ACKED, KnownHead, State
 from ropewalk.spaces.store import ObjectName
-from ropewalk.spaces.vectors import MOST_SEEN
 
-__all__ = ["NOTHING", "BelowFloor", "Group", "LastAdmin", "Tended", "TooOld", "Written"]
+__all__ = ["NOTHING", "BelowFloor", "Group", "LastAdmin", "NotOurs", "Tended", "TooOld", "Written"]
 
 
 GROUPS = 2  # the feature level from which there are operations
@@ -49,6 +50,12 @@ class LastAdmin(Refused):
     """Nobody would be left who can add or remove anybody."""
 
     code = "group.last-admin"
+
+
+class NotOurs(Refused):
+    """Words that are of no paper key of ours."""
+
+    code = "group.not-our-words"
 
 
 class TooOld(Refused):
@@ -125,11 +132,11 @@ class Group:
         return member, await self._write(lambda: self._author().add(nonce, role, keys, label, wraps))
 
     async def add_device(self, name: str, keys: PublicKeys) -> Written:
-        """One more device, or a paper key, of our own member."""
+        """One more device, or a paper key, of our own member; a steward's gets no name, for it has no key for that."""
         role = self._core.membership.state.role_of(self._core.device.public().id)
         if role is None:
             raise Refused("this device is not a member's any more", hint="ask an admin for an invite")
-        label = seal_label(self._core.keys, keys.id, name)
+        label = seal_label(self._core.keys, keys.id, name) if self._core.keys.reads else b""
         return await self._write(lambda: self._author().device(keys, label, [self._wrap(keys, role)]))
 
     async def call(self, bearer: bytes, name: str) -> Written:
@@ -154,8 +161,9 @@ class Group:
         if member not in state.members:
             raise Misuse(f"no member {member.hex()[:8]} belongs to this space now")
         self._keep_an_admin(member)
-        cut = await self._cut(state.members[member].devices)
-        return await self._write(lambda: self._author().remove(member, cut))
+        devices = state.members[member].devices
+        cut = await self._cut(devices)
+        return await self._write(lambda: self._author().remove(member, cut), devices)
 
     async def set_role(self, member: bytes, role: Role) -> Written:
         """Give a member another role.
@@ -168,22 +176,36 @@ class Group:
             raise Misuse(f"no member {member.hex()[:8]} belongs to this space now")
         if role is not Role.ADMIN:
             self._keep_an_admin(member)
-        cut = await self._cut(state.members[member].devices) if role < Role.WRITER else Cut({})
-        return await self._write(lambda: self._author().role(member, role, cut))
+        devices = state.members[member].devices
+        cut = await self._cut(devices) if role < Role.WRITER else Cut({})
+        lower = devices if role < state.members[member].role else ()
+        return await self._write(lambda: self._author().role(member, role, cut), lower)
 
-    async def revoke(self, device: bytes) -> Written:
+    async def revoke(self, device: bytes, words: DeviceKeys | None = None) -> Written:
         """Put one device out, for good.
+
+        Args:
+            device: Its id. With ``words`` also one that was revoked: by keys that it is senior to.
+            words: The paper key of our member, to sign with; it may be senior to a device that is senior to this one.
 
         Raises:
             LastAdmin: It is the last device of the only admin.
+            NotOurs: The words are of no paper key that our member has here now.
         """
-        state = self._core.membership.state
+        core, state = self._core, self._core.membership.state
+        if words is not None and (
+            (mine := state.devices.get(words.public().id)) is None or mine != state.devices.get(core.device.public().id)
+        ):
+            raise NotOurs("these words are of no paper key that you have in this space now", hint="look for newer ones")
         if (member := state.devices.get(device)) is None:
-            raise Misuse(f"no device {device.hex()[:8]} belongs to this space now")
-        if state.members[member].devices == (device,):
+            if words is None or device not in core.membership.devices:
+                raise Misuse(f"no device {device.hex()[:8]} belongs to this space now")
+        elif state.members[member].devices == (device,):
             self._keep_an_admin(member)
         cut = await self._cut([device])
-        return await self._write(lambda: self._author().revoke(device, cut))
+        # What the paper key has signed before, nobody at this machine knows: it counts anew.
+        author = None if words is None else Author(core.membership, words, os.urandom(16), max(core.now(), 0))
+        return await self._write(lambda: (author or self._author()).revoke(device, cut), [device])
 
     async def accept(self, heads: Iterable[KnownHead], thawed: Collection[bytes] = ()) -> Written:
         """Take heads in that were set aside, and let devices go on that were frozen."""
@@ -196,13 +218,27 @@ class Group:
         """The newest heads of a device that count: up to where it may be put out."""
         return await self._cut([device])
 
-    async def send(self, name: ObjectName, data: bytes) -> Written:
-        """A record that was signed elsewhere, as those of `recovery` are."""
-        return await self._send(name, data)
+    async def send(self, name: ObjectName, data: bytes, against: Collection[bytes] = ()) -> Written:
+        """A record that was signed elsewhere, as those of `recovery` are; the devices that it puts out, if any."""
+        return await self._send(name, data, against)
 
     async def raise_level(self) -> Written:
         """Take a space of feature level 1 to the one that has groups."""
         return await self._send(*self._author().level())
+
+    def check_floor(self) -> None:
+        """Return if enough stores answer to take a record; nothing is written.
+
+        Raises:
+            BelowFloor: They do not.
+        """
+        core = self._core
+        usable = [one for one in core.pool.names if core.pool.up(one)]
+        if len(usable) < core.head_floor:
+            raise BelowFloor(
+                f"{len(usable)} of {len(core.pool.names)} stores answer, the floor is {core.head_floor}",
+                hint="nothing was changed; bring stores back and try again",
+            )
 
     # -- what follows --------------------------------------------------------------------------------------------
 
@@ -284,21 +320,23 @@ class Group:
     def _wrap(self, keys: PublicKeys, role: Role) -> Delivered:
         return deliver(self._core.membership.epochs, self._core.keys, keys, role)
 
-    async def _write(self, make: Callable[[], tuple[ObjectName, bytes]]) -> Written:
+    async def _write(self, make: Callable[[], tuple[ObjectName, bytes]], against: Collection[bytes] = ()) -> Written:
         if self._core.membership.feature < GROUPS:
             await self._send(*self._author().level())
-        return await self._send(*make())
+        self._check_known(against)
+        return await self._send(*make(), against)
 
-    async def _send(self, name: ObjectName, data: bytes) -> Written:
+    def _check_known(self, against: Collection[bytes]) -> None:
+        """See that this version may sign: all records are known to it, or it puts out who wrote those that are not."""
         core = self._core
-        if core.membership.read_only:
-            raise TooOld("the space has membership records that this version does not know", hint="upgrade ropewalk")
-        usable = [one for one in core.pool.names if core.pool.up(one)]
-        if len(usable) < core.head_floor:
-            raise BelowFloor(
-                f"{len(usable)} of {len(core.pool.names)} stores answer, the floor is {core.head_floor}",
-                hint="nothing was changed; bring stores back and try again",
-            )
+        if core.membership.read_only and core.membership.beyond.isdisjoint(against):
+            why, hint = why_read_only(core.membership, core.keys)
+            raise TooOld(why, hint=hint)
+
+    async def _send(self, name: ObjectName, data: bytes, against: Collection[bytes] = ()) -> Written:
+        core = self._core
+        self._check_known(against)
+        self.check_floor()
         kept = await send_record(core, name, data)
         if len(kept) < core.head_floor:
             raise BelowFloor(
@@ -316,10 +354,4 @@ class Group:
             )
 
     async def _cut(self, devices: Collection[bytes]) -> Cut:
-        return await self._core.ledger.do(_cut, frozenset(devices))
-
-
-def _cut(state: State, devices: frozenset[bytes]) -> Cut:
-    """The newest heads that count of all writers and branches of some devices."""
-    tops = sorted((head for head in newest(state) if head.device in devices), key=lambda head: -head.time)
-    return Cut({head.writer: (head.sequence, head.hash) for head in tops[:MOST_SEEN]})
+        return await self._core.ledger.do(cut_of, frozenset(devices))

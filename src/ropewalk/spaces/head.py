@@ -56,6 +56,7 @@ __all__ = [
     "open_layers",
     "seal_head",
     "seen_of",
+    "signed_part",
     "split_embedded",
     "take_apart",
     "verify",
@@ -151,12 +152,18 @@ class Head:
     hash: bytes
     envelope: Envelope
     steward: StewardLayer
-    member: MemberLayer
+    member: MemberLayer | None  # None for a steward
     embedded: bytes
     size: int  # bytes of the object
     signed: bytes  # the envelope as it was signed
     signature: bytes
-    blind: bytes  # opens the commitment, with `seen_of`
+    blind: bytes  # opens the commitment, with `seen_of`; empty where the member layer was not read
+
+    @property
+    def vector(self) -> Vector:
+        """What this version has seen, itself among it; of what a steward cannot read, itself alone."""
+        envelope = self.envelope
+        return self.member.vector if self.member else {envelope.writer: (envelope.sequence, self.hash)}
 
 
 _object = Format(_Object, LARGEST_HEAD, "head")
@@ -192,7 +199,7 @@ def seal_head(
     extra = NO_EXTRA
     if feature >= COMMITTED:
         seen = encode([member.membership, vector])
-        extra = committing(commitment(keyed(keys.blind, place), seen))
+        extra = committing(commitment(keyed(keys.members.blind, place), seen))
     envelope = encode(
         Envelope(1, keys.space_id, writer, public.id, incarnation, sequence, previous, feature, 0, layers, extra)
     )
@@ -206,6 +213,19 @@ def seen_of(member: MemberLayer, writer: bytes) -> bytes:
     """What the head of a writer commits to, from its opened layer."""
     vector = {one: item for one, item in member.vector.items() if one != writer}
     return encode([member.membership, format_vector(vector)])
+
+
+def signed_part(data: bytes) -> tuple[bytes, bytes]:
+    """The envelope of a head object as it was signed, and the signature, of whatever space.
+
+    Raises:
+        HeadDamaged: It is no head object.
+    """
+    try:
+        parts = _object.decode(data)
+    except RecordMalformed as error:
+        raise HeadDamaged(str(error)) from None
+    return parts.envelope, parts.signature
 
 
 def take_apart(data: bytes, name: HeadName) -> Parts:
@@ -264,27 +284,43 @@ def open_envelope(data: bytes, name: HeadName, membership: Membership) -> Parts:
 
 
 def open_head(data: bytes, name: HeadName, membership: Membership, keys: KeyRing) -> Head:
-    """Check and open a head object.
+    """Check and open a head object, with a steward's keys as far as these go.
 
     Raises:
-        HeadDamaged: As `open_envelope`; or a layer does not open.
-        EpochUnknown: It was sealed in an epoch that is not known here.
+        HeadDamaged, EpochUnknown, MembersOnly: As `open_envelope` and `open_layers` do.
     """
     return open_layers(open_envelope(data, name, membership), keys)
 
 
 def open_layers(parts: Parts, keys: KeyRing) -> Head:
-    """Open the layers of a head that was verified.
+    """Open the layers of a head that was verified; with a steward's keys, the one for stewards alone.
 
     Raises:
         HeadDamaged: One does not open, or says what no head may say.
         EpochUnknown: It was sealed in an epoch that is not known here.
+        MembersOnly: We are a member now, and have of the epoch that it was sealed in what stewards have.
     """
-    name, envelope, digest = parts.name, parts.envelope, parts.hash
-    what = f"head {name.writer.hex()[:8]}-{name.sequence}"
-    place = _place(keys.space_id, envelope.writer, envelope.sequence, envelope.previous)
+    what = f"head {parts.name.writer.hex()[:8]}-{parts.name.sequence}"
+    place = _place(keys.space_id, parts.envelope.writer, parts.envelope.sequence, parts.envelope.previous)
     try:
         steward = _steward.decode(_unpadded(keys.open("steward", b"steward" + place, parts.object.steward)))
+    except (BoxDamaged, RecordMalformed, ValueError) as error:
+        raise HeadDamaged(f"{what} has a layer that does not open: {error}") from None
+    if steward.version != 1:
+        raise HeadDamaged(f"{what} has a layer of an unknown version")
+    if len(parts.object.embedded) > LARGEST_EMBEDDED:
+        raise HeadDamaged(f"{what} has a longer embedded pack than any head may have")
+    member, blind = _open_member(parts, keys, what, place) if keys.reads else (None, b"")
+    return Head(
+        *(parts.name, parts.hash, parts.envelope, steward, member, parts.object.embedded, parts.size),
+        *(parts.object.envelope, parts.object.signature, blind),
+    )
+
+
+def _open_member(parts: Parts, keys: KeyRing, what: str, place: bytes) -> tuple[MemberLayer, bytes]:
+    """What members read, and what opens the commitment."""
+    envelope = parts.envelope
+    try:
         sealed_in, box = keys.find("member", b"member" + place, parts.object.member)
         plain = _member.decode(_unpadded(box))
         vector = parse_vector(plain.vector)
@@ -295,10 +331,10 @@ def open_layers(parts: Parts, keys: KeyRing) -> Head:
         raise HeadDamaged(f"{what} has {error}") from None
     except ChunkDamaged as error:
         raise HeadDamaged(f"{what} has a root that is none: {error}") from None
-    if steward.version != 1 or plain.version != 1:
+    if plain.version != 1:
         raise HeadDamaged(f"{what} has a layer of an unknown version")
-    if len(parts.object.embedded) > LARGEST_EMBEDDED or len(plain.note.encode()) > LONGEST_NOTE:
-        raise HeadDamaged(f"{what} has a longer embedded pack or note than any head may have")
+    if len(plain.note.encode()) > LONGEST_NOTE:
+        raise HeadDamaged(f"{what} has a longer note than any head may have")
     if not (0 <= plain.entries <= MOST_NUMBER and 0 <= plain.time <= MOST_NUMBER):
         raise HeadDamaged(f"{what} has {plain.entries} entries and the time {plain.time}, which cannot be")
     if envelope.writer in vector:
@@ -314,12 +350,8 @@ def open_layers(parts: Parts, keys: KeyRing) -> Head:
             raise HeadDamaged(f"{what} names the newest records out of order")
         if committed(envelope) != commitment(blind, encode([frontier, plain.vector])):
             raise HeadDamaged(f"{what} commits to something else than it has seen")
-    vector[envelope.writer] = envelope.sequence, digest
-    member = MemberLayer(plain.epoch, plain.membership, vector, root, plain.entries, plain.time, plain.note)
-    sealed = parts.object
-    return Head(
-        name, digest, envelope, steward, member, sealed.embedded, parts.size, sealed.envelope, sealed.signature, blind
-    )
+    vector[envelope.writer] = envelope.sequence, parts.hash
+    return MemberLayer(plain.epoch, plain.membership, vector, root, plain.entries, plain.time, plain.note), blind
 
 
 def _place(space_id: bytes, writer: bytes, sequence: int, previous: bytes) -> bytes:

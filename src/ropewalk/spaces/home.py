@@ -43,7 +43,7 @@ class StoreSetting(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A store, by the user's name for it."""
 
     path: str
-    id: str  # what the folder's marker must say
+    id: str  # what the folder's marker must say; "" behind a URL that was never reached from here
     domains: dict[str, str] = {}
 
 
@@ -86,7 +86,8 @@ class Home:
     # -- settings ------------------------------------------------------------------------------------------------
 
     @property
-    def _settings(self) -> Path:
+    def settings_file(self) -> Path:
+        """What is set up."""
         return self.config / "settings.toml"
 
     def load(self) -> Settings:
@@ -98,22 +99,22 @@ class Home:
         import tomllib  # not needed to open the keys, which begins before all else
 
         try:
-            text = self._settings.read_text()
+            text = self.settings_file.read_text()
         except FileNotFoundError:
             return Settings()
         except (OSError, UnicodeDecodeError) as error:
-            raise SettingsDamaged(f"{self._settings} cannot be read: {error}") from None
+            raise SettingsDamaged(f"{self.settings_file} cannot be read: {error}") from None
         try:
             settings = msgspec.convert(tomllib.loads(text), Settings)
         except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
             raise SettingsDamaged(
-                f"{self._settings}: {error}", hint="mend the file, or restore it from a copy"
+                f"{self.settings_file}: {error}", hint="mend the file, or restore it from a copy"
             ) from None
         for name, wanted, length in _ids(settings):
             if len(wanted) != length or any(digit not in "0123456789abcdef" for digit in wanted):
-                raise SettingsDamaged(f"{self._settings}: the id of {name} is not {length} hex digits")
+                raise SettingsDamaged(f"{self.settings_file}: the id of {name} is not {length} hex digits")
         if settings.format != 1:
-            raise SettingsDamaged(f"{self._settings}: format is {settings.format}, known is 1", hint="upgrade ropewalk")
+            raise SettingsDamaged(f"{self.settings_file}: format is {settings.format}, known is 1", hint="upgrade ropewalk")
         return settings
 
     def update(self, change: Callable[[Settings], Settings]) -> Settings:
@@ -122,7 +123,7 @@ class Home:
 
         with self._locked():
             settings = change(self.load())
-            write_file(self._settings, tomli_w.dumps(msgspec.to_builtins(settings)).encode())
+            write_file(self.settings_file, tomli_w.dumps(msgspec.to_builtins(settings)).encode())
         return settings
 
     @contextmanager
@@ -236,11 +237,25 @@ class Home:
             if name in settings.stores:
                 raise Misuse(f"a store is called {name!r} already", hint="choose another name")
             for other, known in settings.stores.items():
-                if known.id == setting.id:
+                if known.id == setting.id != "":
                     raise Misuse(
                         f"this is the store that is called {other!r} already", hint="two names for one disk count twice"
                     )
             return replace(settings, stores={**settings.stores, name: setting})
+
+        self.update(change)
+
+    def add_space(self, name: str, setting: SpaceSetting) -> None:
+        """Remember a space under a name.
+
+        Raises:
+            Misuse: The name is taken.
+        """
+
+        def change(settings: Settings) -> Settings:
+            if name in settings.spaces:
+                raise Misuse(f"a space is called {name!r} already", hint="choose another name")
+            return replace(settings, spaces={**settings.spaces, name: setting})
 
         self.update(change)
 
@@ -264,7 +279,8 @@ class Home:
 
 def _ids(settings: Settings) -> Iterator[tuple[str, str, int]]:
     for name, store in settings.stores.items():
-        yield f"store {name}", store.id, 32
+        if store.id or os.path.isabs(store.path):
+            yield f"store {name}", store.id, 32
     for name, space in settings.spaces.items():
         yield f"space {name}", space.id, 64
 

@@ -158,6 +158,15 @@ class DeviceKeys:
     def _mlkem(self) -> MLKEM768PrivateKey:
         return MLKEM768PrivateKey.from_seed_bytes(self._derive("ml-kem-768", 64))
 
+    @property
+    def login(self) -> Ed25519PrivateKey:
+        """The key by which nodes know this device: that of its quick signatures, so that they find it in records.
+
+        What a login signs begins with a length, and all else that a device signs with the word ropewalk: neither can
+        be taken for the other (docs/spec/broker.md 6.2).
+        """
+        return self._ed25519
+
     def sign_quick(self, message: bytes) -> bytes:
         """Ed25519, 64 bytes."""
         return self._ed25519.sign(message)
@@ -177,6 +186,22 @@ class DeviceKeys:
             return _SUITE.decrypt(wrapped, private, info=info)
         except (InvalidTag, ValueError):
             raise BoxDamaged("wrapped secret does not open with the keys of this device") from None
+
+    def seal_own(self, context: bytes, plain: bytes) -> bytes:
+        """A box that only this device opens, or could have made."""
+        return seal_box(self._own, context, plain)
+
+    def open_own(self, context: bytes, box: bytes) -> bytes:
+        """What `seal_own` sealed.
+
+        Raises:
+            BoxDamaged: Of another device or context, or changed.
+        """
+        return open_box(self._own, context, box)
+
+    @cached_property
+    def _own(self) -> bytes:
+        return self._derive("own state", 32)
 
     def words(self) -> str:
         """The seed as 24 words of the BIP-39 list, checksum included."""

@@ -48,6 +48,8 @@ HASH_SIZE = 32
 EPOCH_SIZE = 8
 TAG_SIZE = 16
 _NONCE = bytes(12)
+_STEWARD = "the role of this device is steward: its keys open nothing of what is in the space"
+_TO_READ = "an admin makes it a reader with `ropewalk member role NAME reader`"
 
 
 class BoxDamaged(Damaged):
@@ -66,6 +68,9 @@ class MembersOnly(Refused):
     """A steward's keys were asked for what only members read."""
 
     code = "keys.members-only"
+
+    def __init__(self, message: str = _STEWARD, *, hint: str = _TO_READ) -> None:
+        super().__init__(message, hint=hint)
 
 
 @cache
@@ -236,7 +241,7 @@ class KeyRing:
         self.current = b""  # hash of the record of the epoch that seals
         self.number = 0  # of that epoch
         self._epochs: dict[bytes, _Epoch] = {}
-        self._by_tag: dict[bytes, tuple[StewardKeys, ...]] = {}  # whoever makes epochs could make two of one tag
+        self._by_tag: dict[bytes, tuple[bytes, ...]] = {}  # whoever makes epochs could make two of one tag
         self._now: StewardKeys | None = None
 
     @classmethod
@@ -257,8 +262,8 @@ class KeyRing:
         else:
             keys = StewardKeys(self.space_id, epoch[:EPOCH_SIZE], *_of_steward(secrets))
         self._epochs[epoch] = _Epoch(number, keys, secrets)
-        others = [other for other in self._by_tag.get(keys.epoch, ()) if known is None or other is not known.keys]
-        self._by_tag[keys.epoch] = (*others, keys)
+        if known is None:
+            self._by_tag[keys.epoch] = (*self._by_tag.get(keys.epoch, ()), epoch)
         if epoch == self.current:
             self.use(epoch)
 
@@ -286,6 +291,11 @@ class KeyRing:
         one = self._epochs.get(epoch)
         return one is not None and not (members and isinstance(one.secrets, bytes))
 
+    @property
+    def reads(self) -> bool:
+        """Whether we have, in the epoch that seals, what members have; else we are a steward, who reads nothing."""
+        return isinstance(self._now, SpaceKeys)
+
     def secrets(self, epoch: bytes) -> Secrets:
         """The three secrets of an epoch.
 
@@ -293,7 +303,7 @@ class KeyRing:
             EpochUnknown, MembersOnly.
         """
         if isinstance(secrets := self._epoch(epoch).secrets, bytes):
-            raise MembersOnly("a steward's keys do not have the secrets of members")
+            raise MembersOnly
         return secrets
 
     def steward_secret(self, epoch: bytes) -> bytes:
@@ -325,12 +335,17 @@ class KeyRing:
                 hint="the record of that epoch is in the stores that have the newest records",
             )
         damaged = BoxDamaged(f"box is too short: got {len(box)} bytes")
-        for keys in self._by_tag.get(tag, ()):
+        for keys in [self._epochs[epoch].keys for epoch in self._by_tag.get(tag, ())]:
             try:
                 return keys, keys.open(_key(keys, kind), context, box)
             except BoxDamaged as error:
                 damaged = error
         raise damaged
+
+    def tagged(self, tag: bytes) -> list[tuple[int, SpaceKeys]]:
+        """The epochs of a tag, of which there is hardly ever more than one: number and keys, where we are members."""
+        found = [self._epochs[epoch] for epoch in self._by_tag.get(tag, ())]
+        return [(one.number, one.keys) for one in found if isinstance(one.keys, SpaceKeys)]
 
     @property
     def epoch(self) -> bytes:
@@ -340,32 +355,17 @@ class KeyRing:
     @property
     def chunk(self) -> bytes:
         """Key of the keys of chunks, in the current epoch."""
-        return self._members.chunk
-
-    @property
-    def pad(self) -> bytes:
-        """Key of what fills chunks up, in the current epoch."""
-        return self._members.pad
-
-    @property
-    def blind(self) -> bytes:
-        """Key of what hides the commitments of heads, in the current epoch."""
-        return self._members.blind
+        return self.members.chunk
 
     @property
     def plain(self) -> bytes:
         """Key of hashes of plain bytes; the same in all epochs."""
-        return self._members.plain
+        return self.members.plain
 
     @property
     def content(self) -> bytes:
         """Key of content ids; the same in all epochs."""
-        return self._members.content
-
-    @property
-    def boundary(self) -> bytes:
-        """Key of where nodes end; the same in all epochs."""
-        return self._members.boundary
+        return self.members.content
 
     @property
     def _sealing(self) -> StewardKeys:
@@ -374,10 +374,11 @@ class KeyRing:
         return self._now
 
     @property
-    def _members(self) -> SpaceKeys:
+    def members(self) -> SpaceKeys:
+        """All keys of the current epoch, which stay those of that one."""
         keys = self._sealing
         if not isinstance(keys, SpaceKeys):
-            raise MembersOnly("a steward's keys do not read or write what members do")
+            raise MembersOnly
         return keys
 
     def _epoch(self, epoch: bytes) -> _Epoch:
@@ -394,5 +395,5 @@ def _key(keys: StewardKeys, kind: Kind) -> bytes:
     if kind == "hint":
         return keys.hint
     if not isinstance(keys, SpaceKeys):
-        raise MembersOnly(f"a steward's keys do not open what is of the kind {kind!r}")
+        raise MembersOnly
     return keys.member if kind == "member" else keys.label

@@ -7,7 +7,7 @@ Never: takes a missing store for an empty one, or goes on after local state was 
 from __future__ import annotations
 
 import os
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from enum import Enum
 from functools import partial
@@ -20,7 +20,7 @@ from ropewalk.spaces.core import Core
 from ropewalk.spaces.home import Home, Settings, SpaceSetting
 from ropewalk.spaces.identity import DeviceKeys, PublicKeys
 from ropewalk.spaces.keys import EpochUnknown, KeyRing, MembersOnly
-from ropewalk.spaces.learning import look, read_membership
+from ropewalk.spaces.learning import keep_checked, look, open_checked, read_membership, seal_checked
 from ropewalk.spaces.ledger import Ledger
 from ropewalk.spaces.members import (
     LARGEST_RECORD,
@@ -31,15 +31,16 @@ from ropewalk.spaces.members import (
     is_record,
     records_prefix,
 )
+from ropewalk.spaces.members.records import parse
 from ropewalk.spaces.members.wraps import open_ring
+from ropewalk.spaces.passport import load as load_passport
+from ropewalk.spaces.passport import terms as passport_terms
+from ropewalk.spaces.places import OpenStore, opener
 from ropewalk.spaces.pool.placement import StoreDomains, feasible
 from ropewalk.spaces.pool.pool import BelowFloor, Pool, PoolStore
 from ropewalk.spaces.state import SUSPECT, State, StateDamaged
-from ropewalk.spaces.store import DiskStore, Store
 
-__all__ = ["STATE_FILE", "Memory", "OpenStore", "create_space", "open_core", "open_pool", "open_store", "plan_policy"]
-
-OpenStore = Callable[[str, bytes], Awaitable[Store]]  # the store at a place, which must have this identity
+__all__ = ["STATE_FILE", "Memory", "create_space", "open_core", "open_pool", "plan_policy"]
 
 STATE_FILE = "state.db"
 
@@ -56,19 +57,28 @@ class Memory(Enum):
 MOST_SHARES = 64
 
 
-async def open_store(path: str, identity: bytes) -> Store:
-    """The store in a folder."""
-    return await DiskStore.open(path, identity)
-
-
 async def open_pool(
-    home: Home, names: Sequence[str], clock: Callable[[], float], open_store: OpenStore = open_store
+    home: Home,
+    names: Sequence[str],
+    clock: Callable[[], float],
+    open_store: OpenStore,
+    device: PublicKeys | None = None,
 ) -> Pool:
-    """The stores of a space; those that are gone are in it too, and say why."""
+    """The stores of a space; those that are gone are in it too, and say why.
+
+    Args:
+        home: The user's settings.
+        names: Of the stores.
+        clock: Seconds, monotonic.
+        open_store: Opens a store at a place.
+        device: This one, whose passports say on what terms a store is used; without it each is used for everything.
+    """
     members = []
     for name, setting in zip(names, home.stores(names), strict=True):
         reopen = partial(open_store, setting.path, bytes.fromhex(setting.id))
-        members.append(PoolStore(StoreDomains(name, setting.domains), None, "it was not opened", reopen))
+        known = load_passport(home, bytes.fromhex(setting.id), device.ed25519) if device is not None else None
+        domains = StoreDomains(name, setting.domains)
+        members.append(PoolStore(domains, None, "it was not opened", reopen, passport_terms(known)))
     pool = Pool(members, clock)
     try:
         await pool.revive(len(members) // 2 + 1)  # how many are needed is known once records can be read from some
@@ -108,7 +118,7 @@ async def create_space(
     paper: PublicKeys,
     clock: Callable[[], float],
     now: Callable[[], int],
-    open_store: OpenStore = open_store,
+    open_store: OpenStore | None = None,
     names: tuple[str, str] | None = None,
 ) -> bytes:
     """Make a space and remember it under a name; its id.
@@ -123,7 +133,7 @@ async def create_space(
         paper: The public half of the paper key.
         clock: Seconds, monotonic.
         now: Nanoseconds since 1970.
-        open_store: Opens a store at a place.
+        open_store: Opens a store at a place; whatever is installed does, by default.
         names: What the first member and its device are called, for those who come later.
 
     Raises:
@@ -134,7 +144,7 @@ async def create_space(
         raise Misuse(f"a space is called {name!r} already", hint="choose another name")
     if privacy not in (1, 2):
         raise Misuse(f"privacy level is {privacy}, this version gives 1 and 2")
-    pool = await open_pool(home, stores, clock, open_store)
+    pool = await open_pool(home, stores, clock, open_store or opener(home, device), device.public())
     try:
         space_id, _, records = create(policy, privacy, device, paper, now(), names=names)
         for object_name, data in records:
@@ -176,16 +186,20 @@ async def open_core(
     cpu: Executor,
     clock: Callable[[], float],
     now: Callable[[], int],
-    open_store: OpenStore = open_store,
+    open_store: OpenStore | None = None,
 ) -> tuple[Core, Memory]:
     """Open a space; what was remembered of it, and unless all was, its packs must be learnt from the stores.
 
     Raises:
-        RecordDamaged, NotAMember, MembersOnly, Refused, Unavailable.
+        RecordDamaged, NotAMember, Refused, Unavailable.
     """
     space_id = bytes.fromhex(setting.id)
-    pool = await open_pool(home, setting.stores, clock, open_store)
+    pool = await open_pool(home, setting.stores, clock, open_store or opener(home, device), device.public())
     warnings = [f"store {name} is not there: {why}" for name in pool.names if (why := pool.why_down(name))]
+    warnings += [f"store {name} is not written to: {why}" for name in pool.names if (why := pool.terms(name).refused)]
+    markers = {
+        name: bytes.fromhex(one.id) for name, one in zip(setting.stores, home.stores(setting.stores), strict=True)
+    }
     ledger: Ledger | None = None
     try:
         path = home.space_folder(setting.id) / STATE_FILE
@@ -193,14 +207,14 @@ async def open_core(
         ledger = Ledger(path)
         try:
             await ledger.open()
-            return await _core(space_id, device, pool, ledger, cpu, now, warnings, fresh)
+            return await _core(space_id, device, pool, ledger, cpu, now, warnings, fresh, markers)
         except StateDamaged as error:
             await ledger.aclose()
             aside = _put_aside(path)
             warnings.append(f"{error}; it was put aside as {aside} and is built anew from the stores")
             ledger = Ledger(path)
             await ledger.open()
-            return await _core(space_id, device, pool, ledger, cpu, now, warnings, Memory.LOST)
+            return await _core(space_id, device, pool, ledger, cpu, now, warnings, Memory.LOST, markers)
     except BaseException:
         if ledger is not None:
             await ledger.aclose()
@@ -217,28 +231,24 @@ async def _core(
     now: Callable[[], int],
     warnings: list[str],
     fresh: Memory,
+    markers: Mapping[str, bytes],
 ) -> tuple[Core, Memory]:
-    membership = await _membership(space_id, pool, ledger, warnings)
+    membership = await _membership(space_id, device, pool, ledger, warnings)
     await pool.want(min(membership.policy.k, len(pool.names)))  # fewer give nothing but embedded packs
     opened = open_ring(membership.epochs, device)
     warnings += opened.problems
     keys = opened.ring
-    if not keys.knows(keys.current, members=True):
-        raise MembersOnly(
-            "the role of this device is steward: its keys open nothing of what is in the space",
-            hint="an admin makes it a reader with `ropewalk member role NAME reader`",
-        )
     await ledger.do(_unlock, device, keys)
     try:
         await ledger.do(State.pending)  # damage to what all else rests on must be known before it is used
         await ledger.do(State.newest_heads)
-    except EpochUnknown as error:  # all records that we had lie in the same file
+    except (EpochUnknown, MembersOnly) as error:  # all records that we had lie in the same file
         raise StateDamaged(f"local state {STATE_FILE} is damaged: {error}") from None
     incarnation = await ledger.do(State.incarnation)
     if incarnation is None:
         incarnation = os.urandom(16)
         await ledger.do(_keep_incarnation, incarnation)
-    core = Core(membership, device, keys, pool, ledger, cpu, incarnation, now, warnings=warnings)
+    core = Core(membership, device, keys, pool, ledger, cpu, incarnation, now, warnings=warnings, markers=markers)
     await look(core)
     return core, await ledger.do(_memory, fresh)
 
@@ -271,14 +281,20 @@ def _put_aside(path: Path) -> str:
     return aside.name
 
 
-async def _membership(space_id: bytes, pool: Pool, ledger: Ledger, warnings: list[str]) -> Membership:
+async def _membership(
+    space_id: bytes, device: DeviceKeys, pool: Pool, ledger: Ledger, warnings: list[str]
+) -> Membership:
+    checked = await ledger.do(open_checked, space_id, device)
     records = await ledger.do(State.records)
     good = {name: data for name, data in records if is_record(name, data)}
     if records and len(good) == len(records):
         try:
-            return read_membership(space_id, good.values())
+            known = read_membership(space_id, good.values(), checked)
         except Damaged:
             pass  # the copies in the stores are as good, and are checked in the same way
+        else:
+            await ledger.do(keep_checked, seal_checked(known, device))
+            return known
     found = await _fetch_records(space_id, pool) | good
     if not found and not any(pool.up(name) for name in pool.names):
         raise Unavailable("no store of this space answers", hint="bring its stores back")
@@ -292,6 +308,8 @@ async def _membership(space_id: bytes, pool: Pool, ledger: Ledger, warnings: lis
     await ledger.do(
         State.set_records, [(name, data) for name, data in found.items() if name.rpartition("/")[2] in kept]
     )
+    if records:  # one of ours may be lost, and what is signed next must not have its number
+        await ledger.do(_keep_incarnation, os.urandom(16))
     return membership
 
 
@@ -315,6 +333,6 @@ async def _fetch_records(space_id: bytes, pool: Pool) -> dict[str, bytes]:
                 data = await pool.get(name, listed.name, 0, LARGEST_RECORD + 1)
             except RopewalkError:
                 continue  # another store may have it
-            if is_record(listed.name, data):
+            if is_record(listed.name, data) and parse(data) is not None:  # junk is not held
                 found[listed.name] = data
     return found

@@ -1,6 +1,6 @@
 """Reader: references to plain bytes, from whichever stores answer with the right ones.
 
-Flow: references -> where they lie (ledger) -> Columns -> chunks checked and opened in threads as their bytes arrive;
+Flow: references -> cache; else where they lie (ledger) -> Columns -> chunks checked and opened in threads as their bytes arrive;
       one that came out wrong is rebuilt from k columns that are checked leaf by leaf
 Never: returns a byte that its reference does not vouch for.
 """
@@ -9,15 +9,18 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import aclosing
+from dataclasses import dataclass
 
 from ropewalk.errors import Missing, RopewalkError, first_of
+from ropewalk.spaces.cache import Cache
 from ropewalk.spaces.chunk import ChunkDamaged, ChunkType, Reference, open_chunk
 from ropewalk.spaces.columns import ChunkLost, ChunkUnreachable, Columns
 from ropewalk.spaces.keys import KeyRing
 from ropewalk.spaces.ledger import Ledger
+from ropewalk.spaces.offline import QueueFiles
 from ropewalk.spaces.pack.erasure import Code
 from ropewalk.spaces.pool.pool import Pool
 from ropewalk.spaces.ranges import batches, tiny
@@ -25,6 +28,7 @@ from ropewalk.spaces.state import KnownPack, Located, State
 
 __all__ = ["ChunkLost", "ChunkMissing", "ChunkUnreachable", "Reader", "Sink"]
 
+CACHED_AT_ONCE = 256 * 1024  # bytes of chunks from the cache that one thread opens
 MOST_TRIES = 64  # sets of k columns tried for one damaged chunk; a forged parity root is rare, two are a siege
 
 Sink = Callable[[int, bytes], None]
@@ -36,6 +40,21 @@ class ChunkMissing(Missing):
     code = "reader.chunk-missing"
 
 
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """What is read of one pack, and where it goes."""
+
+    pack: KnownPack
+    chunks: Mapping[bytes, list[int]]  # by id, at which places of the references
+    references: Sequence[Reference]
+    kind: ChunkType
+    deliver: Sink
+
+    def reference(self, chunk: bytes) -> Reference:
+        """To a chunk."""
+        return self.references[self.chunks[chunk][0]]
+
+
 class Reader:
     """Reads chunks of one space.
 
@@ -44,11 +63,21 @@ class Reader:
         pool: Its stores.
         ledger: Where its packs lie.
         cpu: Threads for opening and rebuilding.
+        queue: Where packs wait that are in no store yet.
+        cache: Chunks that were used lately.
     """
 
-    def __init__(self, keys: KeyRing, pool: Pool, ledger: Ledger, cpu: Executor) -> None:
-        self._keys, self._ledger, self._cpu = keys, ledger, cpu
-        self._columns = Columns(keys, pool, ledger, cpu)
+    def __init__(
+        self,
+        keys: KeyRing,
+        pool: Pool,
+        ledger: Ledger,
+        cpu: Executor,
+        queue: QueueFiles | None = None,
+        cache: Cache | None = None,
+    ) -> None:
+        self._keys, self._ledger, self._cpu, self._cache = keys, ledger, cpu, cache
+        self._columns = Columns(keys, pool, ledger, cpu, queue)
 
     @property
     def store_reads(self) -> int:
@@ -72,75 +101,89 @@ class Reader:
         Raises:
             ChunkMissing, ChunkUnreachable, ChunkLost.
         """
-        places, packs = await self._ledger.do(_located, [reference.id for reference in references])
-        for reference in references:
-            if reference.id not in places:
-                raise ChunkMissing(
-                    f"chunk {reference.id.hex()[:8]} lies in no pack that is known",
-                    hint="`ropewalk check SPACE --rebuild` lists the packs of all stores anew",
-                )
-        wanted: dict[int, dict[bytes, list[int]]] = {}
-        for index, reference in enumerate(references):
-            wanted.setdefault(places[reference.id].pack, {}).setdefault(reference.id, []).append(index)
         results: list[bytes] = [b""] * len(references) if sink is None else []
 
         def keep(index: int, plain: bytes) -> None:
             results[index] = plain
 
         deliver = sink or keep
+        indexes: dict[bytes, list[int]] = {}
+        for index, reference in enumerate(references):
+            indexes.setdefault(reference.id, []).append(index)
+        if self._cache is not None:
+            await self._from_cache(self._cache, indexes, references, kind, deliver)
+            if not indexes:
+                return results
+        places, packs = await self._ledger.do(_located, list(indexes))
+        wanted: dict[int, dict[bytes, list[int]]] = {}
+        for chunk, at in indexes.items():
+            if chunk not in places:
+                raise ChunkMissing(
+                    f"chunk {chunk.hex()[:8]} lies in no pack that is known",
+                    hint="`ropewalk check SPACE --rebuild` lists the packs of all stores anew",
+                )
+            wanted.setdefault(places[chunk].pack, {})[chunk] = at
         try:
             async with asyncio.TaskGroup() as group:
                 for number, chunks in wanted.items():
                     of_pack = [places[chunk] for chunk in chunks]
-                    group.create_task(self._from_pack(packs[number], of_pack, chunks, references, kind, deliver))
+                    group.create_task(
+                        self._from_pack(_Wanted(packs[number], chunks, references, kind, deliver), of_pack)
+                    )
         except* RopewalkError as several:
             raise first_of(several) from None
         return results
 
-    async def _from_pack(
+    async def _from_cache(
         self,
-        pack: KnownPack,
-        places: list[Located],
-        wanted: Mapping[bytes, list[int]],
+        cache: Cache,
+        indexes: dict[bytes, list[int]],
         references: Sequence[Reference],
         kind: ChunkType,
         deliver: Sink,
     ) -> None:
+        """Deliver what the cache has, and take it out of ``indexes``; what it has wrong it has not."""
+        if not (found := await cache.get(list(indexes))):
+            return
+        loop, jobs = asyncio.get_running_loop(), []
+        for some in _several(found):
+            chunks = [(memoryview(data), references[indexes[one][0]], indexes[one]) for one, data in some]
+            jobs.append(loop.run_in_executor(self._cpu, _open_all, chunks, kind, self._keys, deliver, None))
+        bad = set(itertools.chain.from_iterable(await asyncio.gather(*jobs)))
+        for one in found:
+            if one in bad:
+                cache.forget(one)
+            else:
+                del indexes[one]
+
+    async def _from_pack(self, wanted: _Wanted, places: list[Located]) -> None:
         left = {place.id: place for place in places}
-        while bad := await self._open(pack, list(left.values()), wanted, references, kind, deliver):
+        while bad := await self._open(wanted, list(left.values())):
             # One of them shows which shares are damaged; the others then come from those that are not.
             one, left = bad[0], {chunk: left[chunk] for chunk in bad[1:]}
-            reference = references[wanted[one][0]]
             place = next(place for place in places if place.id == one)
-            plain = await self._recover(pack, place, reference, kind)
-            for index in wanted[one]:
-                deliver(index, plain)
+            plain = await self._recover(wanted.pack, place, wanted.reference(one), wanted.kind)
+            for index in wanted.chunks[one]:
+                wanted.deliver(index, plain)
 
-    async def _open(
-        self,
-        pack: KnownPack,
-        places: list[Located],
-        wanted: Mapping[bytes, list[int]],
-        references: Sequence[Reference],
-        kind: ChunkType,
-        deliver: Sink,
-    ) -> list[bytes]:
+    async def _open(self, wanted: _Wanted, places: list[Located]) -> list[bytes]:
         """Read, open and deliver chunks of one pack; the ids of those that came out wrong."""
         if not places:
             return []
         loop = asyncio.get_running_loop()
         jobs: list[asyncio.Future[list[bytes]]] = []
         at = {place.id: place for place in places}
+        offer = self._cache.offer if self._cache is not None else None
 
         def start(sealed: Mapping[bytes, memoryview]) -> None:
             for batch in batches([at[chunk] for chunk in sealed]):
-                chunks = [(sealed[place.id], references[wanted[place.id][0]], wanted[place.id]) for place in batch]
-                jobs.append(loop.run_in_executor(self._cpu, _open_all, chunks, kind, self._keys, deliver))
+                chunks = [(sealed[one.id], wanted.reference(one.id), wanted.chunks[one.id]) for one in batch]
+                jobs.append(loop.run_in_executor(self._cpu, _open_all, chunks, wanted.kind, self._keys, wanted.deliver, offer))
 
         together = tiny(places)
         gathered: dict[bytes, memoryview] = {}
         try:
-            async with aclosing(self._columns.sealed(pack, places)) as arriving:
+            async with aclosing(self._columns.sealed(wanted.pack, places)) as arriving:
                 async for sealed in arriving:
                     if together:
                         gathered |= sealed
@@ -186,13 +229,31 @@ class Reader:
         )
 
 
+def _several(found: Mapping[bytes, bytes]) -> Iterator[list[tuple[bytes, bytes]]]:
+    """Chunks, so many at once as are worth a thread's turn."""
+    some: list[tuple[bytes, bytes]] = []
+    size = 0
+    for item in found.items():
+        some.append(item)
+        size += len(item[1])
+        if size >= CACHED_AT_ONCE:
+            yield some
+            some, size = [], 0
+    if some:
+        yield some
+
+
 def _located(state: State, chunks: Sequence[bytes]) -> tuple[dict[bytes, Located], dict[int, KnownPack]]:
     places = state.locate(chunks)
     return places, state.packs_by_id(list({place.pack for place in places.values()}))
 
 
 def _open_all(
-    chunks: Sequence[tuple[memoryview, Reference, list[int]]], kind: ChunkType, keys: KeyRing, deliver: Sink
+    chunks: Sequence[tuple[memoryview, Reference, list[int]]],
+    kind: ChunkType,
+    keys: KeyRing,
+    deliver: Sink,
+    offer: Callable[[bytes, memoryview], None] | None,
 ) -> list[bytes]:
     bad = []
     for sealed, reference, indexes in chunks:
@@ -201,6 +262,8 @@ def _open_all(
         except ChunkDamaged:
             bad.append(reference.id)
             continue
+        if offer is not None:
+            offer(reference.id, sealed)
         for index in indexes:
             deliver(index, plain)
     return bad

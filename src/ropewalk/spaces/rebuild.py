@@ -20,7 +20,7 @@ from ropewalk.spaces.pack.share import FOOTER_SIZE, ShareName, Trailer
 from ropewalk.spaces.state import KnownPack, SharePlace, State
 from ropewalk.spaces.store import StoreDamaged
 
-__all__ = ["Found", "list_shares", "read_trailer", "rebuild"]
+__all__ = ["Rebuilt", "list_shares", "read_trailer", "rebuild"]
 
 TAIL = 128 * 1024  # bytes read from the end of a share at first; holds the trailer of most
 MOST_LISTED = 1_000_000  # shares in one store: 10 TB and more, and some 500 MB of memory; who lists more lies
@@ -30,7 +30,7 @@ _Signed = tuple[bytes, bytes]  # hashes of a pack's manifest and of its director
 
 
 @dataclass(slots=True)
-class Found:
+class Rebuilt:
     """What a rebuild came to."""
 
     packs: int = 0
@@ -41,14 +41,14 @@ class Found:
     unread: int = 0  # packs and heads that are listed, and could not be read for now
 
 
-async def rebuild(core: Core, progress: Callable[[int, int], None] | None = None) -> Found:
+async def rebuild(core: Core, progress: Callable[[int, int], None] | None = None) -> Rebuilt:
     """List every store and learn what is not known yet.
 
     Args:
         core: The space.
         progress: Called with packs done and packs in all.
     """
-    found = Found()
+    found = Rebuilt()
     sizes: dict[ShareName, list[tuple[str, int]]] = {}
     for store in core.pool.names:
         try:
@@ -87,7 +87,7 @@ async def rebuild(core: Core, progress: Callable[[int, int], None] | None = None
     return found
 
 
-async def _enough(core: Core, found: Found, named: Collection[bytes]) -> bool:
+async def _enough(core: Core, found: Rebuilt, named: Collection[bytes]) -> bool:
     """Whether each pack that counts was listed by one of the stores that were."""
     if len(found.stores) >= core.fresh_read:
         return True
@@ -135,7 +135,7 @@ async def _learn_pack(
     pack: bytes,
     names: list[ShareName],
     sizes: dict[ShareName, list[tuple[str, int]]],
-    found: Found,
+    found: Rebuilt,
     signed: Collection[_Signed],
 ) -> None:
     known = await core.ledger.do(State.pack_named, pack)
@@ -206,7 +206,7 @@ def _add_pack(
         state.add_chunks(pack, directory.places)  # after its shares: what it lacks decides whose chunks these are
 
 
-async def _learn_heads(core: Core, found: Found) -> dict[bytes, set[_Signed]]:
+async def _learn_heads(core: Core, found: Rebuilt) -> dict[bytes, set[_Signed]]:
     """Learn the heads that the stores list; the packs that these name, and so are no leftovers of a stopped change."""
     before = len(core.warnings)
     # Where the local state is new, the look at the opening has listed everything.
@@ -220,7 +220,7 @@ async def _learn_heads(core: Core, found: Found) -> dict[bytes, set[_Signed]]:
     return await core.ledger.do(State.named_packs)
 
 
-async def _name_packs(core: Core, name: str, found: Found) -> None:
+async def _name_packs(core: Core, name: str, found: Rebuilt) -> None:
     """Remember which packs a head names that an earlier version, or this device, kept without them."""
     parsed = HeadName.decode(name)
     assert parsed is not None

@@ -7,7 +7,7 @@ Never: keeps words, or says that somebody is back before enough stores have the 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -16,7 +16,8 @@ from ropewalk.spaces.identity import PAPER, DeviceKeys, PublicKeys
 from ropewalk.spaces.learning import read_membership
 from ropewalk.spaces.members import NO_CUT, Cut, Membership, Role
 from ropewalk.spaces.members.authoring import Author
-from ropewalk.spaces.members.operations import Delivered
+from ropewalk.spaces.members.operations import AddDevice, Delivered, Revoke
+from ropewalk.spaces.members.records import parse, record_hash
 from ropewalk.spaces.members.wraps import deliver, open_ring
 from ropewalk.spaces.pool.pool import Pool
 from ropewalk.spaces.store import ObjectName
@@ -26,6 +27,9 @@ __all__ = [
     "NoPaperKey",
     "Restored",
     "come_back",
+    "deeds_of",
+    "is_out",
+    "is_retired",
     "others_of",
     "paper_of",
     "replace_paper",
@@ -94,11 +98,17 @@ def replace_paper(
     now: int,
     paper: PublicKeys,
     label: Label,
+    *,
+    old: DeviceKeys | None = None,
+    cuts: Mapping[bytes, Cut] | None = None,
+    chance: Callable[[int], bytes] = os.urandom,
 ) -> list[Record]:
     """The records that make ``paper`` the paper key of this device's member, and the one before none; in that order.
 
     Whoever calls has seen that the words are written down, since the old ones are of no use once the first is put.
     What is done already is not done again.  The old key can read what is new until an admin makes a new epoch.
+    Where the old key is senior to this device, it holds only with ``old`` against what others sign with the old
+    key under an old date.
 
     Args:
         space_id: The space.
@@ -108,23 +118,94 @@ def replace_paper(
         now: Nanoseconds since 1970.
         paper: Public half of the new key.
         label: Seals the key's name.
+        old: A paper key that this takes the place of, or that was put out before: it retires itself.
+        cuts: Paper key to the newest head accepted of each of its writers, where it has written.
+        chance: Gives random bytes.
 
     Raises:
         NotAMember, NotAllowed: This device is no member's any more.
+        NoPaperKey: ``old`` is none of this member's.
     """
     known, made = list(records), []
     membership = read_membership(space_id, known)
-    mine = device.public().id
-    old = paper_of(membership, mine)
-    if old == paper.id:
-        return []
-    if old is not None:  # there is one at a time
-        made.append(Author(membership, device, incarnation, now).revoke(old, NO_CUT))
+    mine, cuts = device.public().id, cuts or {}
+    if old is not None and not is_retired(membership, old.public().id):
+        made.append(_retire(membership, known, mine, old, chance(16), now, cuts))
+        known.append(made[-1][1])
+        membership = read_membership(space_id, known, membership)
+    current = paper_of(membership, mine)
+    if current == paper.id:
+        return made
+    if current is not None:  # there is one at a time
+        made.append(Author(membership, device, incarnation, now).revoke(current, cuts.get(current, NO_CUT)))
         known.append(made[-1][1])
         membership = read_membership(space_id, known, membership)
     author = Author(membership, device, incarnation, now)
     made.append(author.device(paper, label(membership, paper.id), _wraps(membership, device, paper)))
     return made
+
+
+def is_out(membership: Membership, paper: bytes) -> bool:
+    """Whether somebody put a paper key out, as after its words were seen; not with all of its member."""
+    return any(True for _ in _revocations(membership, paper))
+
+
+def is_retired(membership: Membership, paper: bytes) -> bool:
+    """Whether a paper key has put itself out, which nothing that it signs under an old date undoes."""
+    return any(author == paper for author in _revocations(membership, paper))
+
+
+def _revocations(membership: Membership, device: bytes) -> Iterator[bytes]:
+    for record in membership.records:
+        if record.grounded and isinstance(record.content, Revoke) and record.content.device == device:
+            yield record.author
+
+
+def deeds_of(membership: Membership, paper: bytes) -> list[bytes]:
+    """Devices that a paper key itself let in or put out: what who has its words can take back, retired or not."""
+    found: dict[bytes, None] = {}
+    for record in membership.records:
+        if not record.grounded or record.author != paper:
+            continue
+        match record.content:
+            case AddDevice(keys=keys):
+                found[keys.id] = None
+            case Revoke(device=device) if device != paper:
+                found[device] = None
+    return list(found)
+
+
+def _retire(
+    membership: Membership,
+    known: Sequence[bytes],
+    mine: bytes,
+    old: DeviceKeys,
+    life: bytes,
+    now: int,
+    cuts: Mapping[bytes, Cut],
+) -> Record:
+    paper = old.public().id
+    if paper not in membership.state.devices:  # it was put out before: it signs on what had not seen that
+        membership = read_membership(membership.space_id, _without(membership, known, paper), membership)
+    if paper not in _devices_with(membership, mine):
+        raise NoPaperKey(
+            f"the old words are of no paper key that you had in space {membership.space_id.hex()[:8]}",
+            hint="look for those that it had last, or do without them",
+        )
+    # What the key has signed before, nobody at this machine knows: it counts anew.
+    return Author(membership, old, life, now).revoke(paper, cuts.get(paper, NO_CUT))
+
+
+def _without(membership: Membership, known: Sequence[bytes], paper: bytes) -> list[bytes]:
+    """The records that do not rest on any which puts a paper key out."""
+    graph = membership.resolution.graph
+    out = 0
+    for record in graph.records:
+        if isinstance(record.content, Revoke) and record.content.device == paper:
+            out |= 1 << record.position | graph.after[record.position]
+    bodies = [(data, parse(data)) for data in known]
+    places = [(data, graph.places.get(record_hash(signed.body))) for data, signed in bodies if signed is not None]
+    return [data for data, place in places if place is not None and not out >> place & 1]
 
 
 def _wraps(membership: Membership, holder: DeviceKeys, to: PublicKeys) -> list[Delivered]:
@@ -235,7 +316,7 @@ def revoke(
     now: int,
     cuts: Mapping[bytes, Cut],
 ) -> list[Record]:
-    """The records that revoke devices, signed with the paper key (nobody of the member is senior to it) or another's.
+    """The records that revoke devices, signed with the paper key or another's.
 
     Args:
         space_id: The space.
@@ -247,7 +328,8 @@ def revoke(
     """
     known, made = list(records), []
     membership = read_membership(space_id, known)
-    for device in sorted(cuts):
+    # Who wrote what this version does not know goes first: all else is to stand on what had not seen that.
+    for device in sorted(cuts, key=lambda one: (one not in membership.beyond, one)):
         if device in membership.state.devices:
             made.append(Author(membership, keys, incarnation, now).revoke(device, cuts[device]))
             known.append(made[-1][1])

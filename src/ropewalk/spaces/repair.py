@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from ropewalk.errors import Damaged, Missing, RopewalkError, first_of
 from ropewalk.spaces.core import Core
@@ -19,16 +19,15 @@ from ropewalk.spaces.mend import PackLost, mend_pack, read_share
 from ropewalk.spaces.publish import settle_journal
 from ropewalk.spaces.state import KnownPack, SharePlace, State
 from ropewalk.spaces.store import ObjectName
-from ropewalk.spaces.survey import Progress, Survey, silent, survey
+from ropewalk.spaces.survey import Findings, Progress, Survey, silent, survey
 
 __all__ = ["RepairReport", "repair"]
 
 AT_ONCE = 2  # packs mended together; each takes the memory of one pack
-MOST_NAMED = 200
 
 
 @dataclass(slots=True)
-class RepairReport:
+class RepairReport(Findings):
     """What a repair did."""
 
     packs: int = 0  # mended
@@ -39,19 +38,11 @@ class RepairReport:
     heads: int = 0  # copied
     owed: int = 0  # shares and heads that no store takes now
     lost: int = 0  # packs that cannot be rebuilt now
-    away: dict[str, str] = field(default_factory=dict)
-    problems: list[str] = field(default_factory=list)
-
-    def name(self, what: str) -> None:
-        """Say something, unless too much was said already."""
-        if len(self.problems) < MOST_NAMED:
-            self.problems.append(what)
 
     @property
     def lines(self) -> list[str]:
         """In words."""
-        lines = [f"store {name} is away: {why}" for name, why in self.away.items()]
-        lines += self.problems
+        lines = self.named
         lines.append(
             f"{self.packs} packs mended, {self.shares} shares made anew ({self.size:,} bytes),"
             f" {self.removed} damaged objects removed, {self.heads} heads and {self.records} records copied;"

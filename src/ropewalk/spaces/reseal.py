@@ -3,8 +3,9 @@
 Flow: newest version -> Estimate; entries by key -> content read, sealed, stored -> a version for each batch
 Never: deletes what was there before, or does again what an acknowledged batch has done.
 
-Each entry says in which epoch it was sealed again.  So the tree itself is the record of how far this has come: a job
-that was stopped anywhere, on this device or another, goes on where the last acknowledged batch ended.
+Each entry has a mark of the epoch in which it was sealed again, that only who has the epoch's keys can make.  So the
+tree itself is the record of how far this has come: a job that was stopped anywhere, on this device or another, goes on
+where the last acknowledged batch ended; and who was put out before the epoch began can have marked nothing as done.
 """
 
 from __future__ import annotations
@@ -26,8 +27,8 @@ from ropewalk.spaces.keys import TAG_SIZE
 from ropewalk.spaces.publish import Outcome
 from ropewalk.spaces.state import State
 from ropewalk.spaces.survey import Progress, silent
+from ropewalk.spaces.tree.anew import is_marked, with_mark
 from ropewalk.spaces.tree.entry import (
-    REFS_EPOCH,
     Chunks,
     Entry,
     EntryDamaged,
@@ -35,7 +36,6 @@ from ropewalk.spaces.tree.entry import (
     Offsets,
     decode_entry,
     encode_entry,
-    value_rank,
 )
 from ropewalk.spaces.tree.prolly import Tree
 from ropewalk.spaces.version import Version
@@ -45,7 +45,7 @@ __all__ = ["Changing", "Estimate", "Resealed", "estimate", "reseal"]
 BATCH = 256 * 1024 * 1024  # bytes sealed in one version: what a stop may cost
 MOST_ENTRIES = 100_000  # in one version: they are sorted on disk
 MOST_PASSES = 8  # over the tree: others may write with older keys while we go through it
-MOST_FAILED = 1000  # entries whose content cannot be read; more are a space to be repaired first
+MOST_NAMED = 1000  # entries that cannot be sealed anew and are kept by name; the others are counted
 AT_ONCE = 8  # cuts, so MiB, read and sealed together
 _ITEM, _CUT = 8, 113  # bytes that msgpack adds to an item; of an item in an offset map
 _DIRECTORY = 45  # bytes of a chunk in a directory, of which each share has one
@@ -71,7 +71,7 @@ class Estimate:
     """What is to be sealed again.
 
     Attributes:
-        entries: Files, folders and links.
+        entries: Files, folders and links, also those that will turn out to be damaged.
         chunks: Of their content.
         plain: Bytes of files.
         sealed: Bytes of chunks, those of the tree too.
@@ -98,7 +98,8 @@ class Resealed:
         sealed: New bytes of chunks.
         versions: Acknowledged.
         kept: Entries of kinds or contents that this version does not know; they stay as they are.
-        failed: Keys of entries whose content could not be read, and why.
+        failed: Keys of entries that are damaged or whose content could not be read, and why; the first of them.
+        unnamed: How many more there are.
         left: Whether entries came up as fast as they were done; run it again.
         former: Bytes in the stores of packs that only the history needs: what former members can read there.
     """
@@ -108,6 +109,7 @@ class Resealed:
     versions: int = 0
     kept: int = 0
     failed: dict[bytes, str] = field(default_factory=dict)
+    unnamed: int = 0
     left: bool = False
     former: int = 0
 
@@ -115,21 +117,23 @@ class Resealed:
 async def estimate(space: Changing) -> Estimate:
     """What `reseal` would have to do now; reads the tree, and no content."""
     core = space.core
-    found, nodes = Estimate(), 0
+    found, nodes, keys = Estimate(), 0, core.keys.members
     async for batch in (await space.current()).tree.scan():
         for key, value in batch:
             nodes += len(key) + len(value) + _ITEM
-            if _is_done(value, core.keys.number):
+            if is_marked(value, keys):
                 continue
             found.entries += 1
-            entry = decode_entry(value)
-            match entry.content:
-                case Chunks(refs):
-                    _count(found, core, [Reference.decode(ref) for ref in refs])
-                case Offsets(root):
-                    async for cuts in core.maps.at(root).scan():
+            try:
+                content = decode_entry(value).content
+                if isinstance(content, Chunks):
+                    _count(found, core, [Reference.decode(ref) for ref in content.refs])
+                elif isinstance(content, Offsets):
+                    async for cuts in core.maps.at(content.root).scan():
                         _count(found, core, [Reference.decode(value[:73]) for _, value in cuts])
                         nodes += _CUT * len(cuts)
+            except (Damaged, Missing):
+                continue  # it is named when its turn comes
     if found.entries:
         found.sealed += padme(nodes) if core.padded else nodes
     policy = core.membership.policy
@@ -156,7 +160,6 @@ async def reseal(space: Changing, *, batch: int = BATCH, progress: Progress = si
 
     Raises:
         BelowFloor, Busy, Unavailable: What was acknowledged until then stays; run it again.
-        Misuse: More content cannot be read than is worth going on with; repair the space first.
     """
     job = _Job(space, batch, progress)
     begun = await space.core.ledger.do(State.newest_pack)
@@ -172,7 +175,6 @@ async def reseal(space: Changing, *, batch: int = BATCH, progress: Progress = si
 class _Job:
     def __init__(self, space: Changing, batch: int, progress: Progress) -> None:
         self._space, self._core, self._batch, self._progress = space, space.core, batch, progress
-        self._number = space.core.keys.number
         self.made = Resealed()
         self._seen = 0
 
@@ -180,7 +182,7 @@ class _Job:
         """From the first entry to the last, in as many versions as it takes; whether anything was to be done."""
         after: bytes | None = b""
         before = self.made.entries
-        self._seen = self.made.kept = 0
+        self._seen = self.made.kept = self.made.unnamed = 0
         while after is not None:
             async with self._space.change("sealed again") as change:
                 after = await self._fill(change, after)
@@ -194,7 +196,7 @@ class _Job:
         async for items in change.base.tree.scan(after + b"\0" if after else b""):
             for key, value in items:
                 self._seen += 1
-                if not _is_done(value, self._number) and key not in self.made.failed:
+                if not is_marked(value, self._core.keys.members) and key not in self.made.failed:
                     await self._one(change, key, value)
                     self.made.sealed = sealed + change.writer.new_bytes
                 full = change.writer.new_bytes >= self._batch or self.made.entries - begun >= MOST_ENTRIES
@@ -212,24 +214,23 @@ class _Job:
                 return
             change.put_value(key, encode_entry(await self._sealed(change, entry)))
         except (Damaged, Missing, Misuse) as error:
-            self.made.failed[key] = str(error)
-            if len(self.made.failed) > MOST_FAILED:
-                raise Misuse(
-                    f"content of {len(self.made.failed)} entries cannot be sealed again, the last: {error}",
-                    hint="run `ropewalk repair` first",
-                ) from None
+            if len(self.made.failed) < MOST_NAMED:
+                self.made.failed[key] = str(error)
+            else:
+                self.made.unnamed += 1
             return
         self.made.entries += 1
 
     async def _sealed(self, change: Change, entry: Entry) -> Entry:
-        fields = msgspec.msgpack.decode(entry.extra, type=dict[int, object]) | {REFS_EPOCH: self._number}
-        extra = msgspec.msgpack.encode(dict(sorted(fields.items())))
+        keys = self._core.keys.members
         if not isinstance(entry.content, Chunks | Offsets):
-            return msgspec.structs.replace(entry, extra=extra)
+            return with_mark(entry, keys)
         stored = await store_cuts(self._cuts(entry), change.writer, self._core.maps, self._core.keys)
         if (stored.size, stored.content_id) != (entry.size, entry.content_id):
             raise EntryDamaged(f"file of {entry.size} bytes has other content than its id says")
-        return msgspec.structs.replace(entry, content=stored.content, extra=extra)
+        resealed = msgspec.structs.replace(entry, content=stored.content)
+        # An epoch that began meanwhile sealed some of it or all: without a good mark it is done again.
+        return with_mark(resealed, keys) if self._core.keys.members is keys else resealed
 
     async def _cuts(self, entry: Entry) -> AsyncIterator[Sequence[Sealed]]:
         core, loop = self._core, asyncio.get_running_loop()
@@ -244,21 +245,20 @@ def _seal_all(plains: Sequence[bytes], core: Core) -> list[Sealed]:
     return [seal(plain, ChunkType.DATA, core.keys, padded=core.padded) for plain in plains]
 
 
-def _is_done(value: bytes, number: int) -> bool:
-    return value_rank(value)[0] >= number
-
-
 async def _of_history_alone(core: Core, tree: Tree, begun: int) -> int:
     """Stored bytes of packs that were there before, and hold no content of the newest version."""
     live: set[int] = set()
     async for items in tree.scan():
         for _, value in items:
-            match decode_entry(value).content:
-                case Chunks(refs):
-                    live |= await _packs_of(core, refs)
-                case Offsets(root):
-                    async for cuts in core.maps.at(root).scan():
+            try:
+                content = decode_entry(value).content
+                if isinstance(content, Chunks):
+                    live |= await _packs_of(core, content.refs)
+                elif isinstance(content, Offsets):
+                    async for cuts in core.maps.at(content.root).scan():
                         live |= await _packs_of(core, [value for _, value in cuts])
+            except (Damaged, Missing):
+                continue  # it was named
     return await core.ledger.do(_stored_without, begun, live)
 
 

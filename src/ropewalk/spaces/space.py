@@ -16,11 +16,11 @@ from contextlib import asynccontextmanager
 from types import TracebackType
 from typing import Self
 
-from ropewalk.errors import Missing, RopewalkError
+from ropewalk.errors import Missing
 from ropewalk.spaces.change import Change
 from ropewalk.spaces.commit import ReadOnly, check_may_write, committing
 from ropewalk.spaces.core import Core
-from ropewalk.spaces.current import Current, version_of
+from ropewalk.spaces.current import Current, newest_version, version_of
 from ropewalk.spaces.freshness import Freshness
 from ropewalk.spaces.group import NOTHING, Group
 from ropewalk.spaces.head import HeadName
@@ -32,18 +32,17 @@ from ropewalk.spaces.learning import (
     learn_heads,
     look,
     may_tell_more,
-    pay_records,
     secure_records,
-    standing,
     take_records,
 )
 from ropewalk.spaces.live import Change as Moved
 from ropewalk.spaces.live import Live
 from ropewalk.spaces.members import Membership, Person, people
-from ropewalk.spaces.mend import mend_owed
 from ropewalk.spaces.open_file import OpenFile
-from ropewalk.spaces.opening import Memory, OpenStore, open_core, open_store
-from ropewalk.spaces.publish import Outcome, settle_journal
+from ropewalk.spaces.opening import Memory, open_core
+from ropewalk.spaces.paying import keep_paying, pay
+from ropewalk.spaces.places import OpenStore
+from ropewalk.spaces.publish import Outcome
 from ropewalk.spaces.rebuild import rebuild
 from ropewalk.spaces.repair import RepairReport, repair
 from ropewalk.spaces.state import ACKED, QUARANTINED, KnownHead, State
@@ -105,7 +104,7 @@ class Space:
 
     async def __aenter__(self) -> Self:
         """From here to the end, what is owed is paid in the background as soon as stores allow it."""
-        self._payer = asyncio.create_task(self._pay_in_background())
+        self._payer = asyncio.create_task(keep_paying(self.core, self._pay_every, self.pay))
         return self
 
     async def __aexit__(
@@ -143,10 +142,10 @@ class Space:
         return (await self._look()).version
 
     async def _look(self) -> Current:
+        self.core.check_reads()
         seen = await self.core.ledger.do(State.data_version)
         if self._current is None or self._current.seen != seen:
-            now = await self.core.ledger.do(standing)
-            self._current = Current(now, await version_of(self.core, now), seen)
+            self._current = Current(*await newest_version(self.core), seen)
         return self._current
 
     async def watch(self) -> AsyncIterator[Moved]:
@@ -184,7 +183,12 @@ class Space:
         return membership.devices.get(device) if device in membership.state.devices else None
 
     async def log(self) -> list[KnownHead]:
-        """The acknowledged heads, newest first: each before all that it has seen, whoever wrote them."""
+        """The acknowledged heads, newest first: each before all that it has seen, whoever wrote them.
+
+        Raises:
+            MembersOnly: This device is a steward's, which is true of all that reads or writes content.
+        """
+        self.core.check_reads()
         return sorted(await self.core.ledger.do(State.heads, ACKED), key=_age, reverse=True)
 
     async def at(self, version: str | None) -> Version:
@@ -237,6 +241,7 @@ class Space:
             Busy: Another process of this device is changing it.
             ReadOnly.
         """
+        self.core.check_reads()
         check_may_write(self.core, self.name)
         async with self._turns.take():
             if self.core.told < self.core.fresh_read:  # too few to know that this device was not restored, or copied
@@ -324,29 +329,13 @@ class Space:
             finally:
                 self._current = None
 
-    async def _pay_in_background(self) -> None:
-        while True:
-            await asyncio.sleep(self._pay_every)
-            try:
-                await self.core.pool.revive()
-                if await self.core.ledger.do(_owes):
-                    await self.pay()
-            except RopewalkError:
-                continue  # it is still owed, and the status says so
-
     async def pay(self) -> int:
         """Pay what is owed where stores allow it; how many shares are still owed."""
         async with self._turns.take():
             try:
-                await settle_journal(self.core)
-                await pay_records(self.core)
-                return await mend_owed(self.core)
+                return await pay(self.core)
             finally:
                 self._current = None  # a change that a stop left open may have been acknowledged
-
-
-def _owes(state: State) -> bool:
-    return bool(state.owed_heads() or state.owed_shares() or state.owed_records())
 
 
 def _age(head: KnownHead) -> tuple[int, int]:
@@ -362,7 +351,7 @@ async def open_space(
     clock: Callable[[], float] = time.monotonic,
     now: Callable[[], int] = time.time_ns,
     threads: int | None = None,
-    open_store: OpenStore = open_store,
+    open_store: OpenStore | None = None,
     pay_every: float = PAY_EVERY,
 ) -> Space:
     """Open a space by its name in the settings.
@@ -374,7 +363,7 @@ async def open_space(
         clock: Seconds, monotonic.
         now: Nanoseconds since 1970.
         threads: For encryption and coding; one for each core by default.
-        open_store: Opens a store at a place, which must have this identity.
+        open_store: Opens a store at a place, which must have this identity; whatever is installed does, by default.
         pay_every: Seconds between two looks at what is owed, while the space is open.
 
     Raises:

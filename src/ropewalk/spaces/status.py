@@ -13,19 +13,22 @@ from datetime import UTC, datetime
 
 from ropewalk.spaces.core import Core
 from ropewalk.spaces.freshness import Freshness, Word
+from ropewalk.spaces.holders import Written, holders, paper_note
 from ropewalk.spaces.identity import PAPER
 from ropewalk.spaces.learning import standing
 from ropewalk.spaces.members import Membership, Names
 from ropewalk.spaces.pack.erasure import backend
-from ropewalk.spaces.promise import Computed, KeyHolder, PackGroup, as_dict, compute, explain
+from ropewalk.spaces.promise import Computed, PackGroup, as_dict, compute, explain
 from ropewalk.spaces.state import QUARANTINED, KnownHead, State
 from ropewalk.spaces.survey import Survey, survey
 
-__all__ = ["Group", "Status", "several_devices", "status"]
+__all__ = ["Distrust", "Status", "Written", "several_devices", "status"]
+
+NOTHING = Written()  # no paper key was written down here
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
+class Distrust:
     """Whom the space trusts less than it did.
 
     Attributes:
@@ -70,7 +73,7 @@ class Status:
 
     promise: Computed
     versions: int
-    entries: int
+    entries: int | None  # None for a steward
     packs: int
     stored: int  # bytes, over all stores
     owed_shares: int
@@ -79,9 +82,10 @@ class Status:
     away: dict[str, str]
     policy: str
     owed_records: int = 0
-    group: Group = Group()
+    group: Distrust = Distrust()
     fresh: Freshness | None = None  # None where there is only one device
     heard: str = ""  # whose beat that speaks of, "" for this device's own
+    paper: str = ""  # what is to be known of words on paper
 
     @property
     def lines(self) -> list[str]:
@@ -98,10 +102,12 @@ class Status:
             lines.append(_freshness(self.fresh, self.heard))
         if self.damaged:
             lines.append(f"{self.damaged} shares are known to be damaged; `ropewalk repair` makes them anew")
+        if self.paper:
+            lines.append(self.paper)
         lines += explain(self.promise)
+        entries = "" if self.entries is None else f"{self.entries} entries, "
         lines.append(
-            f"{self.entries} entries, {self.versions} versions, {self.packs} packs, {self.stored:,} bytes stored;"
-            f" {self.policy}"
+            f"{entries}{self.versions} versions, {self.packs} packs, {self.stored:,} bytes stored; {self.policy}"
         )
         return lines
 
@@ -118,6 +124,7 @@ class Status:
             **self.group.as_dict(),
             "damaged": self.damaged,
             "away": self.away,
+            "paper": self.paper or None,
             "policy": self.policy,
             "erasure": backend(),
         }
@@ -159,32 +166,29 @@ def several_devices(membership: Membership) -> bool:
     return sum(membership.devices[one].kind != PAPER for one in membership.state.devices) > 1
 
 
-async def status(core: Core, paper_shown: str, fresh: Freshness | None = None) -> Status:
+async def status(core: Core, written: Written = NOTHING, fresh: Freshness | None = None) -> Status:
     """Look at every store and compute what holds.
 
     Args:
         core: The space.
-        paper_shown: The day on which the paper key was written down, or "" if it was not.
+        written: The paper key whose words were written down on this machine.
         fresh: How old the view may be, where that was looked at.
     """
     found = await survey(core)
-    policy = core.membership.policy
+    membership = core.membership
+    policy = membership.policy
     facts = await core.ledger.do(_facts, found)
-    keys = [KeyHolder("device key", {"machine": "here"}, "on this machine")]
-    if paper_shown:
-        keys.append(KeyHolder("paper key", {}, f"shown on {paper_shown}"))
+    names, mine = Names(membership, core.keys), core.device.public().id
     promise = compute(
         policy.survive,
         policy.floor,
         core.pool.domains,
         facts.groups,
         facts.heads,
-        keys,
+        holders(membership, names, mine, written),
         [name for name in core.pool.names if name in found.away],
     )
-    membership = core.membership
-    names = Names(membership, core.keys)
-    group = Group(
+    group = Distrust(
         [(names.whose(one.device), one.device, one.since) for one in membership.epochs.exposure],
         [(names.whose(one), one) for one in sorted(membership.state.frozen) if one in membership.state.devices],
         facts.quarantined,
@@ -201,18 +205,19 @@ async def status(core: Core, paper_shown: str, fresh: Freshness | None = None) -
         facts.damaged,
         found.away,
         f"any {policy.k} of {policy.n} shares give a pack, writes need {policy.floor},"
-        f" privacy level {core.membership.privacy}",
+        f" privacy level {membership.privacy}",
         facts.owed_records,
         group,
         fresh,
-        "" if heard is None or heard == core.device.public().id else names.whose(heard),
+        "" if heard is None or heard == mine else names.whose(heard),
+        paper_note(membership, mine, written),
     )
 
 
 @dataclass(frozen=True, slots=True)
 class _Facts:
     known: list[KnownHead]
-    entries: int
+    entries: int | None
     packs: int
     groups: list[PackGroup]
     heads: list[frozenset[str]]
@@ -248,7 +253,7 @@ def _facts(state: State, found: Survey) -> _Facts:
     held |= {found.stores_of_record(name) | away for name, _ in state.records()}
     return _Facts(
         heads,
-        now.heads[0].entries if now.heads else 0,
+        None if any(head.unread for head in now.heads) else now.heads[0].entries if now.heads else 0,
         packs,
         [PackGroup(stores, k, count, sizes[stores, k]) for (stores, k), count in groups.items()],
         list(held),

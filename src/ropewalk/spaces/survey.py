@@ -18,15 +18,34 @@ from ropewalk.spaces.rebuild import list_shares
 from ropewalk.spaces.state import KnownPack, SharePlace, State
 from ropewalk.spaces.store import StoreDamaged
 
-__all__ = ["Progress", "Survey", "silent", "survey"]
+__all__ = ["Findings", "Progress", "Survey", "silent", "survey"]
 
 MOST_NAMES = 1_000_000  # of heads, or of records, in one store: some 300 MB of memory; who lists more lies
+MOST_NAMED = 200  # lines of what is wrong; more would not be read
 
 Progress = Callable[[int, int], None]  # told how many are done, and how many there are
 
 
 def silent(_done: int, _total: int) -> None:
     """A progress that tells nobody."""
+
+
+@dataclass(slots=True)
+class Findings:
+    """What a report says line by line: of stores that did not answer, and of what is wrong."""
+
+    away: dict[str, str] = field(default_factory=dict)  # stores, and why
+    problems: list[str] = field(default_factory=list)
+
+    def name(self, what: str) -> None:
+        """Say something, unless too much was said already."""
+        if len(self.problems) < MOST_NAMED:
+            self.problems.append(what)
+
+    @property
+    def named(self) -> list[str]:
+        """In words."""
+        return [f"store {name} is away: {why}" for name, why in self.away.items()] + self.problems
 
 
 @dataclass(slots=True)

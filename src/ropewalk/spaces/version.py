@@ -16,6 +16,7 @@ from ropewalk.spaces.content import ContentSource
 from ropewalk.spaces.tree.entry import (
     ID_SIZE,
     LOST_FOLDER,
+    NO_ENTRY,
     ROOT_FOLDER,
     Entry,
     EntryId,
@@ -33,7 +34,7 @@ __all__ = ["DEEPEST", "Info", "NoSuchPath", "NotAFile", "NotAFolder", "Version",
 
 LONGEST_PATH = 4096  # bytes; what Linux takes, so that all that is kept can be brought back
 DEEPEST = 1024  # folders in each other
-_KINDS: dict[int, str] = {Kind.FILE: "file", Kind.FOLDER: "folder", Kind.SYMLINK: "link"}
+_KINDS: dict[int, str] = {Kind.FILE: "file", Kind.FOLDER: "folder", Kind.SYMLINK: "link", NO_ENTRY: "damaged"}
 
 
 class NoSuchPath(Missing):
@@ -58,7 +59,7 @@ class Info(msgspec.Struct, frozen=True):
     """One thing in a space, for people and programs."""
 
     path: str  # from the top of the space, or of the listing; bytes that are not UTF-8 as `os.fsdecode` gives them
-    kind: str  # "file", "folder", "link", or a number that this version does not know
+    kind: str  # "file", "folder", "link", "damaged", or a number that this version does not know
     size: int  # bytes of a file, or of a link's target
     mtime: int  # nanoseconds since 1970
     mode: int  # permission bits
@@ -87,9 +88,8 @@ _facts_decoder = msgspec.msgpack.Decoder(tuple[int, int, int, int, _Raw, _Raw, _
 def _facts(value: bytes) -> tuple[int, int, int, int]:
     try:
         kind, size, mtime, mode, *_ = _facts_decoder.decode(value)
-    except msgspec.MsgspecError:
-        entry = decode_entry(value)  # which says what is wrong with it
-        return entry.kind, entry.size, entry.mtime, entry.mode
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
+        return NO_ENTRY, 0, 0, 0  # the rest of the folder is shown all the same
     return kind, size, mtime, mode
 
 
@@ -258,12 +258,15 @@ class Version:
         """The entry of a file.
 
         Raises:
-            NoSuchPath, NotAFolder, NotAFile.
+            NoSuchPath, NotAFolder, NotAFile, EntryDamaged.
         """
         shown = await self.find(path)
+        entry = shown.entry
+        if entry.kind == NO_ENTRY:
+            decode_entry(shown.items[0][1])  # says what is wrong with it
         if shown.kind != Kind.FILE:
             raise NotAFile(f"{_join(parse_path(path)) or '/'} is not a file")
-        return shown.entry
+        return entry
 
     async def read(self, path: str | bytes, offset: int = 0, length: int | None = None) -> bytes:
         """A file's bytes, or a range of them.
@@ -276,7 +279,7 @@ class Version:
 
 def _name(item: tuple[bytes, bytes]) -> bytes:
     key = item[0]
-    return key[ID_SIZE : key.index(b"\0", ID_SIZE)]
+    return key[ID_SIZE : max(key.find(b"\0", ID_SIZE), ID_SIZE)]
 
 
 def _join(parts: Sequence[bytes]) -> str:

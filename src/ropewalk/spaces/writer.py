@@ -14,10 +14,12 @@ from types import TracebackType
 from typing import Self
 
 from ropewalk.errors import RopewalkError
+from ropewalk.spaces.cache import Cache
 from ropewalk.spaces.chunk import CHUNK_SIZE, Sealed
 from ropewalk.spaces.keys import TAG_SIZE, KeyRing
 from ropewalk.spaces.ledger import Ledger
 from ropewalk.spaces.members import Policy
+from ropewalk.spaces.offline import QueueFiles
 from ropewalk.spaces.pack.packing import Pack, Packing
 from ropewalk.spaces.pack.share import ShareName
 from ropewalk.spaces.pool.pool import BelowFloor, Pool
@@ -32,11 +34,24 @@ Item = tuple[Sealed, Sequence[bytes] | None]  # a chunk, and the ids of the chun
 
 
 class Writer:
-    """Stores chunks of one change; an async context manager that owns the tasks which do it."""
+    """Stores chunks of one change; an async context manager that owns the tasks which do it.
+
+    With a ``queue``, packs that too few stores take are kept there, durable on this machine alone.
+    """
 
     def __init__(
-        self, keys: KeyRing, policy: Policy, pool: Pool, ledger: Ledger, cpu: Executor, *, pack_size: int = 0
+        self,
+        keys: KeyRing,
+        policy: Policy,
+        pool: Pool,
+        ledger: Ledger,
+        cpu: Executor,
+        *,
+        pack_size: int = 0,
+        queue: QueueFiles | None = None,
+        cache: Cache | None = None,
     ) -> None:
+        self._queue, self._cache = queue, cache
         self._keys, self._policy, self._pool, self._ledger, self._cpu = keys, policy, pool, ledger, cpu
         # As many whole chunks in each column: one that is a chunk shorter costs that chunk in every parity column.
         rows = max(round(FULL_CHUNKS / policy.k), 1)
@@ -129,7 +144,9 @@ class Writer:
         try:
             hints = await self._hints(packing)
             pack = await asyncio.get_running_loop().run_in_executor(self._cpu, packing.finish, self._keys, hints)
-            await keep_pack(pack, self._policy, self._pool, self._ledger)
+            await keep_pack(pack, self._policy, self._pool, self._ledger, self._queue, self._cpu)
+            if self._cache is not None:
+                _offer(self._cache, pack)
             self.stored_packs += 1
         except RopewalkError as error:
             self._error = self._error or error
@@ -149,16 +166,41 @@ class Writer:
         return {chunk: packs[place.pack].name for chunk, place in located.items()}
 
 
-async def keep_pack(pack: Pack, policy: Policy, pool: Pool, ledger: Ledger) -> None:
+def _offer(cache: Cache, pack: Pack) -> None:
+    columns = [memoryview(share.parts[0]) for share in pack.shares[: pack.manifest.k]]
+    for place in pack.directory.places:
+        cache.offer(place.id, columns[place.column][place.offset : place.offset + place.length])
+
+
+async def keep_pack(
+    pack: Pack,
+    policy: Policy,
+    pool: Pool,
+    ledger: Ledger,
+    queue: QueueFiles | None = None,
+    cpu: Executor | None = None,
+) -> None:
     """Put a pack into its stores and remember where it lies.
+
+    Args:
+        pack: What to keep.
+        policy: How many shares must be durable.
+        pool: The stores.
+        ledger: Where it is remembered.
+        queue: Keeps it where too few stores take it.
+        cpu: The threads that write it there.
 
     Raises:
         BelowFloor: Fewer shares than the write floor are durable; those that are will be used if it is tried again.
+        QueueFull: There is no room for it in the queue.
     """
     names = {share.number: share.name for share in pack.shares}
     later = partial(_deliver, pack.name, names, ledger)  # not the pack: a store that hangs would keep all of it here
     kept, failed = await pool.put_shares(pack, policy.survive, enough=min(policy.floor, pack.manifest.n), later=later)
-    if len(kept) < min(policy.floor, pack.manifest.n):
+    enough = len(kept) >= min(policy.floor, pack.manifest.n)
+    if not enough and queue is not None:
+        await asyncio.get_running_loop().run_in_executor(cpu, queue.keep_pack, pack)
+    elif not enough:
         reasons = "; ".join(f"{store}: {error}" for store, error in sorted(failed.items()))
         raise BelowFloor(
             f"{len(kept)} of {pack.manifest.n} shares are durable, the write floor is {policy.floor}"

@@ -104,7 +104,7 @@ class Door:
         for one in self.offer.spaces:
             secrets = self.secrets(one.space)
             told = secrets.steward if one.role == 1 else secrets.epoch + secrets.steward + secrets.space
-            made.append(Grant(one.space, self.epoch(one.space), told, "photos", name, [0]))
+            made.append(Grant(one.space, self.epoch(one.space), told, "photos", name, [0], None))
         return encode(Grants(made, [GrantedStore(bytes(16), {"disk": "usb"}, self.path)]))
 
     def belongs(self, invited: Invited, keys: DeviceKeys) -> bool:

@@ -26,7 +26,8 @@ from ropewalk.spaces.invites import (
     OpenInvite,
     TooManyInvites,
 )
-from ropewalk.spaces.invites.kept import LONGEST_LIFE, MOST_MARKS, MOST_OPEN
+from ropewalk.spaces.invites.folder import LONGEST_LIFE
+from ropewalk.spaces.invites.kept import MOST_MARKS, MOST_OPEN
 from ropewalk.spaces.records import encode
 from ropewalk.testing.powerloss import PowerCut, PowerLossFileSystem
 from tests.spaces.invites.parties import HOUR, NOW, Clock, device, drawn, offer, person
@@ -92,6 +93,19 @@ def test_sixteen_may_be_open_and_burnt_ones_do_not_count() -> None:
         invites.keep(invite(99), ANNA)
     invites.burn(invite(3).id)
     invites.keep(invite(99), ANNA)
+
+
+def test_files_and_codes_are_counted_apart() -> None:
+    """A file lives for days: sixteen of them must not keep anybody from saying a code."""
+    invites = folder()
+    for number in range(MOST_OPEN):
+        invites.keep(msgspec.structs.replace(invite(number), secret=bytes(32)), ANNA)
+    with pytest.raises(TooManyInvites, match="by file"):
+        invites.keep(msgspec.structs.replace(invite(98), secret=bytes(32)), ANNA)
+    for number in range(MOST_OPEN):
+        invites.keep(invite(MOST_OPEN + number), ANNA)
+    with pytest.raises(TooManyInvites, match="by code"):
+        invites.keep(invite(99), ANNA)
 
 
 def test_time_makes_room() -> None:

@@ -176,5 +176,6 @@ def test_the_ceremony_by_files() -> None:
     welcome = encode(WelcomeFile("ropewalk welcome", 1, file.slot, parts.nonce, *sealed))
     assert [len(welcome), hashed("object", welcome).hex()] == case["welcome"]
     invited = accept(file, told, welcome, keys)
-    assert encode(invited.grants) == raw(words, "grants")
+    assert encode(invited.grants) == raw(case, "grants")
+    assert invited.grants.spaces[0].member not in (None, offer.spaces[0].member)
     assert Transcript(b"", first_of_file(file.slot, raw(case, "nonce"), file.inviter, b"")).said != said.said

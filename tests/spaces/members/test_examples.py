@@ -131,3 +131,66 @@ def test_e10_two_epochs_at_once_both_stand_and_the_next_one_follows_both(group: 
     read = group.read()
     assert (read.epoch_id, read.epoch) == (third, 3)
     assert read.frontier == [third]
+
+
+def test_e11_a_paper_key_that_retires_takes_what_it_signs_of_old_dates_with_it(group: Group) -> None:
+    retired = group.revoke("paperA", group.first, what="paperA")
+    group.device("a1", retired, new="paperA2")
+    thief = group.revoke("paperA", group.first, what="a1", life="thief")
+    more = group.device("paperA", group.first, new="a2", life="thief")
+    by_it = group.remove("a2", more, name="A")
+    read = group.read()
+    assert set(read.state.devices) == {device("a1"), device("paperA2")}
+    assert struck(group, read) == {thief: retired, more: retired}
+    assert not next(record for record in read.records if record.hash == by_it).grounded
+
+
+def test_e11_nothing_that_the_key_signs_undoes_its_retirement(group: Group) -> None:
+    retired = group.revoke("paperA", group.first, what="paperA")
+    group.device("a1", retired, new="paperA2")
+    again = group.revoke("paperA", group.first, what="paperA", life="thief")
+    group.remove("paperA", again, name="A", life="thief")
+    group.remove("paperA", group.first, name="A", life="thief too")
+    assert set(group.read().state.devices) == {device("a1"), device("paperA2")}
+
+
+def test_e11_a_second_retirement_takes_back_what_the_key_itself_had_done(group: Group) -> None:
+    """What nobody can tell from what a thief has done: a limit, that the threat model names."""
+    a2 = group.device("paperA", group.first, new="a2")
+    lost = group.revoke("paperA", a2, what="a1")
+    group.revoke("paperA", lost, what="paperA")
+    assert set(group.read().state.devices) == {device("a2")}
+    group.revoke("paperA", group.first, what="paperA", life="thief")
+    assert set(group.read().state.devices) == {device("a1")}
+
+
+def test_e11_a_machine_retires_before_it_is_sold(group: Group, b: bytes) -> None:
+    more = group.device("b1", b, new="b2")
+    retired = group.revoke("b1", more, what="b1")
+    thief = group.revoke("b1", more, what="b2", life="thief")
+    read = group.read()
+    assert set(read.state.devices) == {device("a1"), device("paperA"), device("b2")}
+    assert struck(group, read) == {thief: retired}
+
+
+def test_e11_a_retirement_that_a_senior_strikes_strikes_nothing(group: Group, b: bytes) -> None:
+    paper = group.device("b1", b, new="paperB")
+    d = group.add("a1", paper, name="D", role=WRITER)
+    removal = group.remove("paperB", d, name="D")
+    out = group.remove("a1", removal, name="B")
+    retired = group.revoke("paperB", paper, what="paperB", life="thief")
+    read = group.read()
+    assert group.names(read) == "A admin"
+    assert struck(group, read) == {retired: out}
+
+
+def test_e11_a_retirement_is_free_once_what_struck_it_is_struck(group: Group, b: bytes) -> None:
+    paper = group.device("b1", b, new="paperB")
+    c = group.add("a1", paper, name="C", role=ADMIN)
+    early = group.remove("paperB", c, name="C", life="thief")  # the first in order, of one rank
+    ab = group.remove("a1", c, name="B")
+    own = group.revoke("paperA", c, what="a1")
+    retired = group.revoke("paperB", group.add("c1", c, name="X", role=WRITER), what="paperB")
+    read = group.read()
+    assert group.names(read) == "A admin, B admin, C admin, X writer"
+    assert struck(group, read) == {ab: own, early: retired}

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from ropewalk.spaces.members import Membership, Role
+from ropewalk.spaces.members.graph import bits
 from ropewalk.spaces.members.operations import Add, AddDevice, Remove, Revoke
 from ropewalk.spaces.members.records import Genesis
 from ropewalk.spaces.members.resolve import Resolution
@@ -167,6 +168,48 @@ class Partitions(RuleBasedStateMachine):
                 return  # the elder may undo it
             if mine.member != removal.content.member:
                 return  # the same keys under another member
+        assert {one.hash for one in after.records if one.grounded} == {one.hash for one in read.records if one.grounded}
+        assert (after.state.members, after.state.devices) == (read.state.members, read.state.devices)
+
+    @rule(chance=chances)
+    def retire(self, chance: random.Random) -> None:
+        """A device puts itself out, or leaves with its member, on top of all that is known."""
+        view = chance.choice(self.views)
+        read = self.group.read(*self._tops(view))
+        authors = [one for one in self.devices if device(one) in read.state.devices]
+        if authors:
+            author, life = chance.choice(authors), f"retires {len(self.group.objects)}"
+            names = [name for name, one in self.group.member.items() if one == read.state.devices[device(author)]]
+            if chance.random() < 0.8:
+                view.add(self.group.revoke(author, *self._tops(view), what=author, life=life))
+            else:
+                view.add(self.group.remove(author, *self._tops(view), name=names[0], life=life))
+
+    @precondition(lambda self: self.made > 0)
+    @rule(chance=chances, kind=kinds)
+    def who_retired_changes_nothing(self, chance: random.Random, kind: str) -> None:
+        """Whatever the key signs now, on parents that are not after it; but one more of its kind of another date."""
+        group = self.group
+        read = group.read(*self._tops(self.views[0]))
+        graph, resolution = read.resolution.graph, read.resolution
+        standing = resolution.standing(graph.everything)
+        hit = {place for _, hits in resolution._clashes for place in bits(hits)}
+        own = standing.grounding.retirements | standing.grounding.leaves
+        retired = [graph.records[place] for place in bits(own & standing.good) if place not in hit]
+        if not retired:
+            return
+        one = chance.choice(retired)
+        (label,) = (label for label in self.devices if device(label) == one.author)
+        before = [other.hash for other in graph.records if not graph.after[one.position] >> other.position & 1]
+        before.remove(one.hash)
+        parents = chance.sample(before, min(len(before), chance.randrange(1, 3)))
+        forged = self._write(chance, kind, label, parents, f"forged {self.made}")
+        after = group.read(*self._tops(self.views[0]), forged)
+        place = after.resolution.graph.places.get(forged)
+        if place is not None and (verdict := after.resolution._base.verdicts[place]) is not None:
+            his = resolution._base.verdicts[one.position]
+            if (verdict.taking is not None and verdict.taking.own) or his is None or verdict.member != his.member:
+                return
         assert {one.hash for one in after.records if one.grounded} == {one.hash for one in read.records if one.grounded}
         assert (after.state.members, after.state.devices) == (read.state.members, read.state.devices)
 

@@ -52,7 +52,8 @@ def a_history(chance: random.Random, steps: int) -> Group:
             made = group.device(author, *parents, new=chance.choice([new, new, chance.choice(devices)]), life=life)
             devices.append(new)
         elif what == "revoke":
-            made = group.revoke(author, *parents, what=chance.choice(devices), life=life)
+            what = author if chance.random() < 0.3 else chance.choice(devices)
+            made = group.revoke(author, *parents, what=what, life=life)
         elif what == "label":
             of = group.member[name] if chance.random() < 0.5 else device(chance.choice(devices))
             made = group.label(author, *parents, of=of, box=str(step).encode(), life=life)

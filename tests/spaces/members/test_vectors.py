@@ -10,7 +10,7 @@ import pytest
 
 from docs.spec.vectors import cases_groups
 from ropewalk.spaces.keys import KeyRing, Secrets
-from ropewalk.spaces.members import Membership, Signed, member_id, open_label, record_hash, seal_label
+from ropewalk.spaces.members import FEATURE_LEVEL, Membership, Signed, member_id, open_label, record_hash, seal_label
 from ropewalk.spaces.members.operations import Unknown, parse_operation
 from ropewalk.spaces.members.records import object_hash
 from ropewalk.spaces.records import encode
@@ -53,11 +53,13 @@ def test_examples(case: Case) -> None:
     people = {cases_groups.member(label, author): label for label, author in authors.items()}
     devices = {cases_groups.device(label).id: label for label in ("a1", "paperA", "b1", "b2", "c1", "c2", "d1", "d2")}
     devices |= {cases_groups.device(f"{label.lower()}1").id: f"{label.lower()}1" for label in authors}
+    devices |= {cases_groups.device(row[4]).id: row[4] for row in case["records"] if row[3] == 4}
     state = read.state
     assert {people[one]: int(member.role) for one, member in state.members.items()} == case["members"]
     assert {devices[one]: people[of] for one, of in state.devices.items()} == case["devices"]
     assert {labels[one]: labels[why.by] for one, why in state.struck.items()} == case["struck"]
     assert sorted(labels[one.hash] for one in read.records if one.grounded) == case["standing"]
+    assert (read.feature, read.read_only) == (case["feature"], case["unknown"] or case["feature"] > FEATURE_LEVEL)
     named = {people[one]: member.label for one, member in state.members.items()}
     named |= {devices[one]: box for one, box in state.labels.items()}
     assert {one: box.decode() for one, box in named.items() if box} == case["labels"]

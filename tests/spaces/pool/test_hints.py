@@ -7,9 +7,9 @@ import asyncio
 import pytest
 
 from ropewalk.loops import Simulated, run
-from ropewalk.spaces.pool.patience import LINGER
+from ropewalk.spaces.pool.patience import DEADLINE, LINGER
 from ropewalk.spaces.pool.placement import StoreDomains
-from ropewalk.spaces.pool.pool import DEADLINE, REST, Pool, PoolStore
+from ropewalk.spaces.pool.pool import REST, Pool, PoolStore
 from ropewalk.spaces.store import LARGEST_HINT, NameTaken, StoreGone, hint_name, object_name
 from ropewalk.testing.faults import Fault, Rule
 from tests.spaces.making import Clock, KeptStore

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import random
 import socket
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,31 +14,13 @@ from ropewalk.spaces.pool.pool import BelowFloor
 from ropewalk.spaces.store import ObjectName
 from ropewalk.spaces.transfer import put as putting
 from ropewalk.spaces.transfer import put_tree
-from ropewalk.spaces.transfer.report import Report
 from ropewalk.spaces.tree.entry import Chunks, Inline, Kind, Offsets
 from ropewalk.spaces.version import NoSuchPath
 from ropewalk.testing.faults import Fault, Rule
-from tests.spaces.making import World, a_space
-from tests.spaces.transfer.trees import get, look, put
+from tests.spaces.making import World
+from tests.spaces.transfer.trees import get, look, put, skipped
 
 MIB = 1024 * 1024
-
-
-@pytest.fixture
-async def world(tmp_path: Path) -> World:
-    return await a_space(tmp_path / "home")
-
-
-@pytest.fixture
-def tree(tmp_path: Path) -> Path:
-    """A folder with nothing in it."""
-    (tmp_path / "tree").mkdir()
-    return tmp_path / "tree"
-
-
-def skipped(report: Report) -> dict[str, str]:
-    """By last name."""
-    return {os.path.basename(one.path): one.why for one in report.skipped}
 
 
 def _write(path: bytes, data: bytes) -> None:
@@ -211,201 +191,6 @@ async def test_a_link_at_the_top_is_kept_as_a_link(world: World, tree: Path) -> 
         assert [(info.kind, info.target) async for info in space.list("etc")] == [("link", "/etc")]
 
 
-def _swap_when_opened(monkeypatch: pytest.MonkeyPatch, file: Path, swap: Callable[[Path], None]) -> None:
-    """Do something to a file just before it is opened."""
-    real = os.open
-
-    def swapped(path: str | bytes, flags: int, mode: int = 0o777, *, dir_fd: int | None = None) -> int:
-        if os.fsencode(path) == os.fsencode(file.name):
-            swap(file)
-        return real(path, flags, mode, dir_fd=dir_fd)
-
-    monkeypatch.setattr(os, "open", swapped)
-
-
-def _to_link(path: Path) -> None:
-    path.unlink()
-    path.symlink_to("/etc/passwd")
-
-
-def _to_pipe(path: Path) -> None:
-    path.unlink()
-    os.mkfifo(path)
-
-
-@pytest.mark.parametrize("size", [10, 5 * MIB])
-@pytest.mark.parametrize(
-    ("swap", "why"),
-    [
-        (Path.unlink, "no such file or directory"),
-        (_to_link, "too many levels of symbolic links"),
-        (_to_pipe, "it is no longer a file"),
-    ],
-)
-async def test_a_file_that_is_something_else_when_it_is_opened_is_named(
-    world: World, tree: Path, monkeypatch: pytest.MonkeyPatch, swap: Callable[[Path], None], why: str, size: int
-) -> None:
-    (tree / "a").write_bytes(b"a")
-    (tree / "swapped").write_bytes(bytes(size))
-    (tree / "z").write_bytes(b"z")
-    _swap_when_opened(monkeypatch, tree / "swapped", swap)
-    async with world.open() as space:
-        report = await put(space, tree)
-        assert [info.path async for info in space.list()] == ["a", "z"]
-    assert skipped(report) == {"swapped": why}
-    assert (report.files, report.left_out) == (2, 1)
-
-
-@pytest.mark.parametrize("size", [10, 5 * MIB])
-async def test_a_folder_swapped_for_a_link_while_its_files_are_read_is_not_followed(
-    world: World, tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int
-) -> None:
-    for folder, byte in ((tmp_path / "elsewhere", b"s"), (tree / "folder", b"o")):
-        folder.mkdir()
-        for name in ("a", "b"):
-            (folder / name).write_bytes(byte * size)
-
-    def swap(_: Path) -> None:
-        if not (tree / "folder").is_symlink():
-            (tree / "folder").rename(tmp_path / "moved")
-            (tree / "folder").symlink_to(tmp_path / "elsewhere")
-
-    _swap_when_opened(monkeypatch, tree / "folder" / "a", swap)
-    async with world.open() as space:
-        assert (await put(space, tree)).files == 2
-        assert [await space.read(f"folder/{name}") for name in ("a", "b")] == [b"o" * size] * 2
-
-
-@pytest.mark.parametrize("size", [10, 5 * MIB])
-async def test_a_file_that_may_not_be_read_is_named(
-    world: World, tree: Path, monkeypatch: pytest.MonkeyPatch, size: int
-) -> None:
-    (tree / "closed").write_bytes(bytes(size))
-    (tree / "open").write_bytes(b"kept")
-
-    def refuse(path: Path) -> None:
-        raise PermissionError(13, "Permission denied")
-
-    _swap_when_opened(monkeypatch, tree / "closed", refuse)
-    async with world.open() as space:
-        report = await put(space, tree)
-        assert [info.path async for info in space.list()] == ["open"]
-    assert skipped(report) == {"closed": "permission denied"}
-
-
-class _Reads:
-    """Does something to a file after a read of it, so many times."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, times: int, then: Callable[[int], None]) -> None:
-        self._real, self._left, self._then = os.preadv, times, then
-        monkeypatch.setattr(os, "preadv", self)
-
-    def __call__(self, descriptor: int, views: list[memoryview], offset: int) -> int:
-        got = self._real(descriptor, views, offset)
-        if self._left and got:
-            self._left -= 1
-            self._then(self._left)
-        return got
-
-
-async def test_a_file_that_grows_once_while_it_is_read_is_read_again(
-    world: World, tree: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tree / "log").write_bytes(b"x" * 2000)
-
-    def grow(_: int) -> None:
-        with open(tree / "log", "ab") as file:
-            file.write(b"y" * 1000)
-
-    _Reads(monkeypatch, 1, grow)
-    async with world.open() as space:
-        report = await put(space, tree)
-        assert await space.read("log") == b"x" * 2000 + b"y" * 1000
-    assert report.left_out == 0
-
-
-@pytest.mark.parametrize("size", [2000, 5 * MIB])
-async def test_a_file_that_goes_on_growing_is_kept_and_named(
-    world: World, tree: Path, monkeypatch: pytest.MonkeyPatch, size: int
-) -> None:
-    (tree / "log").write_bytes(b"x" * size)
-
-    def grow(_: int) -> None:
-        with open(tree / "log", "ab") as file:
-            file.write(b"y")
-
-    _Reads(monkeypatch, 100, grow)
-    async with world.open() as space:
-        report = await put(space, tree)
-        kept = await space.read("log")
-        assert kept.startswith(b"x" * size)
-        assert set(kept[size:]) <= {ord("y")}
-        assert (await (await space.current()).file("log")).size == len(kept)
-    assert skipped(report) == {"log": "it changed while it was read"}
-    assert (report.files, report.left_out) == (1, 1)
-
-
-@pytest.mark.parametrize("size", [2000, 9 * MIB])
-@pytest.mark.parametrize("left", [0, 700])
-async def test_a_file_that_shrinks_while_it_is_read_is_kept_as_it_then_was(
-    world: World, tree: Path, monkeypatch: pytest.MonkeyPatch, size: int, left: int
-) -> None:
-    data = random.Random(size).randbytes(size)
-    (tree / "file").write_bytes(data)
-    _Reads(monkeypatch, 1, lambda _: os.truncate(tree / "file", left))
-    async with world.open() as space:
-        report = await put(space, tree)
-        kept = await space.read("file")
-        assert data.startswith(kept)
-        assert len(kept) < size
-        if size > 4 * MIB:
-            assert skipped(report) == {"file": "it changed while it was read"}
-        else:
-            assert (kept, report.left_out) == (data[:left], 0)
-
-
-async def test_a_file_that_is_rewritten_in_place_is_named(
-    world: World, tree: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tree / "file").write_bytes(b"x" * 2000)
-
-    def rewrite(left: int) -> None:
-        os.utime(tree / "file", ns=(left, left))
-
-    _Reads(monkeypatch, 100, rewrite)
-    async with world.open() as space:
-        assert skipped(await put(space, tree)) == {"file": "it changed while it was read"}
-        assert await space.read("file") == b"x" * 2000
-
-
-async def test_a_small_file_that_grows_large_is_left_out(
-    world: World, tree: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tree / "file").write_bytes(b"x")
-    _Reads(monkeypatch, 1, lambda _: os.truncate(tree / "file", 5 * MIB))
-    async with world.open() as space:
-        report = await put(space, tree)
-        assert [info.path async for info in space.list()] == []
-    assert skipped(report) == {"file": "it grew to over 4194304 bytes while it was read; put it again"}
-
-
-@pytest.mark.parametrize("size", [2000, 5 * MIB])
-async def test_a_file_that_cannot_be_read_to_its_end_is_left_out(
-    world: World, tree: Path, monkeypatch: pytest.MonkeyPatch, size: int
-) -> None:
-    (tree / "bad disk").write_bytes(bytes(size))
-    (tree / "good").write_bytes(b"kept")
-
-    def fail(_: int) -> None:
-        raise OSError(5, "Input/output error")
-
-    _Reads(monkeypatch, 1, fail)
-    async with world.open() as space:
-        report = await put(space, tree)
-        assert [info.path async for info in space.list()] == ["good"]
-    assert skipped(report) == {"bad disk": "input/output error"}
-
-
 async def test_an_unchanged_tree_put_again_stores_nothing_and_makes_no_version(world: World, tree: Path) -> None:
     (tree / "folder").mkdir()
     for number in range(30):
@@ -535,26 +320,6 @@ async def test_a_put_below_the_floor_is_refused_and_leaves_nothing_to_see(world:
         with pytest.raises(NoSuchPath):
             await space.read("large")
         assert [info.path async for info in space.list()] == ["before"]
-
-
-def _ignore(_: object) -> None:
-    pass
-
-
-async def test_a_put_that_is_stopped_leaves_nothing_to_see(
-    world: World, tree: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tree / "large").write_bytes(bytes(9 * MIB))
-    async with world.open() as space:
-        stop = asyncio.current_task()
-        assert stop is not None
-        loop = asyncio.get_running_loop()
-        _Reads(monkeypatch, 1, lambda _: _ignore(loop.call_soon_threadsafe(stop.cancel)))
-        with pytest.raises(asyncio.CancelledError):
-            await put(space, tree)
-        stop.uncancel()
-        assert await space.log() == []
-        assert (await put(space, tree)).files == 1
 
 
 async def test_progress_is_told_of_every_file_and_byte(world: World, tree: Path) -> None:

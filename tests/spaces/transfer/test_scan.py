@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from ropewalk.spaces.transfer import scan as scan_module
-from ropewalk.spaces.transfer.scan import MOST_OPEN, Found, absolute, measure, scan, why_not
+from ropewalk.spaces.transfer.scan import MOST_OPEN, Scanned, absolute, measure, scan, why_not
 
 
 def _names(top: Path) -> list[tuple[bytes, ...]]:
@@ -30,7 +30,7 @@ def test_gives_kind_size_time_and_mode(tmp_path: Path) -> None:
     path.chmod(0o4751)
     os.utime(path, ns=(1, 1_234_567_890_123_456_789))
     assert list(scan(os.fsencode(path))) == [
-        Found(os.fsencode(path), (), stat.S_IFREG, 5, 1_234_567_890_123_456_789, 0o4751)
+        Scanned(os.fsencode(path), (), stat.S_IFREG, 5, 1_234_567_890_123_456_789, 0o4751)
     ]
 
 

@@ -7,14 +7,18 @@ Never: follows a link.
 from __future__ import annotations
 
 import os
+import random
 import stat
 from pathlib import Path
 
 from ropewalk.spaces.space import Space
 from ropewalk.spaces.transfer import Report, get_tree, put_tree
+from ropewalk.spaces.tree.entry import Entry, Inline, Kind
 from ropewalk.spaces.version import parse_path
 
-__all__ = ["get", "look", "put", "there"]
+__all__ = ["get", "link", "look", "put", "skipped", "some", "there"]
+
+MIB = 1024 * 1024
 
 
 def there(path: Path | bytes) -> bool:
@@ -54,3 +58,23 @@ async def put(space: Space, source: Path | bytes, path: str | bytes = "") -> Rep
 async def get(space: Space, path: str | bytes, target: Path | bytes) -> Report:
     """Bring a path of the newest version back."""
     return await get_tree(await space.current(), space.core, path, target)
+
+
+def skipped(report: Report) -> dict[str, str]:
+    """What was left out, and why, by last name."""
+    return {os.path.basename(one.path): one.why for one in report.skipped}
+
+
+async def some(space: Space) -> None:
+    """Files of all sizes, a folder and a link."""
+    async with space.change() as change:
+        await change.write("file", b"file")
+        await change.write("folder/inside", b"inside")
+        await change.write("folder/large", random.Random(1).randbytes(5 * MIB))
+        await change.write("folder/cuts", random.Random(2).randbytes(2 * MIB + 5))
+        await change.put_entry((b"link",), link(b"folder/inside"))
+
+
+def link(target: bytes) -> Entry:
+    """The entry of a link."""
+    return Entry(Kind.SYMLINK, len(target), 7, 0o777, bytes(32), Inline(target))

@@ -35,7 +35,7 @@ from ropewalk.spaces.tree import (
     pack_key,
     unpack_key,
 )
-from ropewalk.spaces.tree.entry import kind_of
+from ropewalk.spaces.tree.entry import NO_ENTRY, content_and_extra, kind_of
 
 pack = msgspec.msgpack.encode
 ids = st.binary(min_size=16, max_size=16)
@@ -253,9 +253,15 @@ def test_longer_encodings_repeated_numbers_and_deep_nesting_are_refused(damaged:
         decode_entry(damaged)
 
 
-def test_refs_are_not_read_from_what_does_not_parse() -> None:
-    with pytest.raises(EntryDamaged, match="does not parse"):
-        content_refs(b"\x91" * 9000)
+@pytest.mark.parametrize(
+    "junk", [b"", b"\x91" * 9000, msgspec.msgpack.encode([0, 1, 0, 0, None, [1, b"no ref"], {}, {}])]
+)
+def test_what_is_no_entry_needs_no_chunks_and_has_no_kind_of_ours(junk: bytes) -> None:
+    """It may stand beside entries of others, whose node is written again."""
+    assert content_refs(junk) == ()
+    assert kind_of(b"\x98" + b"\xcc" * 9) == kind_of(b"") == kind_of(b"\x91" * 9000) == NO_ENTRY
+    with pytest.raises(EntryDamaged):
+        content_and_extra(junk[:5])
 
 
 @pytest.mark.parametrize(

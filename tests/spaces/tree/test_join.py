@@ -2,27 +2,18 @@
 
 from __future__ import annotations
 
-import random
 from dataclasses import dataclass, field
 
-import msgspec
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ropewalk.spaces.tree import (
     ROOT_FOLDER,
-    DotUnseen,
-    Entry,
-    EntryDamaged,
     EntryId,
     EntryKey,
-    Inline,
-    Kind,
     Limits,
     Tree,
     WriterId,
-    encode_entry,
     join,
     join_vectors,
     pack_key,
@@ -147,40 +138,6 @@ async def test_what_was_deleted_does_not_come_back_and_leaves_no_trace() -> None
     assert (joined.root, seen) == (None, {writer(1): 2})
 
 
-async def test_two_values_of_one_dot_come_to_the_same_for_everyone() -> None:
-    seen = {writer(1): 1}
-    nodes = NodesInMemory()
-    a = await small_tree(nodes).apply([(key(0, 0, 1, 1), b"a")])
-    b = await small_tree(nodes).apply([(key(0, 0, 1, 1), b"b")])
-    assert (await join(a, seen, b, seen))[0].root == (await join(b, seen, a, seen))[0].root == b.root
-
-
-def sealed(epoch: int | None, content: bytes) -> bytes:
-    extra = b"\x80" if epoch is None else msgspec.msgpack.encode({1: epoch})
-    return encode_entry(Entry(Kind.FILE, size=len(content), content=Inline(content), extra=extra))
-
-
-VALUES = [sealed(None, b"zz"), sealed(0, b"zy"), sealed(1, b"y"), sealed(1, b"z"), sealed(2, b"a"), sealed(2**63, b"a")]
-JUNK = [b"", b"b", b"\x98", msgspec.msgpack.encode([0] * 7 + [{1: "9"}])]
-
-
-@given(st.lists(st.sampled_from([*VALUES, *JUNK]), min_size=1, max_size=4), st.randoms(use_true_random=False))
-async def test_of_two_values_the_one_of_the_greater_epoch_stays_then_the_larger_bytes(
-    values: list[bytes], chance: random.Random
-) -> None:
-    """References that were sealed anew must not be undone by a version that still has the old ones."""
-    seen = {writer(1): 1}
-    nodes = NodesInMemory()
-    sealed_anew = [value for value in VALUES[2:] if value in values]  # by epoch, then by their bytes
-    versions = [await small_tree(nodes).apply([(key(0, 0, 1, 1), value)]) for value in values]
-    for _ in range(3):
-        chance.shuffle(versions)
-        joined = versions[0]
-        for other in versions[1:]:
-            joined, _ = await join(joined, seen, other, seen)
-        assert await model_of(joined) == {key(0, 0, 1, 1): sealed_anew[-1] if sealed_anew else max(values)}
-
-
 async def test_what_a_join_changes_is_told() -> None:
     nodes = NodesInMemory()
     ours = await small_tree(nodes).apply([(key(0, 0, 1, 1), b"a"), (key(1, 1, 1, 1), b"b"), (key(2, 2, 1, 1), b"c")])
@@ -198,23 +155,6 @@ async def test_what_a_join_changes_is_told() -> None:
         one: (before.get(one), after.get(one)) for one in {*before, *after} if before.get(one) != after.get(one)
     }
     assert len(told) == 3
-
-
-async def test_a_version_whose_vector_does_not_cover_it_is_refused() -> None:
-    nodes = NodesInMemory()
-    honest, empty = await small_tree(nodes).apply([(key(0, 0, 1, 5), b"a")]), small_tree(nodes)
-    for seen in ({}, {writer(1): 4}, {writer(2): 9}):
-        for call in (join(honest, seen, empty, {}), join(empty, {}, honest, seen)):
-            with pytest.raises(DotUnseen) as caught:
-                await call
-            assert caught.value.code == "tree.dot-unseen"
-
-
-async def test_a_map_of_something_else_is_refused() -> None:
-    nodes = NodesInMemory()
-    other = await small_tree(nodes).apply([(b"no entry", b"")])
-    with pytest.raises(EntryDamaged):
-        await join(small_tree(nodes), {}, other, {})
 
 
 def test_vectors_join_to_the_larger_of_each() -> None:

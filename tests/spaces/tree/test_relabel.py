@@ -13,12 +13,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ropewalk.spaces.tree import ROOT_FOLDER, EntryId, EntryKey, Tree, WriterId, pack_key
+from ropewalk.spaces.tree import ROOT_FOLDER, EntryId, EntryKey, Limits, Tree, WriterId, encode_entry, pack_key
+from ropewalk.spaces.tree.anew import marked_by
 from ropewalk.spaces.tree.join import join
 from ropewalk.spaces.tree.relabel import branch_writer, relabel, relabel_vector
 from tests.spaces.tree.in_memory import NodesInMemory, model_of, small_tree
+from tests.spaces.tree.test_anew import FILE, anew, ring
 
 DEVICES = 6
+WIDE = Limits(scale=2000, full=4000)  # entries are too large for the small limits
 
 
 def writer(number: int) -> WriterId:
@@ -308,8 +311,27 @@ async def test_dots_go_to_the_last_fork_at_or_below_them() -> None:
 
 async def test_a_name_that_two_dots_come_to_keeps_the_value_that_a_join_would() -> None:
     w, branch = writer(9), writer(2)
-    tree = await small_tree().apply([(key(0, 0, branch, 1), b"a"), (key(0, 0, w, 1), b"b")])
-    assert await model_of(await relabel(tree, {w: [(1, branch)]})) == {key(0, 0, branch, 1): b"b"}
+    old, new = encode_entry(FILE), anew(FILE, 2)
+    for one, other in ((old, new), (new, old)):
+        tree = await small_tree(limits=WIDE).apply([(key(0, 0, branch, 1), one), (key(0, 0, w, 1), other)])
+        read = await relabel(tree, {w: [(1, branch)]}, marked_by(ring(1, 2)))
+        assert await model_of(read) == {key(0, 0, branch, 1): new}
+    tree = await small_tree().apply([(key(0, 0, branch, 1), b"a"), (key(0, 0, w, 1), b"b"), (key(1, 0, w, 1), b"c")])
+    assert await model_of(await relabel(tree, {w: [(1, branch)]})) == {key(1, 0, branch, 1): b"c"}
+
+
+async def test_what_is_no_key_goes_wherever_it_stands() -> None:
+    """It could else stand between two keys that change places."""
+    w, branch = writer(2), writer(9)
+    items = {key(0, 0, w, 1): b"1", key(0, 0, w, 2): b"2", key(0, 0, writer(3), 1): b"3", key(1, 0, w, 3): b"4"}
+    bad = {one + b"\0" * 24: b"bad" for one in items} | {b"no key": b"bad", key(0, 0, w, 1)[-24:]: b"bad"}
+    tree = await small_tree().apply(sorted({**items, **bad}.items()))
+    assert await model_of(await relabel(tree, {w: [(2, branch)]})) == {
+        key(0, 0, w, 1): b"1",
+        key(0, 0, branch, 2): b"2",
+        key(0, 0, writer(3), 1): b"3",
+        key(1, 0, branch, 3): b"4",
+    }
 
 
 def test_a_branch_is_named_by_writer_and_head() -> None:

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ropewalk.spaces.tree import (
+    LOST_FOLDER,
     ROOT_FOLDER,
     Entry,
     EntryId,
@@ -112,17 +113,31 @@ async def test_it_is_what_a_look_at_all_of_it_finds(
 
 async def test_changes_that_undo_each_other_are_none() -> None:
     differences = Differences()
-    differences.add(b"k", None, FOLDER)
-    differences.add(b"k", FOLDER, None)
-    differences.add(b"l", FILE, None)
-    differences.add(b"l", None, FOLDER)
-    assert list(differences) == [(b"l", Kind.FILE, Kind.FOLDER)]
+    one, other = at(0, b"k", 1, 1), at(0, b"l", 1, 1)
+    differences.add(one, None, FOLDER)
+    differences.add(one, FOLDER, None)
+    differences.add(other, FILE, None)
+    differences.add(other, None, FOLDER)
+    assert list(differences) == [(other, Kind.FILE, Kind.FOLDER)]
+
+
+async def test_what_is_no_key_changes_nothing() -> None:
+    """Neither for who looks at all of the map, nor for who follows the changes: both must come to the same."""
+    items = {at(0, b"a", 1, 1): FOLDER, at(1, b"x", 2, 1): FILE, at(1, b"x", 3, 2): FILE, at(9, b"y", 4, 1): FOLDER}
+    bad = {at(1, b"x", 2, 1) + b"\0": FILE, at(8, b"y", 4, 1)[:-1]: FOLDER, bytes(16) + b"none": FILE}
+    bad |= {LOST_FOLDER + at(0, b"a", 5, 1)[16:]: FILE, at(0, b"a", 5, 1).replace(number(5), ROOT_FOLDER): FOLDER}
+    assert full({**items, **bad}) == full(items)
+    gone = at(1, b"x", 3, 2)
+    after = {key: value for key, value in {**items, **bad}.items() if key != gone}
+    found = await settle_anew(Kept(items), changed(items, after), await tree_of(after))
+    assert found is not None
+    assert (found.settled, found.unsettled) == full(after)[:2]
 
 
 async def test_too_many_changes_are_not_kept() -> None:
     differences = Differences(most=2)
     for name in (b"a", b"b", b"c", b"d"):
-        differences.add(name, None, FILE)
+        differences.add(at(0, name, 1, 1), None, FILE)
     assert differences.too_many
     assert list(differences) == []
     items = {at(0, b"a", 1, 1): FOLDER}

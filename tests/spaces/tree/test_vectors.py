@@ -11,6 +11,7 @@ import pytest
 
 from docs.spec.vectors.tree import cases, map_items, node_ref
 from ropewalk.errors import Damaged
+from ropewalk.spaces.keys import KeyRing, Secrets
 from ropewalk.spaces.tree import (
     ROOT_FOLDER,
     Boundary,
@@ -29,8 +30,9 @@ from ropewalk.spaces.tree import (
     show_folder,
     unpack_key,
 )
+from ropewalk.spaces.tree.anew import is_marked, marked_by, one_of
 
-DIGEST = "936d2f0e89af6a3ab31fc085bc04eef66b5cae6041e9e36b25ba733f7c61e183"
+DIGEST = "c40e83483c6c7c856318c0f859721d05c012e3890124c5a1ea66a465645deb00"
 
 
 class Plain:
@@ -61,7 +63,9 @@ def test_the_format_has_not_changed() -> None:
 
 
 def test_each_kind_of_vector_is_run_here() -> None:
-    assert {case["what"] for case in cases()} == {"entry-key", "entry-value", "node", "boundary", "map", "join", "view"}
+    assert {case["what"] for case in cases()} == {
+        *("entry-key", "entry-value", "node", "boundary", "map", "join", "mark", "two-values", "view")
+    }
 
 
 @pytest.mark.parametrize("case", of("entry-key"))
@@ -144,6 +148,27 @@ async def test_joins(case: dict[str, Any]) -> None:
         tree, vector = await join(first[0], seen(case[first[1]]), second[0], seen(case[second[1]]))
         assert [key.hex() async for batch in tree.scan() for key, _ in batch] == case["joined"]
         assert vector == seen(case["seen"])
+
+
+def ring_of(epochs: Sequence[tuple[int, str, str]]) -> KeyRing:
+    ring = KeyRing(bytes(32))
+    for number, epoch, secret in epochs:
+        ring.add(bytes.fromhex(epoch), Secrets(bytes.fromhex(secret), bytes(32), bytes(32)), number)
+        ring.use(bytes.fromhex(epoch))
+    return ring
+
+
+@pytest.mark.parametrize("case", of("mark"))
+def test_marks(case: dict[str, Any]) -> None:
+    parts = [b"\0", b"\0", b"\0", b"\0", b"\xc0", bytes.fromhex(case["content"]), b"\x80"]
+    extra = b"\x81\x01\xc4\x18" + bytes.fromhex(case["mark"])
+    assert is_marked(b"\x98" + b"".join(parts) + extra, ring_of([(1, case["epoch"], case["secret"])]).members)
+
+
+@pytest.mark.parametrize("case", of("two-values"))
+def test_two_values_of_one_key(case: dict[str, Any]) -> None:
+    left = one_of(bytes.fromhex(case["a"]), bytes.fromhex(case["b"]), marked_by(ring_of(case["epochs"])))
+    assert (left.hex() if left is not None else None) == case["stays"]
 
 
 @pytest.mark.parametrize("case", of("view"))

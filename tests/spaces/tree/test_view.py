@@ -13,7 +13,6 @@ from ropewalk.spaces.tree import (
     LOST_FOLDER,
     ROOT_FOLDER,
     Entry,
-    EntryDamaged,
     EntryId,
     EntryKey,
     Inline,
@@ -27,7 +26,7 @@ from ropewalk.spaces.tree import (
     show_folder,
     unpack_key,
 )
-from ropewalk.spaces.tree.entry import kind_of
+from ropewalk.spaces.tree.entry import NO_ENTRY, kind_of
 from ropewalk.spaces.tree.view import Item
 
 FOLDER = encode_entry(Entry(Kind.FOLDER))
@@ -237,9 +236,21 @@ def test_without_joins_there_is_nothing_to_settle() -> None:
 
 
 @pytest.mark.parametrize("key", [b"", b"no key", bytes(57), b"\xff" * 16 + at(0, b"a", 1, 1)[0][16:]])
-def test_a_map_of_something_else_is_refused(key: bytes) -> None:
-    with pytest.raises(EntryDamaged):
-        settle([(key, FOLDER)])
-    if key[:1] != b"\xff":
-        with pytest.raises(EntryDamaged):
-            show_folder([ROOT_FOLDER], [(key, FOLDER)])
+def test_what_is_no_key_is_not_shown_and_keeps_nothing_else_from_being_seen(key: bytes) -> None:
+    honest = [at(0, b"a", 1, 1), at(1, b"b", 2, 1, file(b"x"))]
+    assert settle(sorted([(key, FOLDER), *honest])) == settle(honest)
+    folders = [ROOT_FOLDER, LOST_FOLDER]
+    assert show_folder(folders, [(key, FOLDER), *honest]) == show_folder(folders, honest)
+
+
+@pytest.mark.parametrize("junk", [b"", b"junk", b"\x98\x00junk", b"\x98\x01junk", b"\x98\x02junk"])
+def test_a_value_that_is_no_entry_hides_no_other_one(junk: bytes) -> None:
+    """Whoever put it there could have removed what had its name, and can do no more."""
+    other = at(0, b"a", 2, 2, file(b"x"))
+    beside = at(0, b"b", 3, 3, file(b"y"))
+    items = [(at(0, b"a", 1, 1)[0], junk), other, beside]
+    shown = show_folder([ROOT_FOLDER], items, settle(items))
+    assert {one.entry.content_id or one.entry.content for one in shown} >= {
+        show_folder([ROOT_FOLDER], [one])[0].entry.content for one in (other, beside)
+    }
+    assert [one.entry.kind for one in shown].count(NO_ENTRY) == 1

@@ -102,6 +102,8 @@ class Fallen:
 
 def judge(head: KnownHead, known: Known) -> Verdict:
     """What a head deserves; one that waits is judged again when more is known."""
+    if head.unread:
+        return _by_envelope(head, known)
     members = known.membership
     if not members.knows(head.frontier):
         return Wait("it names membership records that are not here")
@@ -123,6 +125,18 @@ def judge(head: KnownHead, known: Known) -> Verdict:
         writer, sequence, missing = unseen
         return Wait(f"it has seen {writer.hex()[:8]}-{sequence}, which no store shows", missing)
     return _within(head, known, twins)
+
+
+def _by_envelope(head: KnownHead, known: Known) -> Verdict:
+    """What a steward can say of a head (docs/spec/groups.md 4.5)."""
+    twins = _twins(head, known)
+    if (found := _chain(head, known)) is not None:
+        assert isinstance(found, Refuse)  # who sees no vector misses no branch
+        return Refuse(found.why, (*twins, *found.evidence), broken=True)
+    verdict = _within(head, known, twins)
+    if isinstance(verdict, Quarantine):
+        return Quarantine(f"{verdict.why}, as far as a steward can tell", twins)
+    return verdict
 
 
 def fallen(head: KnownHead, known: Known, *, broken: bool) -> list[Fallen]:
@@ -191,6 +205,8 @@ def _gone_back(before: KnownHead, after: KnownHead, known: Known) -> Refuse | Wa
     if after.feature < before.feature:
         lowered = Evidence(Kind.DOWNGRADE, before.name, after.name)
         return Refuse("it has a lower feature level than the one before it", (lowered,))
+    if after.unread:
+        return None
     members = known.membership
     if (
         after.frontier != before.frontier

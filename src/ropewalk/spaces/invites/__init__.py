@@ -1,7 +1,7 @@
 """Invites: how somebody who knows a short code, or has a file, comes to the keys of a space (docs/spec/invites.md).
 
 Flow: Code or InviteFile -> Inviter, Joiner -> messages -> JoinerKeys to admit, Invited to check against the records
-Never: does I/O but in `kept` and `files`; sends a secret that is not wrapped for keys that the ceremony has shown.
+Never: does I/O but in `folder` and `files`; sends a secret that is not wrapped for keys that the ceremony has shown.
 """
 
 from __future__ import annotations
@@ -22,8 +22,10 @@ from ropewalk.spaces.invites.errors import (
     WrongCode,
 )
 from ropewalk.spaces.invites.files import InviteFile, read_answer_file, read_invite, write_private
-from ropewalk.spaces.invites.kept import Invites, InvitesBusy, InvitesUnwritable, OpenInvite
-from ropewalk.spaces.invites.letters import LetterInviter, accept, answer
+from ropewalk.spaces.invites.folder import InvitesBusy, InvitesUnwritable
+from ropewalk.spaces.invites.joining import Joining, Joinings
+from ropewalk.spaces.invites.kept import Invites, OpenInvite
+from ropewalk.spaces.invites.letters import LetterInviter, accept, answer, answer_hash
 from ropewalk.spaces.invites.messages import (
     LARGEST_MESSAGE,
     NEW_DEVICE,
@@ -60,6 +62,8 @@ __all__ = [
     "InvitesUnwritable",
     "Joiner",
     "JoinerKeys",
+    "Joining",
+    "Joinings",
     "LetterInviter",
     "MessageMalformed",
     "NoInvite",
@@ -73,6 +77,7 @@ __all__ = [
     "WrongCode",
     "accept",
     "answer",
+    "answer_hash",
     "complete",
     "read_answer_file",
     "read_invite",

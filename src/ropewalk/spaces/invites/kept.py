@@ -6,15 +6,14 @@ Never: says that something is burnt or marked before that outlasts a power cut.
 
 from __future__ import annotations
 
-import os
+import hmac
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from typing import Annotated, Literal
 
 import msgspec
 
-from ropewalk.errors import Unavailable
 from ropewalk.spaces.identity import DeviceKeys
 from ropewalk.spaces.invites.errors import (
     BadOffer,
@@ -24,34 +23,20 @@ from ropewalk.spaces.invites.errors import (
     NoInvite,
     TooManyInvites,
 )
-from ropewalk.spaces.invites.messages import LARGEST_MESSAGE, Id, Offer, Time, read_offer
+from ropewalk.spaces.invites.folder import LARGEST_FILE, LONGEST_LIFE, Folder
+from ropewalk.spaces.invites.messages import Id, Offer, Time, read_offer
 from ropewalk.spaces.invites.transcript import code_hash
 from ropewalk.spaces.keys import BoxDamaged
 from ropewalk.spaces.records import Format, RecordMalformed, encode
-from ropewalk.spaces.store import FileSystem, OsFileSystem
+from ropewalk.spaces.store import FileSystem
 
-__all__ = ["LONGEST_LIFE", "MOST_OPEN", "Invites", "InvitesBusy", "InvitesUnwritable", "OpenInvite"]
+__all__ = ["MOST_OPEN", "Invites", "OpenInvite"]
 
-MOST_OPEN = 16  # a person cannot tell more apart
+MOST_OPEN = 16  # of a kind; a person cannot tell more apart
 MOST_MARKS = 256  # codes that one device has tried in a week
-LONGEST_LIFE = 7 * 24 * 3600 * 10**9  # nanoseconds
-_LARGEST = 2 * LARGEST_MESSAGE
 _LONGEST_NOTE = 4096  # bytes
-_MOST_NAMES = 4096  # in the folder; anybody could have put files there
-_PAUSE, _TRIES = 0.05, 100  # seconds; 5 s for others, who need some ms
-_OPEN, _BURNT, _USED = ".open", ".burnt", ".used"
-
-
-class InvitesBusy(Unavailable):
-    """Another process of this device is at its invites."""
-
-    code = "invite.busy"
-
-
-class InvitesUnwritable(Unavailable):
-    """The device's disk does not take what must be remembered of an invite."""
-
-    code = "invite.unwritable"
+_LONGEST_WORDS = 3  # bytes of the secret of a code; that of a file has 32
+_OPEN, _BURNT, _ANSWERED, _WELCOME, _USED = ".open", ".burnt", ".answered", ".welcome", ".used"
 
 
 class OpenInvite(msgspec.Struct, frozen=True, array_like=True):
@@ -77,6 +62,11 @@ class OpenInvite(msgspec.Struct, frozen=True, array_like=True):
         """Without the secret."""
         return f"OpenInvite({self.id.hex()})"
 
+    @property
+    def by_file(self) -> bool:
+        """Whether it was handed over, and not said."""
+        return len(self.secret) > _LONGEST_WORDS
+
     def read_offer(self) -> Offer:
         """The offer."""
         return read_offer(self.offer)
@@ -86,18 +76,19 @@ class _Sealed(msgspec.Struct, frozen=True, array_like=True):
     version: Literal[1]
     id: Id
     expires: Time
+    by_file: bool
     wrap: bytes
 
 
-_sealed = Format(_Sealed, _LARGEST, "kept invite")
-_open = Format(OpenInvite, _LARGEST, "kept invite")
+_sealed = Format(_Sealed, LARGEST_FILE, "kept invite")
+_open = Format(OpenInvite, LARGEST_FILE, "kept invite")
 
 
 class Invites:
-    """A folder of one device.
+    """What one device has offered, and which codes it has tried.
 
     Args:
-        folder: Its absolute path; made if it is not there, and its parent is.
+        folder: The absolute path of a folder; made if it is not there, and its parent is.
         clock: Nanoseconds since 1970.
         files: The file system.
         pause: Waits so many seconds; calls of this class block, and are for a thread where a loop must go on.
@@ -111,8 +102,7 @@ class Invites:
         files: FileSystem | None = None,
         pause: Callable[[float], None] = time.sleep,
     ) -> None:
-        self._folder, self._clock, self._files, self._pause = folder, clock, files or OsFileSystem(), pause
-        self._rooted = False
+        self._folder, self._clock = Folder(folder, files, pause), clock
 
     # ---- the inviter's side ------------------------------------------------------------------------------------------
 
@@ -120,7 +110,7 @@ class Invites:
         """Make an invite outlast this process; sealed for this device.
 
         Raises:
-            TooManyInvites: As many as there may be are open.
+            TooManyInvites: As many of its kind as there may be are open.
             BadOffer: It would live too long, or has run out.
             InvitesBusy.
         """
@@ -132,16 +122,26 @@ class Invites:
             _open.decode(plain)
         except RecordMalformed as error:
             raise BadOffer(f"an invite like this could not be read again: {error}") from None
-        data = encode(_Sealed(1, invite.id, expires, keys.public().wrap(plain, _info(invite.id))))
-        with self._turn():
+        data = encode(_Sealed(1, invite.id, expires, invite.by_file, keys.public().wrap(plain, _info(invite.id))))
+        with self._folder.turn():
             self._sweep()
-            if len(self._names(_OPEN) - self._names(_BURNT)) >= MOST_OPEN:
-                raise TooManyInvites(f"{MOST_OPEN} invites are open", hint="withdraw one, or wait until one expires")
-            if not self._write(invite.id.hex() + _OPEN, data):
+            names = self._folder.names(_OPEN)
+            if invite.id.hex() in names:
                 raise BadOffer("an invite of this id is there already")
+            if self._count(names - self._folder.names(_BURNT), by_file=invite.by_file) >= MOST_OPEN:
+                raise TooManyInvites(
+                    f"{MOST_OPEN} invites by {'file' if invite.by_file else 'code'} are open",
+                    hint="`ropewalk invite --list` shows them, and `--withdraw ID` takes one back",
+                )
+            self._folder.write(invite.id.hex() + _OPEN, data)
 
-    def load(self, invite: bytes, keys: DeviceKeys) -> OpenInvite:
+    def load(self, invite: bytes, keys: DeviceKeys, answer: bytes = b"") -> OpenInvite:
         """An open invite.
+
+        Args:
+            invite: Its id.
+            keys: The device's.
+            answer: The hash of what it is to be burnt by: it is there still, if that is what it was burnt by.
 
         Raises:
             NoInvite: There is none of this id.
@@ -149,10 +149,10 @@ class Invites:
             InviteExpired: Its time is over.
             InviteFileDamaged: Its file is not what this device wrote.
         """
-        if invite.hex() in self._names(_BURNT):
+        if invite.hex() in self._folder.names(_BURNT) and not self._was_answered_by(invite, answer):
             raise CodeUsed("this invite was used", hint="make a new one")
         try:
-            sealed = _sealed.decode(self._read(invite.hex() + _OPEN))
+            sealed = _sealed.decode(self._folder.read(invite.hex() + _OPEN))
             if sealed.id != invite:
                 raise InviteFileDamaged("a kept invite has another id than its name")
             if self._clock() >= sealed.expires:
@@ -163,24 +163,51 @@ class Invites:
 
     def open_ids(self) -> list[bytes]:
         """The ids of invites that are neither burnt nor expired."""
-        names = sorted(self._names(_OPEN) - self._names(_BURNT))
+        names = sorted(self._folder.names(_OPEN) - self._folder.names(_BURNT))
         return [bytes.fromhex(name) for name in names if not self._expired(name + _OPEN)]
 
-    def burn(self, invite: bytes) -> None:
+    def burn(self, invite: bytes, answer: bytes = b"") -> None:
         """Make it durable that an invite is used up, or was withdrawn. At most one call ever returns for an id.
 
         After a crash within it the invite may be open or burnt; nothing was answered.
 
+        Args:
+            invite: Its id.
+            answer: The hash of a file that burns it. With the very same, this may be called, and returns, again.
+
         Raises:
-            CodeUsed: It was burnt.
+            CodeUsed: It was burnt, by something else.
             NoInvite: There is none of this id.
             InvitesBusy.
         """
-        with self._turn():
-            if invite.hex() not in self._names(_OPEN):
+        with self._folder.turn():
+            name = invite.hex()
+            if name not in self._folder.names(_OPEN):
                 raise NoInvite("there is no such invite on this device", hint="make a new one")
-            if not self._write(invite.hex() + _BURNT, b""):
+            if name not in self._folder.names(_BURNT):
+                if answer:
+                    self._folder.write(name + _ANSWERED, answer)
+                elif name in self._folder.names(_ANSWERED):  # a crash came before the mark, and now it is withdrawn
+                    self._folder.remove(name + _ANSWERED)
+            if not self._folder.mark(name + _BURNT) and not self._was_answered_by(invite, answer):
                 raise CodeUsed("this invite was used", hint="make a new one")
+
+    def keep_welcome(self, invite: bytes, welcome: bytes) -> bytes:
+        """Make a welcome durable before it leaves; the one that was kept, where there is one.
+
+        A key seals one message: two welcomes to one answer would be two.
+        """
+        with self._folder.turn():
+            if (kept := self.welcome(invite)) is not None:
+                return kept
+            self._folder.write(invite.hex() + _WELCOME, welcome)
+            return welcome
+
+    def welcome(self, invite: bytes) -> bytes | None:
+        """The welcome that was kept, if one was."""
+        with suppress(NoInvite):
+            return self._folder.read(invite.hex() + _WELCOME)
+        return None
 
     # ---- the joiner's side -------------------------------------------------------------------------------------------
 
@@ -192,33 +219,40 @@ class Invites:
             TooManyInvites: Too many were.
             InvitesBusy.
         """
-        name = code_hash(slot, secret)[:16].hex() + _USED
-        with self._turn():
+        name = code_hash(slot, secret)[:16].hex()
+        with self._folder.turn():
             self._sweep()
-            if len(self._names(_USED)) >= MOST_MARKS:
-                raise TooManyInvites(f"{MOST_MARKS} codes were used on this device", hint="wait some days")
-            if not self._write(name, (self._clock() + LONGEST_LIFE).to_bytes(8, "big")):
+            used = self._folder.names(_USED)
+            if name in used:
                 raise CodeUsed("this code was used here before, and is good for one try", hint="ask for a new one")
+            if len(used) >= MOST_MARKS:
+                raise TooManyInvites(f"{MOST_MARKS} codes were used on this device", hint="wait some days")
+            self._folder.write(name + _USED, (self._clock() + LONGEST_LIFE).to_bytes(8, "big"))
 
     # ---- files -------------------------------------------------------------------------------------------------------
 
     def _sweep(self) -> None:
         """Remove what has expired; an open file durably before its mark, which else would come to life again."""
-        gone = [name for name in self._names(_OPEN) if self._expired(name + _OPEN)]
-        for name in gone:
-            self._files.unlink(self._path(name + _OPEN))
-        if gone:
-            self._sync()
-        for name in self._names(_BURNT) - self._names(_OPEN):
-            self._files.unlink(self._path(name + _BURNT))
-        for name in self._names(_USED):
-            if self._expired(name + _USED):
-                self._files.unlink(self._path(name + _USED))
+        names = self._folder.names(_OPEN)
+        gone = {name for name in names if self._expired(name + _OPEN)}
+        self._folder.remove(*(name + _OPEN for name in gone))
+        beside = (_BURNT, _ANSWERED, _WELCOME)
+        self._folder.remove(*(name + one for one in beside for name in self._folder.names(one) - (names - gone)))
+        self._folder.remove(*(name + _USED for name in self._folder.names(_USED) if self._expired(name + _USED)))
+
+    def _count(self, names: set[str], *, by_file: bool) -> int:
+        """How many of these are of one kind; `_sweep` has left none that cannot be read."""
+        return sum(_sealed.decode(self._folder.read(name + _OPEN)).by_file is by_file for name in names)
+
+    def _was_answered_by(self, invite: bytes, answer: bytes) -> bool:
+        with suppress(NoInvite):
+            return bool(answer) and hmac.compare_digest(self._folder.read(invite.hex() + _ANSWERED), answer)
+        return False
 
     def _expired(self, name: str) -> bool:
-        """Whether a file's time is over; one that a crash tore never counted, and is over too."""
+        """Whether a file's time is over; one that is not in its form never counted, and is over too."""
         try:
-            data = self._read(name)
+            data = self._folder.read(name)
             if name.endswith(_USED):
                 return len(data) != 8 or int.from_bytes(data, "big") <= self._clock()
             return _sealed.decode(data).expires <= self._clock()
@@ -226,90 +260,6 @@ class Invites:
             return False
         except RecordMalformed:
             return True
-
-    def _names(self, ending: str) -> set[str]:
-        """Ids, in hex, of files with this ending."""
-        found: set[str] = set()
-        try:
-            for number, name in enumerate(self._files.scan(self._folder)):
-                if number >= _MOST_NAMES:
-                    raise TooManyInvites(f"{self._folder} holds over {_MOST_NAMES:,} files", hint="remove what is old")
-                if name.endswith(ending) and _is_id(name.removesuffix(ending)):
-                    found.add(name.removesuffix(ending))
-        except FileNotFoundError:
-            pass
-        return found
-
-    def _write(self, name: str, data: bytes) -> bool:
-        """A new file, durably; False where the name is taken."""
-        try:
-            fd = self._files.open(self._path(name), os.O_WRONLY | os.O_CREAT | os.O_EXCL)
-        except FileExistsError:
-            return False
-        try:
-            left = memoryview(data)
-            while left:
-                left = left[self._files.writev(fd, [left]) :]
-            self._files.fsync(fd)
-        finally:
-            self._files.close(fd)
-        self._sync()
-        return True
-
-    def _read(self, name: str) -> bytes:
-        try:
-            fd = self._files.open(self._path(name), os.O_RDONLY)
-        except FileNotFoundError:
-            raise NoInvite("there is no such invite on this device", hint="make a new one") from None
-        try:
-            data = b""
-            while len(data) <= _LARGEST and (more := self._files.pread(fd, _LARGEST, len(data))):
-                data += more
-            return data
-        finally:
-            self._files.close(fd)
-
-    @contextmanager
-    def _turn(self) -> Iterator[None]:
-        """One process at a time."""
-        try:
-            with suppress(FileExistsError):
-                self._files.mkdir(self._folder)
-            if not self._rooted:  # who made it may have been killed before it was safe
-                self._sync(os.path.dirname(self._folder) or "/")
-                self._rooted = True
-            fd = self._files.open(self._path(".lock"), os.O_RDWR | os.O_CREAT)
-            try:
-                self._wait_lock(fd)
-                yield
-            finally:
-                self._files.close(fd)
-        except OSError as error:
-            raise InvitesUnwritable(f"{self._folder} cannot be written: {error.strerror}") from error
-
-    def _wait_lock(self, fd: int) -> None:
-        """Others hold it for the time of some syncs."""
-        for _ in range(_TRIES):
-            if self._files.lock(fd):
-                return
-            self._pause(_PAUSE)
-        raise InvitesBusy("another process is at the invites of this device", hint="try again")
-
-    def _sync(self, folder: str | None = None) -> None:
-        fd = self._files.open(folder or self._folder, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            self._files.fsync(fd)
-        finally:
-            self._files.close(fd)
-
-    def _path(self, name: str) -> str:
-        return f"{self._folder}/{name}"
-
-
-def _is_id(text: str) -> bool:
-    with suppress(ValueError):
-        return len(bytes.fromhex(text)) == 16 and text == text.lower()
-    return False
 
 
 def _info(invite: bytes) -> bytes:

@@ -32,7 +32,7 @@ from ropewalk.spaces.invites.transcript import Transcript, first_of_file, offer_
 from ropewalk.spaces.keys import hashed
 from ropewalk.spaces.records import encode
 
-__all__ = ["LetterInviter", "accept", "answer"]
+__all__ = ["LetterInviter", "accept", "answer", "answer_hash"]
 
 
 def answer(invite: InviteFile, me: JoinerKeys, random: Callable[[int], bytes]) -> bytes:
@@ -74,7 +74,8 @@ class LetterInviter:
 
         Args:
             data: The file. One that does not fit changes nothing.
-            burn: Makes it durable that the invite is used; called when the file fits, before this returns.
+            burn: Makes it durable that the invite is used, by this very file; called when the file fits, before this
+                returns.
 
         Raises:
             InviteFileDamaged, WrongCode, MessageMalformed: It does not fit.
@@ -96,7 +97,8 @@ class LetterInviter:
         return joiner
 
     def welcome(self, grants: bytes) -> bytes:
-        """The welcome file, when the joiner was admitted.
+        """The welcome file, when the joiner was admitted; another call for the same answer, of another object, would
+        seal another with the same key: so it is kept before it leaves.
 
         Raises:
             BadOffer: The grants do not go with the offer.
@@ -136,6 +138,11 @@ def accept(invite: InviteFile, answered: bytes, welcome: bytes, keys: DeviceKeys
     if sealed.blind:
         raise NotAsOffered("the welcome is not one of a file")
     return invited_by(offer_of(sealed, keys, said.said), invite.secret, invite.inviter)
+
+
+def answer_hash(data: bytes) -> bytes:
+    """What an inviter's disk knows of the answer that an invite was burnt for."""
+    return hashed("invite answer", data)
 
 
 def _key(secret: bytes, nonce: bytes) -> bytes:

@@ -192,6 +192,7 @@ class Grant(msgspec.Struct, frozen=True, array_like=True):
         name: What the inviter calls the space.
         member_name: What the joiner is called in it.
         stores: Which of `Grants.stores` it lies in.
+        member: Whom the joiner's keys belong to already, where that is not the member that was offered.
     """
 
     space: Hash
@@ -200,6 +201,7 @@ class Grant(msgspec.Struct, frozen=True, array_like=True):
     name: str
     member_name: str
     stores: Annotated[list[Annotated[int, msgspec.Meta(ge=0)]], msgspec.Meta(max_length=MOST_STORES)]
+    member: Id | None
 
     def member_secrets(self) -> Secrets | None:
         """All three; None for a steward."""

@@ -44,12 +44,13 @@ def unsure(state: State, now: Standing) -> Unsure:
     return found
 
 
-async def find_footing(core: Core, heads: Unsure) -> tuple[Standing, list[str]]:
+async def find_footing(core: Core, heads: Unsure, without: Collection[bytes] = ()) -> tuple[Standing, list[str]]:
     """Where a version can start from, and what to tell people of it.  The caller has the turn.
 
     Args:
         core: The space.
         heads: What `unsure` says.
+        without: Hashes of heads that the version starts without in any case.
     """
     limit = asyncio.Semaphore(AT_ONCE)
 
@@ -60,14 +61,14 @@ async def find_footing(core: Core, heads: Unsure) -> tuple[Standing, list[str]]:
     done = await asyncio.gather(*(one(*each) for each in heads))
     left = [head for (head, _), there in zip(heads, done, strict=True) if not there]
     if not left:
-        return await core.ledger.do(standing), []
+        return await core.ledger.do(standing, without, core.writer_id), []
     told = [
         f"head {head.writer.hex()[:8]}-{head.sequence} can be put into too few stores now; this change starts without"
         " it, and it joins later"
         for head in left
     ]
     told = [line for line in told if line not in core.warnings]  # each change finds it so
-    return await core.ledger.do(_without, left, core.writer_id), told
+    return await core.ledger.do(_without, left, core.writer_id, without), told
 
 
 async def _put(core: Core, head: KnownHead, stores: Collection[str]) -> bool:
@@ -101,9 +102,9 @@ async def _came(core: Core, name: str, store: str) -> None:
     await core.ledger.do(State.paid_head, name, store)
 
 
-def _without(state: State, left: Sequence[KnownHead], writer: bytes) -> Standing:
+def _without(state: State, left: Sequence[KnownHead], writer: bytes, without: Collection[bytes] = ()) -> Standing:
     forks = state.forks()
-    hashes = {head.hash for head in left}
+    hashes = {*without, *(head.hash for head in left)}
     for head in left:
         if head.writer in forks:  # what follows it is not known to be of which branch
             hashes |= {after.hash for after in state.heads_at(head.writer, head.sequence + 1, MOST_NUMBER)}

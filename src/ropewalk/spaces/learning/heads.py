@@ -7,25 +7,30 @@ Never: holds more than a few hundred heads, or checks a signature that a later h
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from itertools import groupby
+from itertools import chain, groupby
 
 from ropewalk.errors import Damaged, Missing, RopewalkError, Unavailable
 from ropewalk.spaces.core import Core
 from ropewalk.spaces.head import LARGEST_HEAD, HeadName, Parts, open_layers, take_apart, verify
-from ropewalk.spaces.keys import EpochUnknown, KeyRing
+from ropewalk.spaces.keys import EpochUnknown, KeyRing, MembersOnly
+from ropewalk.spaces.learning.aside import CLOSED, JUNK, AsideRow, aside, put_aside, still_waiting
 from ropewalk.spaces.learning.sight import Admitted, Opened, Sight, Waiting, admit, take_back
 from ropewalk.spaces.learning.standing import read_embedded
+from ropewalk.spaces.learning.testimony import MOST_STRANGE, strange
 from ropewalk.spaces.members import Membership
+from ropewalk.spaces.pool.pool import StoreLate
 from ropewalk.spaces.state import State
 
-__all__ = ["Fetched", "fetch_heads"]
+__all__ = ["Fetched", "fetch_heads", "told_of"]
 
 AT_ONCE = 32  # gets
 BATCH = 256  # heads held at once, judged in one transaction
 MOST_WAITING = 1024  # heads that wait for others are held; more are fetched again
+MOST_ROUNDS = 8  # in one look, of heads that were put aside until one came that came now; the next look takes more
 MOST_MISFITS = 16  # objects of one store, in one look, that are not what their names say
 MOST_ELSEWHERE = 256  # heads, in one look, that other stores are asked for once those that list them failed
 SLOW = 5.0  # seconds for one head, where another store lists it too
@@ -37,7 +42,16 @@ class Fetched:
 
     admitted: Admitted = field(default_factory=Admitted)
     unread: int = 0  # could not be read for now
-    waiting: int = 0  # rest on what is not here
+    doubts: dict[bytes, str] = field(default_factory=dict)  # of those that rest on what is not here, why
+    raised: set[bytes] = field(default_factory=set)  # that were put aside until others came, which came
+    passed: Counter[bytes] = field(default_factory=Counter)  # that were put aside before, by until when
+    closed: int = 0  # that are sealed with keys that are not here
+    strange: dict[str, bytes] = field(default_factory=dict)  # some that are of other spaces, by name
+
+    @property
+    def passed_waiting(self) -> int:
+        """How many were put aside before until something comes that they rest on."""
+        return self.passed.total() - self.passed[CLOSED] - self.passed[JUNK]
 
     def add(self, more: Admitted) -> None:
         """Some more of them."""
@@ -47,40 +61,74 @@ class Fetched:
         mine.forked |= more.forked
         mine.gaps |= more.gaps
         mine.told += more.told
+        mine.raised |= more.raised
 
 
-async def fetch_heads(core: Core, wanted: Mapping[HeadName, Sequence[str]], *, listed: bool = True) -> Fetched:
+async def fetch_heads(
+    core: Core, wanted: Mapping[HeadName, Sequence[str]], *, listed: bool = True, again: bool = False
+) -> Fetched:
     """Fetch heads, check them, and keep those that what they rest on is known of.
 
     Args:
         core: The space.
         wanted: Names that are not known, with the stores to ask for each first.
         listed: Whether these stores list it; else who gives it has it, and of the others nothing is known.
+        again: Also those that were put aside before.
     """
     fetched = Fetched()
+    if not wanted:
+        return fetched
+    held = {} if again else await aside(core)
+    fetched.passed = Counter(held[name.check] for name in wanted if name.check in held)
     sight = await core.ledger.do(Sight, core.membership, core.head_floor)
     getting = _Getting(core, wanted, fetched, listed=listed)
-    left = sorted(wanted, key=_order)
+    left = [name for name in wanted if name.check not in held]
+    for _ in range(MOST_ROUNDS):
+        await _fetch(core, sight, getting, sorted(left, key=_order))
+        await put_aside(core, getting.useless)
+        getting.useless.clear()
+        raised, fetched.admitted.raised = fetched.admitted.raised, set()
+        fetched.raised |= raised
+        if not (left := [name for name in wanted if name.check in raised]):
+            break
+        fetched.passed.subtract(held.pop(name.check) for name in left if name.check in held)
+    fetched.closed = len(getting.closed)
+    return fetched
+
+
+def told_of(core: Core, fetched: Fetched) -> list[str]:
+    """What people should hear of it."""
+    told = [*fetched.admitted.told, *fetched.doubts.values()]
+    if waiting := fetched.passed_waiting:
+        told.append(f"{waiting} heads that were set aside before rest on what is still not here")
+    if junk := fetched.passed[JUNK]:
+        told.append(f"{junk} heads that stores show are none, as was found before")
+    return told + _too_new(core, fetched.closed + fetched.passed[CLOSED])
+
+
+async def _fetch(core: Core, sight: Sight, getting: _Getting, left: Sequence[HeadName]) -> None:
+    fetched = getting.fetched
     while left:
         before = fetched.admitted.new
         again: list[HeadName] = []
+        useless: list[AsideRow] = []
         waiting = Waiting()
         async for opened in _ahead(getting, [left[at : at + BATCH] for at in range(0, len(left), BATCH)]):
             fetched.add(await core.ledger.do(admit, sight, opened, waiting))
             if waiting.count > MOST_WAITING:
+                useless += still_waiting(waiting, core.membership)
                 again += [one.head.name for one in waiting.take_all()]
         while waiting.count:  # what lies behind a gap that no store fills is not waited for
             some = fetched.admitted.new
             fetched.add(await core.ledger.do(admit, sight, waiting.take_all(), waiting))
             if fetched.admitted.new == some and not await _take_back(core, sight, getting, waiting):
                 break
-        doubts = [f"head {_of(one)} was set aside: {why}" for some in waiting.by_hash.values() for one, why in some]
         if not again or fetched.admitted.new == before:
-            fetched.admitted.told += doubts
-            fetched.waiting = waiting.count
+            for one, why in chain.from_iterable(waiting.by_hash.values()):
+                fetched.doubts[one.head.name.check] = f"head {_of(one)} was set aside: {why}"
+            getting.useless += [*useless, *still_waiting(waiting, core.membership)]
             break
         left = sorted([*again, *(one.head.name for one in waiting.take_all())], key=_order)
-    return fetched
 
 
 async def _take_back(core: Core, sight: Sight, getting: _Getting, waiting: Waiting) -> bool:
@@ -113,6 +161,21 @@ async def _ahead(getting: _Getting, batches: Sequence[Sequence[HeadName]]) -> As
             await asyncio.wait([task])
 
 
+def _too_new(core: Core, heads: int) -> list[str]:
+    """That so many heads do not open, and why; a device that was put out is told that alone."""
+    mine = core.device.public().id
+    if not heads or mine not in core.membership.state.devices:
+        return []
+    what = "1 change is" if heads == 1 else f"{heads} changes are"
+    waits = not core.membership.epochs.current.holds(mine, as_steward=False)
+    why = (
+        "another device that has them hands them on with its next change"
+        if waits
+        else "the record of these keys is in no store that was asked"
+    )
+    return [f"{what} sealed with newer keys than this device has, and cannot be read yet: {why}"]
+
+
 def _order(name: HeadName) -> tuple[int, bytes, bytes]:
     return name.sequence, name.writer, name.check
 
@@ -125,11 +188,13 @@ class _Getting:
     def __init__(self, core: Core, wanted: Mapping[HeadName, Sequence[str]], fetched: Fetched, *, listed: bool) -> None:
         self._core, self._wanted, self._listed, self.fetched = core, wanted, listed, fetched
         self._having: dict[HeadName, set[str]] = {}  # stores that list it, or gave it, and none that was asked in vain
-        self._limit = asyncio.Semaphore(AT_ONCE)
         self._misfits: dict[str, int] = {}
         self._slow: set[str] = set()
+        self._strange: Counter[str] = Counter()  # objects of other spaces, by store
         self._elsewhere = 0  # heads that stores were asked for which do not list them
         self._own: set[str] | None = None
+        self.closed: set[HeadName] = set()  # good, and sealed with keys that are not here
+        self.useless: list[AsideRow] = []  # to be put aside
 
     async def open(self, names: Sequence[HeadName]) -> list[Opened]:
         """Fetch heads and open those that are good."""
@@ -137,9 +202,16 @@ class _Getting:
         if self._own is None:
             self._own = await core.ledger.do(State.unacknowledged)
         names = [name for name in names if name.encode() not in self._own]  # their fate is for the journal to settle
-        got = await asyncio.gather(*(self.get(name) for name in names))
-        found = [(name, data) for name, data in zip(names, got, strict=True) if data is not None]
-        data_of = dict(found)
+        data_of: dict[HeadName, bytes] = {}
+        left = iter(names)
+
+        async def get_some() -> None:
+            for name in left:
+                if (data := await self.get(name)) is not None:
+                    data_of[name] = data
+
+        await asyncio.gather(*(get_some() for _ in range(AT_ONCE)))
+        found = list(data_of.items())
         found.sort(key=lambda one: (one[0].writer, -one[0].sequence))
         loop = asyncio.get_running_loop()
         runs = [list(run) for _, run in groupby(found, key=lambda one: one[0].writer)]
@@ -148,27 +220,38 @@ class _Getting:
         for good, problems in await asyncio.gather(*work):
             opened += [self._seen(one, data_of[one.head.name]) for one in good]
             for name, problem in problems:
-                self._tell(", ".join(sorted(self._wanted[name])), problem)
+                if isinstance(problem, EpochUnknown | MembersOnly):  # no store is to blame
+                    self.closed.add(name)
+                    self.useless.append((name.check, b"", CLOSED))
+                else:
+                    self.useless.append((name.check, b"", JUNK))
+                    self._tell(", ".join(sorted(self._wanted[name])), str(problem))
+                    self._keep_strange(name, data_of[name])
         return sorted(opened, key=lambda one: (one.head.name.sequence, one.head.name.writer))
+
+    def _keep_strange(self, name: HeadName, data: bytes) -> None:
+        stores = self._wanted[name]
+        if any(self._strange[store] < MOST_STRANGE for store in stores) and strange(self._core, name.encode(), data):
+            self._strange.update(stores)
+            self.fetched.strange[name.encode()] = data
 
     async def get(self, name: HeadName) -> bytes | None:
         """The bytes that a name commits to, from any of the stores that list it, or else from another."""
         stores = self._wanted.get(name, ())
         having = self._having[name] = set(stores) if self._listed else set()
         unread: dict[str, str] = {}
-        async with self._limit:
-            for store, patience in self._to_ask(name, stores):
-                try:
-                    data = await self._from(store, name, patience)
-                except (Missing, Unavailable) as error:
-                    if store in stores:
-                        unread[store] = str(error)
-                except RopewalkError as error:
-                    self._tell(store, str(error))
-                else:
-                    having.add(store)
-                    return data
-                having.discard(store)
+        for store, patience in self._to_ask(name, stores):
+            try:
+                data = await self._from(store, name, patience)
+            except (Missing, Unavailable) as error:
+                if store in stores:
+                    unread[store] = str(error)
+            except RopewalkError as error:
+                self._tell(store, str(error))
+            else:
+                having.add(store)
+                return data
+            having.discard(store)
         if unread:
             self.fetched.unread += 1
             why = "; ".join(f"{store}: {reason}" for store, reason in sorted(unread.items()))
@@ -180,13 +263,17 @@ class _Getting:
 
     def _seen(self, one: Opened, data: bytes) -> Opened:
         stores = self._having[one.head.name]
-        return replace(one, stores=stores, data=data if len(stores) < self._core.head_floor else None)
+        few = len(stores) < self._core.head_floor
+        return replace(one, stores=stores, data=data if few else None, seen=self._core.now())
 
     def _to_ask(self, name: HeadName, stores: Sequence[str]) -> Iterator[tuple[str, float | None]]:
         """Stores, each with the seconds that it is waited for."""
         pool = self._core.pool
         first = name.check[0] % len(stores) if stores else 0
-        order = sorted([*stores[first:], *stores[:first]], key=lambda store: (store in self._slow, pool.is_late(store)))
+        order = [*stores[first:], *stores[:first]]
+        if len(order) > 1 and not any(self._worse(order[0])):  # none is better, and as a rule no other is needed
+            yield order.pop(0), SLOW
+        order.sort(key=self._worse)
         for at, store in enumerate(order):
             yield store, SLOW if at + 1 < len(order) else None
         others = [store for store in pool.names if store not in stores and pool.up(store)]
@@ -195,15 +282,17 @@ class _Getting:
             for store in others:
                 yield store, SLOW
 
+    def _worse(self, store: str) -> tuple[bool, bool]:
+        return store in self._slow, self._core.pool.is_late(store)
+
     async def _from(self, store: str, name: HeadName, patience: float | None) -> bytes:
         if self._misfits.get(store, 0) > MOST_MISFITS:
             raise Unavailable("it gives other bytes than names say")
         try:
-            async with asyncio.timeout(patience):
-                data = await self._core.pool.get(store, name.encode(), 0, LARGEST_HEAD + 1)
-        except TimeoutError:
+            data = await self._core.pool.get(store, name.encode(), 0, LARGEST_HEAD + 1, patience)
+        except StoreLate:
             self._slow.add(store)
-            raise Unavailable(f"it did not answer within {SLOW:g} s") from None
+            raise
         if not name.fits(data):
             self._misfits[store] = self._misfits.get(store, 0) + 1
             raise Damaged(f"head {name.writer.hex()[:8]}-{name.sequence} has other bytes than its name says")
@@ -215,14 +304,14 @@ class _Getting:
 
 def open_run(
     found: Sequence[tuple[HeadName, bytes]], membership: Membership, keys: KeyRing
-) -> tuple[list[Opened], list[tuple[HeadName, str]]]:
+) -> tuple[list[Opened], list[tuple[HeadName, RopewalkError]]]:
     """Check and open heads of one writer, newest first; a head that a good one follows needs no signature of its own.
 
     Returns:
         The good ones, and what is wrong with the others.
     """
     opened: list[Opened] = []
-    problems: list[tuple[HeadName, str]] = []
+    problems: list[tuple[HeadName, RopewalkError]] = []
     vouched: Collection[bytes] = ()
     for name, data in found:
         try:
@@ -232,8 +321,8 @@ def open_run(
             vouched = _vouched(vouched, parts)
             head = open_layers(parts, keys)
             opened.append(Opened(head, read_embedded(head.embedded, keys)))
-        except (Damaged, EpochUnknown) as error:
-            problems.append((name, str(error)))
+        except (Damaged, EpochUnknown, MembersOnly) as error:
+            problems.append((name, error))
     return opened, problems
 
 

@@ -7,12 +7,14 @@ Never: takes a name for more than a store's word, or waits for stores that are n
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from ropewalk.errors import RopewalkError
 from ropewalk.spaces.core import Core
 from ropewalk.spaces.head import HeadName, heads_prefix
+from ropewalk.spaces.learning.aside import aside, digest_in
 from ropewalk.spaces.members import LARGEST_RECORD, MOST_RECORDS, records_prefix
 
 __all__ = ["DEADLINE", "MOST_HEADS", "PATIENCE", "Shown", "shown_by_stores"]
@@ -21,6 +23,7 @@ PATIENCE = 0.5  # seconds that stores beyond the needed number are waited for
 LIAR_PATIENCE = 5.0  # the same for those that are needed only if one of the others lies
 DEADLINE = 30.0
 MOST_HEADS = 100_000  # names taken from one store's listing; one that has more shows the rest once these are known
+MOST_AT_ONCE = 10_000  # of them, of one writer, before those of the next
 _BEFORE = 2  # known heads of a writer after which older ones are passed over; tells a store that went back by one
 
 
@@ -29,7 +32,8 @@ class Shown:
     """What one store listed."""
 
     records: set[str] = field(default_factory=set)
-    heads: list[HeadName] = field(default_factory=list)  # that are not known
+    unfit: set[str] = field(default_factory=set)  # of records, with a size that none has
+    heads: dict[str, HeadName] = field(default_factory=dict)  # that are not known
     known: dict[bytes, list[str]] = field(default_factory=dict)  # of each writer the newest few that are, newest first
     whole: bool = True  # whether it was listed to the end
 
@@ -41,7 +45,13 @@ async def shown_by_stores(core: Core, known: Collection[str]) -> dict[str, Shown
         core: The space.
         known: Names of the heads that were checked.
     """
-    tasks = {asyncio.create_task(_shown(core, name, known)): name for name in core.pool.names if core.pool.up(name)}
+    held = await aside(core)
+    names: dict[str, HeadName] = {}  # most are listed by all stores
+    tasks = {
+        asyncio.create_task(_shown(core, store, known, held, names)): store
+        for store in core.pool.names
+        if core.pool.up(store)
+    }
     found: dict[str, Shown] = {}
     try:
         pending = set(tasks)
@@ -60,57 +70,78 @@ async def shown_by_stores(core: Core, known: Collection[str]) -> dict[str, Shown
     return found
 
 
-async def _shown(core: Core, store: str, known: Collection[str]) -> Shown | None:
+async def _shown(
+    core: Core, store: str, known: Collection[str], held: Collection[bytes], names: dict[str, HeadName]
+) -> Shown | None:
     shown = Shown()
     try:
-        await _records(core, store, shown)
-        await _heads(core, store, shown, known)
+        await _records(core, store, shown, held)
+        await _heads(core, store, shown, known, held, names)
     except RopewalkError:
         return None
     return shown
 
 
-async def _records(core: Core, store: str, shown: Shown) -> None:
-    after, count = "", 0
+async def _records(core: Core, store: str, shown: Shown, held: Collection[bytes]) -> None:
+    after, count, fresh = "", 0, 0
     async for listed in core.pool.list(store, records_prefix(core.space_id)):
         count += 1
-        if listed.name < after or len(shown.records) > 2 * MOST_RECORDS or count > 4 * MOST_RECORDS:
+        if listed.name < after or fresh > 2 * MOST_RECORDS or count > 4 * MOST_RECORDS + len(held):
             shown.whole = False  # a listing that goes backwards would never end
             return
         after = listed.name
         if listed.size <= LARGEST_RECORD:
             shown.records.add(listed.name)
+            fresh += digest_in(listed.name) not in held
+        else:
+            shown.unfit.add(listed.name)
 
 
-async def _heads(core: Core, store: str, shown: Shown, known: Collection[str]) -> None:
-    prefix = heads_prefix(core.space_id)
-    after, count = "", 0
-    while True:
-        jumped = False
-        writer, met, place = b"", 0, 0  # the writer at hand, how many of its names are known, the sequence of the last
+async def _heads(
+    core: Core,
+    store: str,
+    shown: Shown,
+    known: Collection[str],
+    held: Collection[bytes],
+    names: dict[str, HeadName],
+) -> None:
+    top = heads_prefix(core.space_id)
+    left = deque([(top, "")])  # folders to list, and after which name
+    count = fresh = 0
+    while left:
+        prefix, after = left.popleft()
+        folder, met, place, many = "", 0, 0, 0  # of one writer; known names, sequence of the last, new names
         async for listed in core.pool.list(store, prefix, after):
             count += 1  # one name over and over, or other names than of heads, never end either
-            if listed.name < after or len(shown.heads) > MOST_HEADS or count > 2 * MOST_HEADS:
+            if listed.name < after or fresh > MOST_HEADS or count > 2 * MOST_HEADS + len(held):
                 shown.whole = False
                 return
-            if listed.name == after:  # said twice
+            if listed.name == after or not listed.name.startswith(prefix):  # said twice, or not asked for
                 continue
-            after = listed.name
-            if (name := HeadName.decode(listed.name)) is None:
-                continue
-            if name.writer != writer:
-                writer, met = name.writer, 0
-            elif met >= _BEFORE and name.sequence != place:  # not between two of one sequence, which are a fork
-                after, jumped = _past(heads_prefix(core.space_id, writer)), True
+            if (here := listed.name[: listed.name.rindex("/") + 1]) != folder:
+                folder, met, many = here, 0, 0
+            name = names.get(listed.name) or HeadName.decode(listed.name)
+            # Of a writer that has very many the rest comes after the others have come: it may be junk.
+            if later := many >= MOST_AT_ONCE and folder != top:
+                left.append((folder, after))
+            # Not between two of one sequence, which are a fork.
+            if later or (met >= _BEFORE and name is not None and name.sequence != place):
+                if prefix == top:
+                    left.appendleft((top, _past(folder)))
                 break
+            after = listed.name
+            if name is None:
+                many += 1
+                continue
             place = name.sequence
             if listed.name in known:
                 met += 1
-                shown.known.setdefault(writer, []).append(listed.name)
+                shown.known.setdefault(name.writer, []).append(listed.name)
             else:
-                shown.heads.append(name)
-        if not jumped:
-            return
+                shown.heads[listed.name] = names[listed.name] = name
+                if name.check not in held:
+                    many += 1
+                    fresh += 1
 
 
 def _past(folder: str) -> str:

@@ -7,32 +7,26 @@ Never: takes a store at its word, or forgets what was seen once.
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, islice
 
 from ropewalk.spaces.core import Core
 from ropewalk.spaces.head import HeadName
-from ropewalk.spaces.learning.heads import Fetched, fetch_heads
+from ropewalk.spaces.learning.heads import Fetched, fetch_heads, told_of
 from ropewalk.spaces.learning.listing import Shown, shown_by_stores
-from ropewalk.spaces.learning.records import fetch_records, signed_as_us, take_records
+from ropewalk.spaces.learning.records import learn_records, signed_as_us, take_records
 from ropewalk.spaces.learning.sight import settle
+from ropewalk.spaces.learning.testimony import MOST_STRANGE, Strange, WentBack, strange, testify
 from ropewalk.spaces.state import State
 
-__all__ = ["Learned", "WentBack", "learn", "learn_heads", "look", "may_tell_more"]
+__all__ = ["PUT_OUT", "Learned", "WentBack", "learn", "learn_heads", "look", "may_tell_more"]
 
 
 # Which looks list old heads too: whoever forked may have signed one head only, below those that are known.
 EVERYTHING_EVERY = 10
 
-
-@dataclass(frozen=True, slots=True)
-class WentBack:
-    """A store that shows less than it did: it was rolled back, or it hides something."""
-
-    store: str
-    name: str  # of the head or record that it had
-    listed: tuple[str, ...] = ()  # what it lists of that head's writer now, newest first
+PUT_OUT = "this device was put out: what is written since cannot be read here"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,25 +50,37 @@ async def learn(core: Core, *, everything: bool = False) -> Learned:
 
     Args:
         core: The space.
-        everything: List old heads too, not only down to those that are known.
+        everything: List old heads too, not only down to those that are known, and look at all that was put aside.
     """
     core.asked = sum(map(core.pool.up, core.pool.names))
     known, count = await core.ledger.do(_begun)
-    everything = everything or count % EVERYTHING_EVERY == 0
+    again = everything
+    everything, read = everything or count % EVERYTHING_EVERY == 0, core.reads
     shown = await shown_by_stores(core, frozenset() if everything else known)
     core.told = len(shown)
-    new = await fetch_records(core, {store: one.records for store, one in shown.items()})
-    records = await take_records(core, new)
+    new, records = await learn_records(core, {store: one.records for store, one in shown.items()}, again=again)
+    if core.reads != read:  # what was met as a steward counts as not known for a member
+        known = await core.ledger.do(State.head_names)
+        shown = await shown_by_stores(core, frozenset() if everything else known)
+        core.told = len(shown)
     await core.ledger.do(_owe_records, shown, set(new) if count else None, core.pool.names, core.head_floor)
     await core.ledger.do(_count, shown, core.pool.names, core.head_floor)
-    fetched = await fetch_heads(core, _wanted(shown, known))
-    if (fetched.admitted.gaps or (fetched.waiting and fetched.admitted.new)) and not everything:
+    fetched = await fetch_heads(core, _wanted(shown, known), again=again)
+    waiting = fetched.doubts or fetched.passed_waiting
+    if (fetched.admitted.gaps or (waiting and fetched.admitted.new)) and not everything:
         await _fill(core, fetched)
-    told = list(fetched.admitted.told)
+    told = told_of(core, fetched)
     told += await core.ledger.do(settle, core.membership, bool(fetched.admitted.new))
+    if core.keys.reads and (left := await core.ledger.do(State.unread_heads)):
+        told.append(
+            f"{len(left)} heads that this device met as a steward cannot be read now: this may be an older version"
+        )
     went_back = await core.ledger.do(_compare, shown, core.device.public().id)
     told += [_said(one) for one in went_back]
-    core.warnings.extend(dict.fromkeys(told))
+    await testify(core, [*went_back, *_strange(core, shown, new, fetched)])
+    if core.device.public().id not in core.membership.state.devices:
+        told.append(PUT_OUT)
+    core.warnings.extend(told)
     done = fetched.admitted
     return Learned(
         len(shown),
@@ -90,11 +96,14 @@ async def learn(core: Core, *, everything: bool = False) -> Learned:
 
 async def learn_heads(core: Core, names: Collection[HeadName]) -> int:
     """Take in heads that somebody has named, from whatever stores have them; how many were new."""
+    read = core.reads
     await take_records(core, {})  # what another process of this device knows, they are judged by
+    if core.reads and not read:
+        return (await learn(core)).heads
     fetched = await fetch_heads(core, dict.fromkeys(names, core.pool.names), listed=False)
-    told = list(fetched.admitted.told)
+    told = told_of(core, fetched)
     told += await core.ledger.do(settle, core.membership, bool(fetched.admitted.new))
-    core.warnings.extend(dict.fromkeys(told))
+    core.warnings.extend(told)
     return fetched.admitted.new
 
 
@@ -132,9 +141,9 @@ def _owe_records(
 def _wanted(shown: Mapping[str, Shown], known: Collection[str]) -> dict[HeadName, list[str]]:
     wanted: dict[HeadName, list[str]] = {}
     for store, one in shown.items():
-        for name in one.heads:
-            if name.encode() not in known:
-                wanted.setdefault(name, []).append(store)
+        for name, head in one.heads.items():
+            if name not in known:
+                wanted.setdefault(head, []).append(store)
     return wanted
 
 
@@ -142,10 +151,11 @@ async def _fill(core: Core, fetched: Fetched) -> None:
     """Look for heads between those that came and those that were known: a fork may lie far back."""
     known = await core.ledger.do(State.head_names)
     shown = await shown_by_stores(core, frozenset())
-    fetched.admitted.told = [line for line in fetched.admitted.told if " was set aside: " not in line]  # it tries again
     more = await fetch_heads(core, _wanted(shown, known))
     fetched.add(more.admitted)
     fetched.unread += more.unread
+    fetched.closed += more.closed
+    fetched.doubts = {one: why for one, why in fetched.doubts.items() if one not in more.raised} | more.doubts
 
 
 def may_tell_more(core: Core) -> bool:
@@ -192,14 +202,23 @@ def _said(one: WentBack) -> str:
     )
 
 
+def _strange(
+    core: Core, shown: Mapping[str, Shown], records: Mapping[str, bytes], fetched: Fetched
+) -> Iterator[Strange]:
+    """What stores show as this space's and is another's, so many of each store."""
+    others = [*fetched.strange.items(), *(one for one in records.items() if strange(core, *one))]
+    for store, one in shown.items():
+        of_store = ((name, data) for name, data in others if name in one.records or name in one.heads)
+        for name, data in islice(of_store, MOST_STRANGE):
+            yield Strange(store, name, data)
+
+
 def _count(state: State, shown: Mapping[str, Shown], names: Collection[str], floor: int) -> None:
     """Of heads that were seen on few stores, on how many they are by now."""
     sparse = state.sparse_heads()
     if not sparse:
         return
-    listed = {
-        store: {*(head.encode() for head in one.heads), *chain(*one.known.values())} for store, one in shown.items()
-    }
+    listed = {store: {*one.heads, *chain(*one.known.values())} for store, one in shown.items()}
     with state.transaction():
         for name, before in sparse.items():
             now = before | {store for store, heads in listed.items() if name in heads}
@@ -218,7 +237,7 @@ def _compare(state: State, shown: Mapping[str, Shown], device: bytes) -> list[We
     newest: dict[bytes, int] = {}
     own = {writer for writer, by in state.writers().items() if by == device}
     went_back: list[WentBack] = []
-    names = state.head_names()
+    names = state.head_names() if any(one.heads for one in shown.values()) else ()
     records = state.record_names()
     with state.transaction():
         for store, one in shown.items():
@@ -237,7 +256,8 @@ def _compare(state: State, shown: Mapping[str, Shown], device: bytes) -> list[We
             state.saw_records(store, (one.records & records) - had)
             if one.whole:
                 went_back += _missing(state, store, one, there, before)
-                went_back += [WentBack(store, name) for name in sorted(had - one.records)[:1]]
+                gone = sorted(had - one.records)[:1]
+                went_back += [WentBack(store, name, tuple(one.records | one.unfit)) for name in gone]
     return went_back
 
 
@@ -248,8 +268,8 @@ def _there(one: Shown, names: Collection[str]) -> dict[bytes, list[int]]:
         for name in listed:
             if (parsed := HeadName.decode(name)) is not None:
                 found.setdefault(parsed.writer, set()).add(parsed.sequence)
-    for head in one.heads:
-        if head.encode() in names:
+    for name, head in one.heads.items():
+        if name in names:
             found.setdefault(head.writer, set()).add(head.sequence)
     return {writer: sorted(sequences, reverse=True)[:3] for writer, sequences in found.items()}
 
@@ -262,5 +282,6 @@ def _missing(
         if max(there.get(writer, ()), default=0) < sequence:
             known = state.heads_at(writer, sequence)
             if known:
-                found.append(WentBack(store, known[0].name, tuple(one.known.get(writer, ()))))
+                of_writer = [name for name, head in one.heads.items() if head.writer == writer]
+                found.append(WentBack(store, known[0].name, (*one.known.get(writer, ()), *of_writer)))
     return found

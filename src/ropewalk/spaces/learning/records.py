@@ -9,23 +9,28 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
+from dataclasses import replace
 from functools import partial
 
-from ropewalk.errors import Damaged, Refused, RopewalkError
+from ropewalk.errors import Damaged, Refused, RopewalkError, Unavailable
 from ropewalk.spaces.core import Core
+from ropewalk.spaces.learning.aside import NEVER, RECORDS, aside, digest_in, put_aside
+from ropewalk.spaces.learning.checked import Checked, keep_checked, seal_checked
 from ropewalk.spaces.learning.sight import settle
 from ropewalk.spaces.members import LARGEST_RECORD, Accused, Membership, NotAMember, is_record
 from ropewalk.spaces.members.operations import parse_operation
 from ropewalk.spaces.members.records import parse
 from ropewalk.spaces.members.wraps import open_ring
 from ropewalk.spaces.pool.pool import BelowFloor
-from ropewalk.spaces.proof import accusation
+from ropewalk.spaces.proof import accusation, digest
 from ropewalk.spaces.state import State
 from ropewalk.spaces.store import ObjectName, object_name
 
 __all__ = [
+    "NumberTaken",
     "fetch_records",
     "known_records",
+    "learn_records",
     "pay_records",
     "read_membership",
     "secure_records",
@@ -36,46 +41,81 @@ __all__ = [
 ]
 
 AT_ONCE = 16
+_SIGNED = "signed"  # in meta: our incarnation, and how many operations it has signed
+MOST_ROUNDS = 8  # in one look, of records that waited for those of the round before; the next look takes more
 MOST_MISFITS = 16  # objects of one store, in one look, that are not what their names say
 
 
+class NumberTaken(Unavailable):
+    """Another membership record of this device has this number, and two of one number would prove that it lies."""
+
+    code = "records.number-taken"
+
+
 def read_membership(
-    space_id: bytes, objects: Iterable[bytes], before: Membership | None = None, *, partly: bool = False
+    space_id: bytes, objects: Iterable[bytes], before: Membership | Checked | None = None, *, partly: bool = False
 ) -> Membership:
     """What records come to, proofs among them.
 
     Args:
         space_id: The space.
         objects: The records, in any order.
-        before: What was known, whose signatures need no second look.
+        before: What was known: signatures and proofs in it need no second look.
         partly: Of more records than there is room for, take those that the spec says; else they are refused.
 
     Raises:
         RecordDamaged, TooManyRecords, Refused.
     """
-    verified = before.verified if before is not None else frozenset()
-    judge: dict[bytes, Accused | None] = {}
+    before = before or Checked()
+    judged: dict[bytes, Accused | None] = {}
 
     def proofs(data: bytes) -> Accused | None:
-        if data not in judge:
-            judge[data] = accusation(space_id, data)
-        return judge[data]
+        if (name := digest(data)) not in judged:
+            judged[name] = before.judged[name] if name in before.judged else accusation(space_id, data)
+        return judged[name]
 
-    return Membership.read(space_id, objects, verified=verified, proofs=proofs, partly=partly)
+    found = Membership.read(space_id, objects, verified=before.verified, proofs=proofs, partly=partly)
+    return replace(found, judged=judged)
 
 
-async def fetch_records(core: Core, shown: Mapping[str, Collection[str]]) -> dict[str, bytes]:
+async def learn_records(
+    core: Core, shown: Mapping[str, Collection[str]], *, again: bool = False
+) -> tuple[dict[str, bytes], bool]:
+    """Take in the records that stores show; those that were not known, and whether any of these counts.
+
+    Args:
+        core: The space.
+        shown: Names by store.
+        again: Also those that were put aside before.
+    """
+    new: dict[str, bytes] = {}
+    came = False
+    for number in range(MOST_ROUNDS):
+        some = await fetch_records(core, shown, again=again and not number)
+        if number and not some:
+            break
+        new |= some
+        if not await take_records(core, some):
+            break
+        came = True  # and others may have waited for it
+    return new, came
+
+
+async def fetch_records(core: Core, shown: Mapping[str, Collection[str]], *, again: bool = False) -> dict[str, bytes]:
     """The bytes of records that stores show and that are not known.
 
     Args:
         core: The space.
         shown: Names by store.
+        again: Also those that were put aside before.
     """
     known = await core.ledger.do(State.record_names)
+    held = {} if again else await aside(core)
     wanted: dict[str, list[str]] = {}
     for store, names in shown.items():
-        for name in sorted(names - known if isinstance(names, set) else set(names) - known):
-            wanted.setdefault(name, []).append(store)
+        for name in sorted(set(names) - known):
+            if digest_in(name) not in held:
+                wanted.setdefault(name, []).append(store)
     limit = asyncio.Semaphore(AT_ONCE)
     misfits = dict.fromkeys(shown, 0)
 
@@ -121,12 +161,21 @@ async def take_records(core: Core, new: Mapping[str, bytes]) -> bool:
     core.passed_over |= {name for name in unread if not _counts(name, membership)}
     counting = {name: data for name, data in new.items() if _counts(name, membership)}
     if not counting and membership.verified == before.verified:
+        await _pass_over(core, new)
         return False
-    await core.ledger.do(_keep, list(counting.items()), core.now())
+    await core.ledger.do(_keep, list(counting.items()), core.now(), seal_checked(membership, core.device))
     core.membership = membership
+    core.warnings.extend(_doubled(before, membership))
     _renew(core, membership)
     core.warnings.extend(await core.ledger.do(settle, membership))
+    await _pass_over(core, {name: data for name, data in new.items() if name not in counting})
     return True
+
+
+async def _pass_over(core: Core, records: Mapping[str, bytes]) -> None:
+    """Records that do not count need not be fetched again before others come; what is none, never."""
+    rows = [(digest_in(name), b"", NEVER if parse(data) is None else RECORDS) for name, data in records.items()]
+    await put_aside(core, rows)
 
 
 def _counts(name: str, membership: Membership) -> bool:
@@ -144,9 +193,19 @@ def signed_as_us(core: Core, records: Mapping[str, bytes]) -> bool:
     return False
 
 
-def _keep(state: State, records: list[tuple[str, bytes]], now: int) -> None:
+def _keep(state: State, records: list[tuple[str, bytes]], now: int, checked: bytes) -> None:
     with state.transaction(durable=True):
         state.add_records(records, max(now, 0))
+        keep_checked(state, checked)
+
+
+def _doubled(before: Membership, now: Membership) -> list[str]:
+    new = {record for pair in set(now.doubled).difference(before.doubled) for record in pair}
+    authors = {record.author for record in now.resolution.graph.records if record.hash in new}
+    return [
+        f"device {one.hex()[:8]} signed two membership records under one number: it is held, once that is reported"
+        for one in sorted(authors)
+    ]
 
 
 def _renew(core: Core, membership: Membership) -> None:
@@ -166,18 +225,39 @@ async def send_record(core: Core, name: ObjectName, data: bytes) -> frozenset[st
 
     It is kept, with what stores owe of it, before the first one sees it: signed again it would be another object.
     The caller has the turn.
+
+    Raises:
+        NumberTaken: This device has signed another one under its number; nothing was sent.
     """
-    await core.ledger.do(_owe, str(name), data, core.pool.names, core.now())
+    await core.ledger.do(_owe, core, str(name), data)
     copies = await core.pool.put_copies(name, data)
     await core.ledger.do(_paid, str(name), copies.kept)
     await take_records(core, {str(name): data})
     return copies.kept
 
 
-def _owe(state: State, name: str, data: bytes, stores: Collection[str], now: int) -> None:
+def _owe(state: State, core: Core, name: str, data: bytes) -> None:
     with state.transaction(durable=True):
-        state.add_records([(name, data)], max(now, 0))
-        state.owe_record(name, stores)
+        if name not in state.record_names():
+            _take_number(state, core, data)
+        state.add_records([(name, data)], max(core.now(), 0))
+        state.owe_record(name, core.pool.names)
+
+
+def _take_number(state: State, core: Core, data: bytes) -> None:
+    """See that we signed no other record under this one's number, of which the membership may not know."""
+    us = core.device.public().id, core.incarnation
+    signed = parse(data)
+    one = parse_operation(signed.body, core.space_id) if signed is not None else None
+    if one is None or (one.author, one.incarnation) != us:
+        return
+    life, _, last = (state.get_meta(_SIGNED) or b"").rpartition(b" ")
+    if life == core.incarnation.hex().encode() and one.count <= int(last):
+        raise NumberTaken(
+            f"this device has signed {int(last)} membership records, and this would be number {one.count} once more",
+            hint="nothing was sent; run it again, and if it fails again, see what the warnings say of records",
+        )
+    state.set_meta(_SIGNED, b"%s %d" % (core.incarnation.hex().encode(), one.count))
 
 
 def _paid(state: State, name: str, stores: Collection[str]) -> None:

@@ -39,6 +39,12 @@ class Opened:
     embedded: Embedded | None
     stores: Collection[str] = ()  # that have it, as far as that is known
     data: bytes | None = None  # where these are few
+    seen: int = 0  # when it came, nanoseconds
+
+    @property
+    def packs(self) -> list[tuple[bytes, bytes, bytes]]:
+        """The packs that it names, as `State.name_packs` takes them."""
+        return [(pack.name, pack.manifest, pack.directory) for pack in self.head.steward.packs]
 
 
 @dataclass(slots=True)
@@ -50,6 +56,7 @@ class Admitted:
     forked: set[bytes] = field(default_factory=set)  # writers of which two heads of one sequence are there
     gaps: set[bytes] = field(default_factory=set)  # writers of heads whose previous one is not known
     told: list[str] = field(default_factory=list)  # for people
+    raised: set[bytes] = field(default_factory=set)  # objects that were put aside until one of these came
 
 
 class Sight:
@@ -62,20 +69,61 @@ class Sight:
     """
 
     def __init__(self, state: State, membership: Membership, floor: int = 0) -> None:
-        self.state, self.membership, self.floor = state, membership, floor
+        self._state, self.membership, self.floor = state, membership, floor
+        self._kept: list[tuple[Opened, KnownHead]] = []  # heads that are known and not written yet
+        self._raised: set[bytes] = set()
         self._hashes = state.head_hashes()
+        self._last = state.last_sequences()  # sequence of each writer: beyond it nothing needs to be looked up
+        self._as_of = (-1, -1)  # what had been written when that was read
         self._newest: dict[bytes, KnownHead] = {}  # by writer, of those added since
         self._by_hash: dict[bytes, KnownHead] = {}  # the same
         self.branches = Branches(self._forks(), self.head)
+
+    @property
+    def state(self) -> State:
+        """The ledger's, with all that is kept."""
+        self._write()
+        return self._state
 
     def _forks(self) -> Mapping[bytes, Sequence[int]]:
         for fork in self.membership.state.forks:
             self.state.add_fork(fork.writer, fork.sequence)
         return self.state.forks()
 
+    def renew(self) -> None:
+        """A transaction begins: others may have written heads since the one before."""
+        if self._as_of != self._state.written():
+            self._last = self._state.last_sequences()
+
+    def keep(self, one: Opened, head: KnownHead) -> None:
+        """A head is known now, and is written before anything else is read, together with others."""
+        self._kept.append((one, head))
+        self.add(head)
+
+    def end(self) -> set[bytes]:
+        """The transaction ends; the objects that were put aside until a head came that is kept now."""
+        self._write()
+        self._as_of = self._state.written()
+        raised, self._raised = self._raised, set()
+        return raised
+
+    def _write(self) -> None:
+        if not self._kept:
+            return
+        kept, self._kept = self._kept, []
+        state = self._state
+        state.add_heads([(head, one.packs) for one, head in kept])
+        keep_embedded(state, [(head.name, one.embedded) for one, head in kept if one.embedded is not None])
+        for one, head in kept:
+            if len(one.stores) < self.floor:
+                state.keep_head(head.name, one.data)
+                state.doubt_head(head.name, one.stores)
+        self._raised |= state.take_up(head.hash for _, head in kept)
+
     def add(self, head: KnownHead) -> None:
         """A head is known now."""
         self._hashes.add(head.hash)
+        self._last[head.writer] = max(self._last.get(head.writer, 0), head.sequence)
         before = self._newest.get(head.writer)
         if before is not None:
             self._by_hash.pop(before.hash, None)
@@ -104,15 +152,26 @@ class Sight:
 
     def hashes_at(self, writer: bytes, sequence: int) -> list[bytes]:
         """Hashes of a writer's heads with this sequence."""
-        return self.state.hashes_at(writer, sequence)
+        return self.state.hashes_at(writer, sequence) if self._may_reach(writer, sequence) else []
 
     def heads_at(self, writer: bytes, sequence: int, last: int | None = None) -> list[KnownHead]:
         """A writer's heads from one sequence to another, in order."""
-        return self.state.heads_at(writer, sequence, last)
+        return self.state.heads_at(writer, sequence, last) if self._may_reach(writer, sequence) else []
 
     def reaches(self, writer: bytes, sequence: int) -> bool:
         """Whether there is a head of this writer with this sequence or a later one."""
-        return self.state.has_head_from(writer, sequence)
+        return self._may_reach(writer, sequence) and self.state.has_head_from(writer, sequence)
+
+    def is_kept(self, head: Head) -> bool:
+        """Whether it is, under this name or another, whatever became of it."""
+        if self.has(head.hash):
+            return True
+        envelope = head.envelope
+        there = self._may_reach(envelope.writer, envelope.sequence)
+        return there and self.state.head_named(head.name.encode()) is not None
+
+    def _may_reach(self, writer: bytes, sequence: int) -> bool:
+        return sequence <= self._last.get(writer, 0)
 
     def writers(self) -> Mapping[bytes, bytes]:
         """Each writer with its device."""
@@ -161,13 +220,15 @@ def admit(state: State, sight: Sight, heads: Sequence[Opened], waiting: Waiting)
     """
     done = Admitted()
     with state.transaction():
+        sight.renew()
         left = sorted(heads, key=_age, reverse=True)  # what a head has seen comes before it
         while left:
-            _admit(state, sight, one := left.pop(), done, waiting)
+            _admit(sight, one := left.pop(), done, waiting)
             if one.head.hash in waiting.by_hash and sight.has(one.head.hash):
                 left += waiting.take(one.head.hash)
         if done.new:
             state.set_behind(True)  # until the packs are learnt too, whatever stops this process before that
+        done.raised = sight.end()
     return done
 
 
@@ -184,18 +245,20 @@ def take_back(
         stores: All of them; it is owed to each.
         waiting: Heads that wait; those that it was missing for are judged.
     """
-    head = known_head(one.head, ACKED)
+    head = known_head(one.head, ACKED, one.seen)
     with state.transaction(durable=True):
         state.take_back_head(head.name, stores, data)
         state.doubt_head(head.name, ())
         names = {pack.name for pack in one.head.steward.packs}
-        state.name_packs(head.name, [(pack.name, pack.manifest, pack.directory) for pack in one.head.steward.packs])
+        state.name_packs(head.name, one.packs)
         state.announce(pack.id for pack in state.unannounced() if pack.name in names)
         if one.embedded is not None:
-            keep_embedded(state, head.name, one.embedded)
+            keep_embedded(state, [(head.name, one.embedded)])
         state.set_behind(True)
+        raised = state.take_up([head.hash])
     sight.add(head)
     done = admit(state, sight, waiting.take(head.hash), waiting)
+    done.raised |= raised
     done.told.append(
         f"a change of this device that was not acknowledged (head {head.writer.hex()[:8]}-{head.sequence}) counts after"
         " all: another device has seen it and built on it"
@@ -204,13 +267,13 @@ def take_back(
 
 
 def _age(one: Opened) -> int:
-    return sum(sequence for sequence, _ in one.head.member.vector.values())
+    return sum(sequence for sequence, _ in one.head.vector.values())
 
 
-def _admit(state: State, sight: Sight, one: Opened, done: Admitted, waiting: Waiting) -> None:
-    if sight.has(one.head.hash) or state.head_named(one.head.name.encode()) is not None:
+def _admit(sight: Sight, one: Opened, done: Admitted, waiting: Waiting) -> None:
+    if sight.is_kept(one.head):
         return  # another process of this device wrote it just now, or it came under another name
-    head = known_head(one.head, ACKED)
+    head = known_head(one.head, ACKED, one.seen)
     what = f"head {head.writer.hex()[:8]}-{head.sequence}"
     verdict = judge(head, sight)
     if isinstance(verdict, Wait):
@@ -222,14 +285,7 @@ def _admit(state: State, sight: Sight, one: Opened, done: Admitted, waiting: Wai
     elif isinstance(verdict, Quarantine):
         head = replace(head, state=QUARANTINED)
         done.told.append(f"{what} is in quarantine: {verdict.why}")
-    state.add_head(head)
-    state.name_packs(head.name, [(pack.name, pack.manifest, pack.directory) for pack in one.head.steward.packs])
-    if one.embedded is not None:
-        keep_embedded(state, head.name, one.embedded)
-    if len(one.stores) < sight.floor:
-        state.keep_head(head.name, one.data)
-        state.doubt_head(head.name, one.stores)
-    sight.add(head)
+    sight.keep(one, head)
     done.new += 1
     done.writers.add(head.writer)
     if head.sequence > 1 and not sight.has(head.previous):
@@ -238,11 +294,11 @@ def _admit(state: State, sight: Sight, one: Opened, done: Admitted, waiting: Wai
     for fell in fallen(head, sight, broken=head.state == BROKEN):
         sight.changed(fell.head, BROKEN)
         done.told.append(f"head {fell.head.writer.hex()[:8]}-{fell.head.sequence} was left out: {fell.why}")
-        _note(state, fell.evidence)
+        _note(sight, fell.evidence)
 
 
 def _accuse(sight: Sight, head: KnownHead, verdict: Accept | Quarantine | Refuse, done: Admitted) -> None:
-    _note(sight.state, verdict.evidence)
+    _note(sight, verdict.evidence)
     if any(evidence.kind is Kind.FORK for evidence in verdict.evidence):
         sight.fork(head.writer, head.sequence)
         done.forked.add(head.writer)
@@ -252,9 +308,9 @@ def _accuse(sight: Sight, head: KnownHead, verdict: Accept | Quarantine | Refuse
         )
 
 
-def _note(state: State, evidence: Sequence[Evidence]) -> None:
+def _note(sight: Sight, evidence: Sequence[Evidence]) -> None:
     for one in evidence:
-        state.add_evidence(one.kind, one.one, one.other)
+        sight.state.add_evidence(one.kind, one.one, one.other)
 
 
 def settle(state: State, membership: Membership, again: bool = True) -> list[str]:

@@ -6,22 +6,24 @@ Never: shows a head that does not count, or one whose branch is not known.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from ropewalk.spaces.conduct import Branches
 from ropewalk.spaces.core import Core
 from ropewalk.spaces.head import Head, split_embedded
 from ropewalk.spaces.keys import KeyRing
+from ropewalk.spaces.members import Cut
 from ropewalk.spaces.pack.directory import Directory, directory_hash
 from ropewalk.spaces.pack.roots import column_root, leaf_hashes, pack_name
 from ropewalk.spaces.pack.share import Manifest
-from ropewalk.spaces.state import ACKED, KnownHead, State
-from ropewalk.spaces.vectors import MOST_NUMBER, joined
+from ropewalk.spaces.state import ACKED, QUEUED, EmbeddedPack, KnownHead, State
+from ropewalk.spaces.vectors import MOST_NUMBER, MOST_SEEN, joined
 
 __all__ = [
     "Embedded",
     "Standing",
+    "cut_of",
     "keep_embedded",
     "known_head",
     "newest",
@@ -64,7 +66,7 @@ def standing(state: State, without: Collection[bytes] = (), writer: bytes = b"")
         without: Hashes of heads that must not be named; of writers whose newest head names one, an older one stands.
         writer: The one whose own heads stay, whatever they name: it must not go back.
     """
-    heads = newest(state)
+    heads = newest(state, queued=True)
     if without:
         heads = [one for head in heads if (one := _naming_none(state, head, without, writer)) is not None]
     top = [
@@ -79,7 +81,7 @@ def _naming_none(state: State, head: KnownHead, without: Collection[bytes], writ
     """A head, or the newest before it, that names none of these."""
 
     def good(one: KnownHead) -> bool:
-        return one.state == ACKED and not any(digest in without for _, digest in one.vector.values())
+        return one.state in (ACKED, QUEUED) and not any(digest in without for _, digest in one.vector.values())
 
     if head.writer == writer or good(head):
         return head
@@ -92,10 +94,15 @@ def _naming_none(state: State, head: KnownHead, without: Collection[bytes], writ
     return None
 
 
-def newest(state: State) -> list[KnownHead]:
-    """The newest head that counts of each writer, and of each branch of one that forked, as it is to be read."""
+def newest(state: State, *, queued: bool = False) -> list[KnownHead]:
+    """The newest head that counts of each writer, and of each branch of one that forked, as it is to be read.
+
+    Args:
+        state: The ledger's.
+        queued: Whether our own count that wait to be published, and that nobody else knows.
+    """
     forks = state.forks()
-    heads = state.newest_heads()
+    heads = state.newest_heads(queued=queued)
     if not forks:
         return heads
     for writer, places in forks.items():
@@ -106,31 +113,39 @@ def newest(state: State) -> list[KnownHead]:
     found: dict[bytes, KnownHead] = {}
     for head in heads:
         name, vector, renames = branches.name(head), branches.vector(head.vector), branches.renames(head.vector)
-        if name is None or vector is None or renames is None or head.state != ACKED:
+        if name is None or vector is None or renames is None or head.state not in (ACKED, QUEUED):
             continue  # until the heads between it and the fork are found
         if name not in found or found[name].sequence < head.sequence:
             found[name] = replace(head, writer=name, vector=dict(vector), branches=renames)
     return list(found.values())
 
 
-def known_head(head: Head, state: int) -> KnownHead:
-    """What is remembered of a head."""
+def cut_of(state: State, devices: Collection[bytes]) -> Cut:
+    """The newest heads that count of all writers and branches of some devices."""
+    tops = sorted((head for head in newest(state) if head.device in devices), key=lambda head: -head.time)
+    return Cut({head.writer: (head.sequence, head.hash) for head in tops[:MOST_SEEN]})
+
+
+def known_head(head: Head, state: int, seen: int = 0) -> KnownHead:
+    """What is remembered of a head; ``seen`` is when it came, for one that does not say when it was made."""
+    envelope, member = head.envelope, head.member
     return KnownHead(
         head.name.encode(),
         head.hash,
-        head.envelope.writer,
-        head.envelope.sequence,
-        head.envelope.previous,
-        head.member.time,
-        head.member.root.encode() if head.member.root else None,
-        head.member.entries,
-        head.member.note,
-        dict(head.member.vector),
+        envelope.writer,
+        envelope.sequence,
+        envelope.previous,
+        member.time if member else max(seen, 0),
+        member.root.encode() if member and member.root else None,
+        member.entries if member else 0,
+        member.note if member else "",
+        dict(head.vector),
         bool(head.embedded),
         state,
-        head.envelope.device,
-        head.envelope.feature,
-        tuple(head.member.membership),
+        envelope.device,
+        envelope.feature,
+        tuple(member.membership) if member else (),
+        unread=member is None,
     )
 
 
@@ -163,18 +178,17 @@ def read_embedded(embedded: bytes, keys: KeyRing) -> Embedded | None:
     return Embedded(name, len(column), digest, directory_hash(box), len(embedded), opened)
 
 
-def keep_embedded(state: State, head: str, pack: Embedded) -> None:
-    """Keep where the chunks of a head's embedded pack lie."""
-    number = state.add_pack(
-        *(pack.name, 1, 1, [pack.length], pack.manifest, pack.directory, pack.stored),
-        head=head,
-        reusable=False,
-        announced=True,
+def keep_embedded(state: State, packs: Iterable[tuple[str, Embedded]]) -> None:
+    """Keep where the chunks of embedded packs lie, each in a head by its name."""
+    state.add_embedded(
+        [
+            EmbeddedPack(one.name, one.length, one.manifest, one.directory, one.stored, head, one.opened.places)
+            for head, one in packs
+        ]
     )
-    state.add_chunks(number, pack.opened.places)
 
 
 def remember_embedded(state: State, head: KnownHead, embedded: bytes, core: Core) -> None:
     """Keep where the chunks of a head's embedded pack lie, if it has one."""
     if (pack := read_embedded(embedded, core.keys)) is not None:
-        keep_embedded(state, head.name, pack)
+        keep_embedded(state, [(head.name, pack)])

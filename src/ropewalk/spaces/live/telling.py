@@ -18,6 +18,7 @@ from ropewalk.spaces.live.known import Known
 
 __all__ = ["Telling"]
 
+PAUSE = 0.25  # seconds between two tellings of changes: one tells of all that came meanwhile, well within a second
 TRIES = 3  # times that a head is told of again, where another's bulletin came over it
 
 
@@ -39,6 +40,7 @@ class Telling:
         self._ours: tuple[Named, int] | None = None  # a head that others may not have heard of; tries
         self._task: asyncio.Task[None] | None = None
         self._untold = False
+        self._closing = asyncio.Event()
 
     async def beat(self) -> frozenset[str]:
         """Put a bulletin, if that can be done; the stores that took it within a short while."""
@@ -73,9 +75,14 @@ class Telling:
             self._untold = False
             with suppress(RopewalkError):
                 await self.published()
+            # A change that is alone is told at once, and many in a row do not each cost a bulletin in every store.
+            with suppress(TimeoutError):
+                async with asyncio.timeout(PAUSE):
+                    await self._closing.wait()
 
     async def aclose(self, patience: float) -> None:
         """Let what is being told be told, for so many seconds."""
+        self._closing.set()
         if self._task is not None:
             await asyncio.wait([self._task], timeout=patience)
             self._task.cancel()

@@ -1,12 +1,14 @@
 """Members: the signed records that say who belongs to a space and wrap its secrets (docs/spec/space.md 3, groups)."""
 
-from ropewalk.spaces.members.authoring import Author, NoRoomLeft, NotAllowed, create
+from ropewalk.spaces.members.authoring import Author, NoRoomLeft, NotAllowed, Vain, create
+from ropewalk.spaces.members.beyond import why_read_only
 from ropewalk.spaces.members.epochs import Epoch, Epochs
 from ropewalk.spaces.members.graph import MOST_RECORDS, TooManyRecords
 from ropewalk.spaces.members.labels import LONGEST_NAME, BadName, check_person, open_label, seal_label
 from ropewalk.spaces.members.membership import Kept, Membership, NotAMember, RecordsMissing
 from ropewalk.spaces.members.operations import NO_CUT, Cut, Delivered, Role, member_id
 from ropewalk.spaces.members.people import Machine, Names, NoSuchPerson, Person, find_machine, find_person, people
+from ropewalk.spaces.members.precedence import Brought, brought_by, is_senior
 from ropewalk.spaces.members.records import (
     FEATURE_LEVEL,
     LARGEST_RECORD,
@@ -33,6 +35,7 @@ __all__ = [
     "Accused",
     "Author",
     "BadName",
+    "Brought",
     "Crowd",
     "Cut",
     "Delivered",
@@ -60,12 +63,15 @@ __all__ = [
     "Struck",
     "TooManyDevices",
     "TooManyRecords",
+    "Vain",
+    "brought_by",
     "check_person",
     "create",
     "deliver",
     "find_machine",
     "find_person",
     "is_record",
+    "is_senior",
     "member_id",
     "open_label",
     "open_ring",
@@ -76,4 +82,5 @@ __all__ = [
     "records_prefix",
     "rotate",
     "seal_label",
+    "why_read_only",
 ]

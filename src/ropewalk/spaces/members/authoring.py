@@ -55,7 +55,7 @@ from ropewalk.spaces.members.room import resettle
 from ropewalk.spaces.records import encode
 from ropewalk.spaces.store import ObjectName
 
-__all__ = ["NEW_LEVEL", "Author", "NoRoomLeft", "NotAllowed", "create"]
+__all__ = ["NEW_LEVEL", "Author", "NoRoomLeft", "NotAllowed", "Vain", "create"]
 
 NEW_LEVEL = 2  # the feature level of new spaces
 LABELS = 2  # that from which there are operations
@@ -65,6 +65,12 @@ class NotAllowed(Refused):
     """Readers would pass over this record: its author may not do that, or nothing would come of it."""
 
     code = "members.not-allowed"
+
+
+class Vain(NotAllowed):
+    """The record is allowed, and what others have signed would leave it without the effect that it is for."""
+
+    code = "members.vain"
 
 
 class NoRoomLeft(NotAllowed):
@@ -158,15 +164,24 @@ class Author:
 
     def role(self, member: bytes, role: Role, cut: Cut = NO_CUT) -> tuple[ObjectName, bytes]:
         """Another role; with a cut where the member wrote and is to write no more."""
-        return self.write(Kind.ROLE, SetRole(member, role, cut.packed()))
+        found = self.membership.state.members.get(member)
+        lower = found is not None and role < found.role
+        return self._put_out(Kind.ROLE, SetRole(member, role, cut.packed()), found.devices if found and lower else ())
 
     def device(self, keys: PublicKeys, label: bytes, wraps: Iterable[Delivered] = ()) -> tuple[ObjectName, bytes]:
         """One more device or paper key of our own member."""
         return self.write(Kind.DEVICE, AddDevice(keys, label, list(wraps)))
 
     def revoke(self, device: bytes, cut: Cut) -> tuple[ObjectName, bytes]:
-        """A device, for ever as one of its member."""
-        return self._put_out(Kind.REVOKE, Revoke(device, cut.packed()), [device])
+        """A device, for ever as one of its member; once more, if it was revoked by keys that are not senior to it."""
+        if device in self.membership.state.devices:
+            return self._put_out(Kind.REVOKE, Revoke(device, cut.packed()), [device])
+        graph = self.membership.resolution.graph
+        without = 0
+        for record in graph.records:
+            if isinstance(record.content, Revoke) and record.content.device == device:
+                without |= graph.after[record.position] | 1 << record.position
+        return self.write(Kind.REVOKE, Revoke(device, cut.packed()), without=without)
 
     def policy(self, policy: Policy, lying: int, privacy: int) -> tuple[ObjectName, bytes]:
         """Another policy, stores that may lie, and privacy level."""
@@ -193,21 +208,36 @@ class Author:
         return self.write(Kind.LABEL, SetLabel(bearer, box))
 
     def _put_out(self, kind: Kind, content: Content, devices: Sequence[bytes]) -> tuple[ObjectName, bytes]:
+        if not self.membership.beyond.isdisjoint(devices):
+            return self._take_back(kind, content)
         try:
             return self.write(kind, content)
         except NoRoomLeft:  # perhaps because of them
             return self.write(kind, content, besides=devices)
 
-    def write(self, kind: Kind, content: Content, besides: Sequence[bytes] = ()) -> tuple[ObjectName, bytes]:
+    def _take_back(self, kind: Kind, content: Content) -> tuple[ObjectName, bytes]:
+        """Put out who wrote what this version does not know, on what had not seen any such record: it is struck."""
+        graph = self.membership.resolution.graph
+        without = 0
+        for one in self.membership.state.beyond:
+            place = graph.places[one]
+            without |= graph.after[place] | 1 << place
+        return self.write(kind, content, without=without)
+
+    def write(
+        self, kind: Kind, content: Content, besides: Sequence[bytes] = (), without: int = 0
+    ) -> tuple[ObjectName, bytes]:
         """An operation with any content.
 
         Args:
             kind: What it does.
             content: What it says.
             besides: Devices whose records it does not stand on, if nobody else's do.
+            without: Records that it does not stand on, with all that had seen them.
 
         Raises:
             NoRoomLeft: Readers take no more records.
+            Vain: It would be struck by what it does not stand on; nothing was signed.
             NotAllowed: Readers would pass over it; nothing was signed.
         """
         device = self.keys.public().id
@@ -215,7 +245,7 @@ class Author:
         body = encode(
             OperationBody(
                 *("op", 1, self.membership.space_id, device, self.incarnation, count),
-                *(self.parents(last, besides), int(kind), content_bytes(content), self.now),
+                *(self.parents(last, besides, without), int(kind), content_bytes(content), self.now),
             )
         )
         what = f"{kind.name.lower()} operation"
@@ -231,6 +261,11 @@ class Author:
                 "would have no effect",
                 hint="ask an admin" if role is not Role.ADMIN else "look at the members as they are now",
             )
+        if without and not Resolution(graph).standing(graph.everything).good >> graph.places[digest] & 1:
+            raise Vain(
+                f"{what} would be of no effect: somebody senior has signed the contrary",
+                hint="a member who is senior to whom this is against may do it, or the paper key",
+            )
         if len(graph.records) > graph.room and ((rest := resettle(graph)).crowd or digest not in rest.found):
             raise NoRoomLeft(
                 f"space has {len(graph.records) - 1} membership records, readers take {graph.room}",
@@ -238,16 +273,27 @@ class Author:
             )
         return sign(self.membership.space_id, body, self.keys)
 
-    def parents(self, last: bytes | None, besides: Sequence[bytes] = ()) -> list[bytes]:
+    def parents(self, last: bytes | None, besides: Sequence[bytes] = (), without: int = 0) -> list[bytes]:
         """What a record of ours stands on: the newest records, as many as one may name, and our own last one.
 
         Args:
             last: Our own last one.
             besides: Devices whose records are left out, if nobody else has seen them.
+            without: Records that are left out, all that had seen them among them.
+
+        Raises:
+            Vain: Our own last one is among those.
         """
         graph = self.membership.resolution.graph
         frontier = self.membership.frontier
-        if besides:
+        if without:
+            if last is not None and without >> graph.places[last] & 1:
+                raise Vain(
+                    "this device itself has signed on top of what is to be struck",
+                    hint="another device of an admin may do it, or a version of ropewalk that knows these records",
+                )
+            frontier = graph.tops(self.membership.resolution.standing(graph.everything).good & ~without)
+        elif besides:
             frontier = graph.tops(self._but(besides))
         frontier = frontier[:MOST_PARENTS]
         if last is not None and not graph.past(frontier) >> graph.places[last] & 1:

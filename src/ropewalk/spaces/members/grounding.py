@@ -39,7 +39,7 @@ class Rank(NamedTuple):
     """Seniority of a device: the lower, the more senior. Positions stand for generation and hash."""
 
     member: int  # the record that let its member in, or last made it an admin
-    device: bool  # a paper key comes before the others of its member
+    device: bool  # a paper key that came with its member comes before the others
     admitted: int  # the record that let the device in
     listed: int  # where among the keys of that record
 
@@ -59,6 +59,7 @@ class Taking:
     member: bytes
     device: bytes | None  # None: all of the member's
     lowered: bool  # only the role, so what the lower one permits as well is left
+    own: bool = False  # signed by the very device, or by one of the very member: a retirement or a leave
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +89,7 @@ class Grounding:
         self.takings = 0
         self.signed: defaultdict[bytes, int] = defaultdict(int)  # member -> records of its devices that stand
         self.needed_admin = 0
+        self.retirements = self.leaves = 0
         self._promotions = 0
         self.index = Index(graph)
         for place in bits(within):
@@ -101,6 +103,7 @@ class Grounding:
         other.good, other.takings = self.good & within, self.takings & within
         other.signed = defaultdict(int, {member: among & within for member, among in self.signed.items()})
         other.needed_admin, other._promotions = self.needed_admin & within, self._promotions & within
+        other.retirements, other.leaves = self.retirements & within, self.leaves & within
         return other
 
     def leave_out(self, among: int) -> bool:
@@ -158,14 +161,15 @@ class Grounding:
                     found.setdefault(device, place)
         return list(found.items())
 
-    def rank(self, device: bytes, home: Home, past: int) -> Rank:
-        """How senior a device was."""
+    def rank(self, device: bytes, home: Home, past: int, *, as_admin: bool = True) -> Rank:
+        """How senior a device was: as one of an admin, or for what takes none."""
         member = (self.index.adds[home.member] & past & -(self.index.adds[home.member] & past)).bit_length() - 1
-        rest = self.index.roles.get(home.member, 0) & self._promotions & past
+        rest = self.index.roles.get(home.member, 0) & self._promotions & past if as_admin else 0
         while rest:
             member = rest.bit_length() - 1
             rest &= ~(self.graph.before[member] | 1 << member)
-        paper = self.graph.keys[device].kind == PAPER
+        # One that came later is junior to who let it in: else a device that is put out makes itself a senior.
+        paper = self.graph.keys[device].kind == PAPER and home.admitted in self.index.added
         return Rank(member, not paper, home.admitted, self.index.brings[home.admitted].index(device))
 
     def level(self, past: int) -> int:
@@ -203,7 +207,7 @@ class Grounding:
     def _found(self, found: _Finding, record: Record, home: Home, past: int) -> Verdict | None:
         if found.needs_admin and home.role < Role.ADMIN:
             return None
-        rank = self.rank(record.author, home, past)
+        rank = self.rank(record.author, home, past, as_admin=found.needs_admin)
         return Verdict(home.member, rank, found.needs_admin, found.taking, found.promotes, found.subject)
 
     def _weigh(self, record: Record, home: Home, past: int) -> _Finding | None:
@@ -223,7 +227,8 @@ class Grounding:
             case Remove(member=member):
                 if not self.is_member(member, past):
                     return None
-                return _Finding(member != home.member, Taking(member, None, lowered=False))
+                own = member == home.member
+                return _Finding(not own, Taking(member, None, lowered=False, own=own))
             case SetRole(member=member, role=role):
                 if not self.is_member(member, past):
                     return None
@@ -233,7 +238,7 @@ class Grounding:
             case Revoke(device=device):
                 if (of := self.home(device, past)) is None:
                     return None
-                taking = Taking(of.member, device, lowered=False)
+                taking = Taking(of.member, device, lowered=False, own=device == record.author)
                 return _Finding(of.member != home.member, taking, subject=of.member)
             case SetLabel(bearer=bearer):
                 named = self._bearing(bearer, past)
@@ -274,12 +279,17 @@ class Grounding:
         self.takings &= ~bit
         self.needed_admin &= ~bit
         self._promotions &= ~bit
+        self.retirements &= ~bit
+        self.leaves &= ~bit
         if verdict is not None:
             self.signed[verdict.member] |= bit
             self.good |= bit
             self.takings |= bit if verdict.taking else 0
             self.needed_admin |= bit if verdict.needed_admin else 0
             self._promotions |= bit if verdict.promotes else 0
+            if verdict.taking is not None and verdict.taking.own:
+                self.retirements |= bit if verdict.taking.device is not None else 0
+                self.leaves |= bit if verdict.taking.device is None else 0
 
 
 @dataclass(frozen=True, slots=True)

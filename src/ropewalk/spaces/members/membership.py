@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import msgspec
 
@@ -24,7 +25,7 @@ from ropewalk.spaces.members.graph import (
     introduced,
     sort_out,
 )
-from ropewalk.spaces.members.operations import Content, Role
+from ropewalk.spaces.members.operations import Accept, Content, Role
 from ropewalk.spaces.members.records import (
     FEATURE_LEVEL,
     EpochBody,
@@ -90,13 +91,19 @@ class Membership:
     check: bytes  # what its secrets must give
     wraps: Mapping[bytes, bytes]  # of the current epoch, by device id
     state: State
-    read_only: bool = False  # an admin wrote what this version does not know
+    beyond: frozenset[bytes] = frozenset()  # devices of admins who wrote what this version does not know
     created: int = 0  # nanoseconds; a hint
     paper: bool = True  # some member has a paper key
     verified: frozenset[bytes] = field(default=frozenset(), compare=False, repr=False)  # hashes of objects
+    judged: Mapping[bytes, Accused | None] = field(default_factory=dict, compare=False, repr=False)  # by hash of proof
     crowd: Crowd | None = field(default=None, compare=False)  # whose records were left out, though it is in
     resolution: Resolution = field(kw_only=True, compare=False, repr=False)
     epochs: Epochs = field(kw_only=True, compare=False, repr=False)
+
+    @property
+    def read_only(self) -> bool:
+        """Whether this version may change nothing: an admin wrote what it does not know."""
+        return bool(self.beyond)
 
     @property
     def heads(self) -> list[bytes]:
@@ -136,6 +143,26 @@ class Membership:
                 if other != record.hash:
                     pairs.append((min(other, record.hash), max(other, record.hash)))
         return pairs
+
+    def let_off(self, device: bytes, seen: Iterable[bytes], frontiers: Iterable[Iterable[bytes]]) -> bool:
+        """Whether an accept that stands names a device, had seen these records, and is in the past of no frontier."""
+        graph = self.resolution.graph
+        needed = known = 0
+        for record in seen:
+            needed |= 1 << graph.places[record]
+        for one in frontiers:
+            known |= self._past(one)
+        return any(
+            device in thawed and not known >> place & 1 and not needed & ~graph.before[place]
+            for place, thawed in self._accepts
+        )
+
+    @cached_property
+    def _accepts(self) -> list[tuple[int, Sequence[bytes]]]:
+        graph = self.resolution.graph
+        good = self.resolution.standing(graph.everything).good
+        contents = [(place, graph.records[place].content) for place in bits(good)]
+        return [(place, content.thawed) for place, content in contents if isinstance(content, Accept)]
 
     def knows(self, frontier: Iterable[bytes]) -> bool:
         """Whether these records, and so all that they rest on, are here and count."""
@@ -253,10 +280,10 @@ class Membership:
             check=current.body.check,
             wraps={device: wraps[0] for device, wraps in current.wraps.items()},
             state=state,
-            read_only=state.read_only or bool(later),
+            beyond=frozenset({graph.records[graph.places[one]].author for one in state.beyond} | set(later.values())),
             created=genesis.time,
             paper=any(devices[one].kind == PAPER for one in state.devices),
-            verified=frozenset(graph.verified | known | later),
+            verified=frozenset(graph.verified | known | later.keys()),
             crowd=crowd,
             resolution=resolution,
             epochs=epochs,
@@ -293,9 +320,11 @@ _strange = msgspec.msgpack.Decoder(list[msgspec.Raw])
 _bytes = msgspec.msgpack.Decoder(bytes)
 
 
-def _later(strange: Sequence[Signed], space_id: bytes, state: State, devices: Mapping[bytes, PublicKeys]) -> set[bytes]:
-    """Hashes of objects by admins that only a later version can read; first fields are as in all versions."""
-    found: set[bytes] = set()
+def _later(
+    strange: Sequence[Signed], space_id: bytes, state: State, devices: Mapping[bytes, PublicKeys]
+) -> dict[bytes, bytes]:
+    """Hashes of objects by admins that only a later version can read, and who signed; first fields are as in all."""
+    found: dict[bytes, bytes] = {}
     for signed in strange:
         try:
             fields = _strange.decode(signed.body)
@@ -303,5 +332,5 @@ def _later(strange: Sequence[Signed], space_id: bytes, state: State, devices: Ma
         except (msgspec.DecodeError, UnicodeDecodeError, IndexError, RecursionError):
             continue
         if space == space_id and state.role_of(author) is Role.ADMIN and signed.verify(devices[author]):
-            found.add(object_hash(encode(signed)))
+            found[object_hash(encode(signed))] = author
     return found

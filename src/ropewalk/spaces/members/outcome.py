@@ -19,6 +19,7 @@ from ropewalk.spaces.members.operations import (
     Cut,
     Role,
     SetLabel,
+    SetLevel,
     SetPolicy,
     SetRole,
     Unknown,
@@ -26,7 +27,7 @@ from ropewalk.spaces.members.operations import (
 from ropewalk.spaces.members.records import FEATURE_LEVEL, Policy
 from ropewalk.spaces.members.state import Accused, Fork, Member, State, Struck
 
-__all__ = ["outcome"]
+__all__ = ["is_beyond", "outcome"]
 
 
 def outcome(
@@ -48,6 +49,11 @@ def outcome(
         struck: For the audit.
     """
     return _Outcome(base, sound, grounding, good, accused).state(struck)
+
+
+def is_beyond(content: object) -> bool:
+    """Whether this version does not know what a record does, or what holds since."""
+    return isinstance(content, Unknown) or (isinstance(content, SetLevel) and content.feature > FEATURE_LEVEL)
 
 
 class _Outcome:
@@ -73,7 +79,7 @@ class _Outcome:
         policy, thresholds = self._policy()
         feature = self._grounding.level(self._good)
         records = self._graph.records
-        unknown = any(isinstance(records[place].content, Unknown) for place in bits(self._good))
+        beyond = frozenset(records[place].hash for place in bits(self._good) if is_beyond(records[place].content))
         may_write = {
             device for device, member in devices.items() if members[member].role >= Role.WRITER and device not in frozen
         }
@@ -88,8 +94,9 @@ class _Outcome:
             privacy=self._grounding.privacy(self._good),
             thresholds=thresholds,
             struck=struck,
+            accused=tuple(self._accused.values()),
             labels=self._labels(devices),
-            read_only=unknown or feature > FEATURE_LEVEL,
+            beyond=beyond,
         )
 
     def _members(self, ranks: Mapping[bytes, list[tuple[Rank, bytes]]]) -> dict[bytes, Member]:
@@ -230,5 +237,5 @@ class _Outcome:
         for one in self._accused.values():
             if one.writer:
                 place = one.device, one.writer, one.sequence
-                heads[place] = heads.get(place, frozenset()) | one.heads
+                heads[place] = heads.get(place, frozenset()) | one.exhibits
         return tuple(Fork(*place, heads[place]) for place in sorted(heads))

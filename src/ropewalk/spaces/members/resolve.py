@@ -100,8 +100,29 @@ def _by_seniority(grounding: Grounding) -> list[tuple[int, Taking, int]]:
         equals = list(group)
         for _, place, _ in equals:
             protected |= 1 << place
-        ordered += [(place, taking, protected) for _, place, taking in equals]
+        ordered += [(place, taking, _spared(grounding, place, taking, protected)) for _, place, taking in equals]
     return ordered
+
+
+def _spared(grounding: Grounding, place: int, taking: Taking, protected: int) -> int:
+    """What a taking cannot strike, by its rank; of what one device says at once, that stands which takes the least."""
+    mine = grounding.index.authored[grounding.graph.records[place].author]
+    if not taking.own:
+        return protected | mine & (grounding.retirements | grounding.leaves)
+    return protected & ~mine | mine & (grounding.retirements | (0 if taking.device else grounding.leaves))
+
+
+def _in_turn(grounding: Grounding) -> tuple[list[tuple[int, Taking, int]], bool]:
+    """Takings in the order in which they strike, and whether any strike can change that order."""
+    ordered = _by_seniority(grounding)
+    retiring = sorted((one for one in ordered if one[1].own), key=lambda one: one[0])
+    if not retiring:
+        return ordered, False
+    hit = 0
+    for one in ordered:
+        hit |= _hits(grounding, *one)
+    free = [one for one in retiring if not hit >> one[0] & 1]
+    return free + ordered, len(free) < len(retiring)
 
 
 def _clashes(grounding: Grounding) -> list[tuple[int, int]]:
@@ -119,14 +140,15 @@ def _strike(grounding: Grounding) -> dict[int, tuple[int, str]]:
     gained = True
     while gained:
         gained = False
-        for place, taking, protected in _by_seniority(grounding):
+        ordered, unsettled = _in_turn(grounding)
+        for place, taking, protected in ordered:
             if not grounding.good >> place & 1:
                 continue
             if hits := _hits(grounding, place, taking, protected):
                 why = "demoted" if taking.lowered else "removed" if taking.device is None else "revoked"
                 struck.update(dict.fromkeys(bits(hits), (place, why)))
                 # Where nothing gained by it, the takings before this one still have nothing to strike.
-                if gained := grounding.leave_out(hits):
+                if gained := grounding.leave_out(hits) or unsettled:
                     break
     return struck
 

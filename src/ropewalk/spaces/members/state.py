@@ -30,12 +30,12 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class Accused:
-    """What a proof that was found good says; the writer is empty where it is about records."""
+    """What a proof that was found good says; only a fork has a place, which is a writer and a sequence."""
 
     device: bytes
     writer: bytes = b""
     sequence: int = 0
-    heads: frozenset[bytes] = frozenset()
+    exhibits: frozenset[bytes] = frozenset()  # hashes of both: heads, or records
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +70,14 @@ class State:
     privacy: int
     thresholds: tuple[int, int]  # stores that may lie; admins needed, always 1
     struck: Mapping[bytes, Struck]  # by record hash
+    accused: Sequence[Accused] = ()  # by proofs that stand, thawed since or not
     labels: Mapping[bytes, bytes] = field(default_factory=dict)  # active device -> its name in a sealed box, or b""
-    read_only: bool = False  # an admin wrote what this version does not know
+    beyond: frozenset[bytes] = frozenset()  # hashes of records that stand, and that this version does not know
+
+    @property
+    def read_only(self) -> bool:
+        """Whether an admin wrote what this version does not know."""
+        return bool(self.beyond)
 
     def role_of(self, device: bytes) -> Role | None:
         """The role of the member that a device is of, or None where it is not active."""

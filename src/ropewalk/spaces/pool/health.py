@@ -23,11 +23,11 @@ class Health:
     """One store's.  Times are a monotonic clock's, in seconds.
 
     Attributes:
-        writable: Whether it took something when last asked to, or was not asked since.
+        refusal: How it stands where it took nothing when last asked to, or "" where it did, or was not asked since.
         left: Calls that have not come back and that nobody waits for; it is not asked again before they do.
     """
 
-    writable: bool = True
+    refusal: str = ""
     left: int = 0
     _why: str = ""
     _down_until: float = float("-inf")

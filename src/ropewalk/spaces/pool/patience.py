@@ -10,8 +10,9 @@ import asyncio
 from collections.abc import Callable, Iterable
 from typing import Any
 
-__all__ = ["LINGER", "most_of"]
+__all__ = ["DEADLINE", "LINGER", "most_of"]
 
+DEADLINE = 60.0  # seconds for a call of a few bytes: what has not answered then does not answer
 LINGER = 2.0  # seconds; a hung store delays what the others have done by no more, a slow one is still waited for
 
 

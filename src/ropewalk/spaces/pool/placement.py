@@ -10,23 +10,28 @@ count as one value of that kind, apart from the stated ones.
 
 from __future__ import annotations
 
-import hashlib
-import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
-from typing import NamedTuple
+from enum import Enum
 
 from ropewalk.errors import Misuse, Refused
+from ropewalk.spaces.pool.draw import drawn
+from ropewalk.spaces.pool.limits import Limit, Loads, choose, least_cap, way
 
-__all__ = ["KINDS", "Placement", "PromiseImpossible", "StoreDomains", "check_survive", "feasible", "place"]
+__all__ = [
+    "KINDS",
+    "Placement",
+    "PromiseImpossible",
+    "Reason",
+    "StoreDomains",
+    "Why",
+    "check_survive",
+    "feasible",
+    "place",
+]
 
 KINDS = ("store", "disk", "machine", "site", "account", "credential", "admin", "build")
 _KINDS_HINT = f"kinds are {', '.join(KINDS)}"
-
-# Choosing stores under limits of several kinds that cross each other is NP-hard; nested kinds need next to no search.
-PACK_STEPS = 64  # store decisions for one pack in its own order; about 3 ms with 40 stores
-POOL_STEPS = 4000  # store decisions for the pool as a whole; at most a fraction of a second, and its answer is kept
 
 
 class PromiseImpossible(Refused):
@@ -54,6 +59,51 @@ class StoreDomains:
         return self.name if kind == "store" else self.labels.get(kind)
 
 
+class Reason(Enum):
+    """Why a store has a share of a pack, or none."""
+
+    KEPT = "kept"  # it had one
+    DRAWN = "drawn"  # by its room
+    MOVED = "moved"  # it had one, and the promise needs it elsewhere
+    LIMIT = "limit"  # with it, too much would fail as one
+    OTHERS = "others"  # as many as there are shares were drawn before it
+    FULL = "full"  # no room is left in it
+
+
+@dataclass(frozen=True, slots=True)
+class Why:
+    """A reason, and of a limit the kind and the value that has all it may have; a value of None is not stated."""
+
+    reason: Reason
+    kind: str = ""
+    value: str | None = None
+    held: int = 0  # shares that the value has, with the heaviest others where several may be lost
+    others: int = 0  # how many of those others there may be
+
+    @property
+    def words(self) -> str:
+        """For people."""
+        match self.reason:
+            case Reason.KEPT:
+                return "kept where it was"
+            case Reason.DRAWN:
+                return "drawn by room"
+            case Reason.OTHERS:
+                return "others were drawn before it"
+            case Reason.FULL:
+                return "no room is left in it"
+            case _:
+                return f"{'moves elsewhere: ' if self.reason is Reason.MOVED else ''}{self._full}"
+
+    @property
+    def _full(self) -> str:
+        if not self.kind:
+            return "with it, not all kinds of the promise could be kept"
+        what = f"{self.kind}={self.value}" if self.value is not None else f"what states no {self.kind}"
+        also = f" together with the {self.others} heaviest other{'s' if self.others > 1 else ''}" if self.others else ""
+        return f"{what}{also} has {self.held} share{'' if self.held == 1 else 's'}, which is all that may be lost"
+
+
 @dataclass(frozen=True, slots=True)
 class Placement:
     """Where each share of one pack should lie.
@@ -61,20 +111,22 @@ class Placement:
     Attributes:
         where: The store of each share; at most one share a store.
         owed: Shares for which there is no store now.
-        violated: Kinds for which the promise does not hold with the shares in ``where``.
+        slack: By kind asked for, how many more shares could be lost with the heaviest values; 0 where the kind binds,
+            below 0 where the promise does not hold with the shares in ``where``.
+        why: Of each store, why it has a share, or none.
+        sure: Whether it is certain that the promise cannot be kept where it is not, and that no fewer moves would do.
     """
 
     where: Mapping[int, str]
     owed: tuple[int, ...]
-    violated: tuple[str, ...]
+    slack: Mapping[str, int]
+    why: Mapping[str, Why]
+    sure: bool
 
-
-class _Limit(NamedTuple):
-    """One kind asked for, with its values numbered."""
-
-    s: int  # how many values may be lost
-    values: tuple[int, ...]  # by store
-    size: int  # how many values there are
+    @property
+    def violated(self) -> tuple[str, ...]:
+        """Kinds for which the promise does not hold."""
+        return tuple(kind for kind, left in self.slack.items() if left < 0)
 
 
 def feasible(stores: Sequence[StoreDomains], n: int, survive: Mapping[str, int]) -> int:
@@ -97,9 +149,9 @@ def feasible(stores: Sequence[StoreDomains], n: int, survive: Mapping[str, int])
         )
     stores = sorted(stores, key=lambda store: store.name)
     limits = _limits(stores, survive)
-    least = max([min(survive.get("store", 0), n), *(_least_cap(limit, n) for limit in limits)])
+    least = max([min(survive.get("store", 0), n), *(least_cap(limit, n) for limit in limits)])
     for cap in range(least, n):
-        if _way(limits, len(stores), n, cap) is not None:
+        if way(limits, len(stores), n, cap) is not None:
             return n - cap
     raise _impossible(stores, n, survive)
 
@@ -115,9 +167,10 @@ def place(
 ) -> Placement:
     """Choose a store for each of the n shares of a pack.
 
-    A share stays where it is unless the promise needs it elsewhere.  The others go by weighted rendezvous hashing on
-    the pack's name, so stores with equal room fill evenly.  Durability comes first: where the promise cannot be kept,
-    all shares that stores can be found for are placed all the same, and ``violated`` names the kinds.
+    Where some choice of stores keeps the promise, one is found, and of all those one that moves the fewest shares of
+    ``have``, unless it is not ``sure``.  Stores for the others are drawn by the pack's name, in proportion to their
+    room.  Durability comes first: where the promise cannot be kept, nothing is moved, all shares that stores can be
+    found for are placed all the same, and ``violated`` names the kinds.
 
     Args:
         pack_name: The name of the pack.
@@ -144,19 +197,49 @@ def place(
     _check_names(names)
     limits = _limits(usable, survive)
     kept = sorted((i for i, name in enumerate(names) if name in stays), key=lambda i: stays[names[i]])
-    order = kept + _by_rendezvous(pack_name, names, [i for i, name in enumerate(names) if name not in stays], room)
-    chosen = order if len(order) <= n else _choose(order, kept, n, limits, n - k)
+    others = [i for i, name in enumerate(names) if name not in stays]
+    draw = drawn(pack_name, {names[i]: room[names[i]] for i in others}, max(n - len(kept), 1))
+    order = kept + sorted(others, key=lambda i: draw[names[i]].turn)
+    choice = choose(order, kept, n, limits, n - k)
 
-    where = {stays[names[i]]: names[i] for i in chosen if names[i] in stays}
+    where = {stays[names[i]]: names[i] for i in choice.stores if names[i] in stays}
     free = [share for share in range(n) if share not in where]
-    fresh = [names[i] for i in chosen if names[i] not in stays]
+    fresh = sorted((names[i] for i in choice.stores if names[i] not in stays), key=lambda name: draw[name].share)
     where.update(zip(free, fresh, strict=False))
-    violated = tuple(
-        kind
-        for kind in KINDS
-        if survive.get(kind, 0) and len(chosen) - _heaviest([usable[i] for i in chosen], kind, survive[kind]) < k
-    )
-    return Placement(where, tuple(free[len(fresh) :]), violated)
+    chosen = [usable[i] for i in choice.stores]
+    slack = {kind: len(chosen) - _heaviest(chosen, kind, survive[kind]) - k for kind in KINDS if survive.get(kind, 0)}
+    why = {store.name: Why(Reason.FULL) for store in stores}
+    why |= {names[i]: reason for i, reason in _reasons(order, set(kept), choice.stores, limits, usable, n, n - k)}
+    return Placement(where, tuple(free[len(fresh) :]), slack, why, choice.sure)
+
+
+def _reasons(
+    order: Sequence[int],
+    kept: Collection[int],
+    chosen: Sequence[int],
+    limits: Sequence[Limit],
+    stores: Sequence[StoreDomains],
+    n: int,
+    cap: int,
+) -> Iterator[tuple[int, Why]]:
+    """Why each was chosen or not: of one that was not, what it would overstep beside those before it, or beside all."""
+    before, all_of_them, taken = Loads(limits, cap), Loads(limits, cap), set(chosen)
+    for i in chosen:
+        all_of_them.add(i)
+    count = 0
+    for i in order:
+        if i in taken:
+            before.add(i)
+            count += 1
+            yield i, Why(Reason.KEPT if i in kept else Reason.DRAWN)
+            continue
+        reason = Reason.MOVED if i in kept else Reason.LIMIT
+        loads = before if before.bar(i) is not None else all_of_them
+        if (limit := loads.bar(i)) is not None:
+            value = stores[i].value(limit.kind)
+            yield i, Why(reason, limit.kind, value, loads.held(i, limit), limit.s - 1)
+        else:
+            yield i, Why(Reason.OTHERS if count == n and i not in kept else reason)
 
 
 def check_survive(survive: Mapping[str, int]) -> None:
@@ -173,140 +256,15 @@ def _check_names(names: Sequence[str]) -> None:
         raise Misuse(f"store {next(name for name in names if names.count(name) > 1)} is named twice")
 
 
-def _limits(stores: Sequence[StoreDomains], survive: Mapping[str, int]) -> tuple[_Limit, ...]:
+def _limits(stores: Sequence[StoreDomains], survive: Mapping[str, int]) -> tuple[Limit, ...]:
     """The kinds asked for that make a difference between stores: all but ``store``, of which each has one value."""
     limits = []
     for kind in KINDS[1:]:
         if s := survive.get(kind, 0):
             numbers: dict[str | None, int] = {}
             values = tuple(numbers.setdefault(store.labels.get(kind), len(numbers)) for store in stores)
-            limits.append(_Limit(s, values, len(numbers)))
+            limits.append(Limit(kind, s, values, len(numbers)))
     return tuple(limits)
-
-
-def _by_rendezvous(
-    pack_name: bytes, names: Sequence[str], among: Collection[int], room: Mapping[str, float]
-) -> list[int]:
-    """An exponential race: each store runs at a rate of its room, so the first is drawn in proportion to room."""
-    started = hashlib.blake2b(pack_name, digest_size=8, person=b"rw placement")
-    finish: dict[int, float] = {}
-    for i in among:
-        lane = started.copy()
-        lane.update(names[i].encode())
-        finish[i] = -math.log((int.from_bytes(lane.digest(), "big") + 1) / 2**64) / room[names[i]]
-    return sorted(among, key=lambda i: (finish[i], names[i]))
-
-
-def _choose(order: Sequence[int], kept: Sequence[int], n: int, limits: Sequence[_Limit], cap: int) -> list[int]:
-    """n of more than n stores: within the limits if that can be found, else as near to them as may be."""
-    chosen = _in_turn(order, n, limits, cap)
-    if len(chosen) == n:
-        return chosen
-    found = _search(order, n, limits, cap, PACK_STEPS)
-    if found is not None:
-        return found
-    way = _way(tuple(limits), len(order), n, cap)
-    if way is not None:
-        return [i for i in order if i in way]
-    # The promise cannot be kept, so nothing gains by moving: first all that is there, then what fits, then the rest.
-    chosen = _in_turn(order, n, limits, cap, start=kept)
-    return chosen + [i for i in order if i not in chosen][: n - len(chosen)]
-
-
-def _in_turn(order: Sequence[int], n: int, limits: Sequence[_Limit], cap: int, start: Sequence[int] = ()) -> list[int]:
-    """Take each store that fits beside those taken before it; for nested kinds with one loss each this finds all."""
-    loads = [[0] * limit.size for limit in limits]
-    chosen = list(start)
-    for i in chosen:
-        _add(loads, limits, i, 1)
-    for i in order:
-        if len(chosen) == n:
-            break
-        if i not in chosen and _fits(loads, limits, i, cap):
-            _add(loads, limits, i, 1)
-            chosen.append(i)
-    return chosen
-
-
-@lru_cache(maxsize=256)
-def _way(limits: tuple[_Limit, ...], stores: int, n: int, cap: int) -> frozenset[int] | None:
-    """n of the stores within the limits, the same for all packs: what ``feasible`` found, ``place`` finds again."""
-    found = _search(range(stores), n, limits, cap, POOL_STEPS)
-    return None if found is None else frozenset(found)
-
-
-def _search(order: Sequence[int], n: int, limits: Sequence[_Limit], cap: int, steps: int) -> list[int] | None:
-    """n stores within the limits, the earliest in ``order`` first, or None where there are none or steps run out."""
-    loads = [[0] * limit.size for limit in limits]
-    left = [[0] * limit.size for limit in limits]
-    for i in order:
-        _add(left, limits, i, 1)
-    chosen: list[int] = []
-
-    def can_still() -> bool:
-        return all(_reaches(load, more, limit.s, cap, n) for load, more, limit in zip(loads, left, limits, strict=True))
-
-    def decide(at: int) -> bool:
-        nonlocal steps
-        if len(chosen) == n:
-            return True
-        if steps == 0 or len(chosen) + len(order) - at < n:
-            return False
-        steps -= 1
-        i = order[at]
-        _add(left, limits, i, -1)
-        if _fits(loads, limits, i, cap):
-            _add(loads, limits, i, 1)
-            chosen.append(i)
-            if can_still() and decide(at + 1):
-                return True
-            chosen.pop()
-            _add(loads, limits, i, -1)
-        if can_still() and decide(at + 1):
-            return True
-        _add(left, limits, i, 1)
-        return False
-
-    return chosen if can_still() and decide(0) else None
-
-
-def _add(loads: Sequence[list[int]], limits: Sequence[_Limit], i: int, by: int) -> None:
-    for load, limit in zip(loads, limits, strict=True):
-        load[limit.values[i]] += by
-
-
-def _fits(loads: Sequence[list[int]], limits: Sequence[_Limit], i: int, cap: int) -> bool:
-    for load, limit in zip(loads, limits, strict=True):
-        value = limit.values[i]
-        others = sorted(load[:value] + load[value + 1 :])[-(limit.s - 1) :] if limit.s > 1 else ()
-        if load[value] + 1 + sum(others) > cap:
-            return False
-    return True
-
-
-def _reaches(loads: Sequence[int], left: Sequence[int], s: int, cap: int, n: int) -> bool:
-    """Whether one limit alone lets n shares fit; exactly so when ``loads`` is all zeros, else never wrongly False.
-
-    With t the load of the s-th heaviest value, none after it exceeds t, and those before it exceed t by at most
-    cap - s*t in all.
-    """
-    most = [load + more for load, more in zip(loads, left, strict=True)]
-    if s == 1:
-        return sum(min(load, cap) for load in most) >= n
-    for t in range(cap // s, -1, -1):
-        spare = cap - s * t
-        over = [load - t for load in loads if load > t]
-        if len(over) < s and sum(over) <= spare:
-            beyond = sorted(load - t for load in most if load > t)[-(s - 1) :]
-            if sum(min(load, t) for load in most) + min(spare, sum(beyond)) >= n:
-                return True
-    return False
-
-
-def _least_cap(limit: _Limit, n: int) -> int:
-    """The fewest shares that the s heaviest values hold, when n are placed as well as this kind alone allows."""
-    each = [limit.values.count(value) for value in range(limit.size)]
-    return next(cap for cap in range(n + 1) if _reaches([0] * limit.size, each, limit.s, cap, n))
 
 
 def _heaviest(stores: Collection[StoreDomains], kind: str, s: int) -> int:

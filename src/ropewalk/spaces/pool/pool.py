@@ -7,42 +7,44 @@ Never: looks into an object, or calls a write durable that fewer stores than the
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import partial
 
 from ropewalk.errors import Damaged, Missing, RopewalkError, Unavailable
 from ropewalk.spaces.pack.packing import Pack
 from ropewalk.spaces.pool.health import REST
-from ropewalk.spaces.pool.patience import LINGER
-from ropewalk.spaces.pool.placement import place
-from ropewalk.spaces.pool.roster import Later, PoolStore, Roster
+from ropewalk.spaces.pool.patience import DEADLINE, LINGER
+from ropewalk.spaces.pool.rooms import FULL, READ_ONLY, Rooms
+from ropewalk.spaces.pool.roster import Later, PoolStore
 from ropewalk.spaces.store import (
-    LARGEST_HINT,
     LARGEST_OBJECT,
     Listed,
     NameTaken,
-    NoSuchObject,
     ObjectName,
     Parts,
     StoreFull,
     StoreReadOnly,
     size_of,
-    wait_changed,
 )
 
-__all__ = ["REST", "BelowFloor", "Copies", "Pool", "PoolStore"]
+__all__ = ["REST", "BelowFloor", "Copies", "Pool", "PoolStore", "StoreLate"]
 
-DEADLINE = 60.0  # seconds for a call of a few bytes: what has not answered then does not answer
-ROOM_HOLDS = 30.0  # seconds for which what a store said of its room is not asked anew
 SLOWEST_NAMES = 100  # names a second; a listing has so much more time
 SLOWEST_RATE = 1024 * 1024  # bytes a second; a put of many bytes has so much more time
+MOST_AHEAD = 256  # names that are taken from a listing at once, under one deadline; never more than came before
 
 
 class BelowFloor(Unavailable):
     """Fewer stores than the write floor kept it: it is refused, and nothing of it will be seen."""
 
     code = "pool.below-floor"
+
+
+class StoreLate(Unavailable):
+    """A store took longer than was worth waiting for, since others may be quicker."""
+
+    code = "pool.store-late"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,29 +55,41 @@ class Copies:
     failed: Mapping[str, RopewalkError]
 
 
-class Pool(Roster):
+class Pool(Rooms):
     """The stores of one space, to read from and to write to."""
-
-    def __init__(self, stores: Sequence[PoolStore], clock: Callable[[], float]) -> None:
-        super().__init__(stores, clock)
-        self._room: dict[str, float] = {}
-        self._weighed: dict[str, float] = {}  # when
 
     # -- reading -------------------------------------------------------------------------------------------------
 
-    async def get(self, name: str, object_name: ObjectName, offset: int = 0, length: int | None = None) -> bytes:
+    async def get(
+        self,
+        name: str,
+        object_name: ObjectName,
+        offset: int = 0,
+        length: int | None = None,
+        within: float | None = None,
+    ) -> bytes:
         """Read from one store.
+
+        Args:
+            name: The store.
+            object_name: What to read.
+            offset: From where.
+            length: How many bytes at most.
+            within: Seconds after which another store can do as well; this one is not left alone for that.
 
         Raises:
             NoSuchObject, StoreGone, StoreDamaged.
+            StoreLate: It was not done ``within`` this time.
         """
         store = self._ask(name)
         started = self._clock()
         patience = _patience(LARGEST_OBJECT if length is None else length)
         try:
-            async with asyncio.timeout(patience):
+            async with asyncio.timeout(patience if within is None else min(within, patience)):
                 data = await store.get(object_name, offset, length)
         except TimeoutError:
+            if within is not None and within < patience:
+                raise StoreLate(f"it did not answer within {within:g} s") from None
             raise self._silent(name, patience) from None
         except Unavailable as error:
             self._rest(name, error)
@@ -166,79 +180,27 @@ class Pool(Roster):
         listing = aiter(self._ask(name).list(prefix, after))
         now = asyncio.get_running_loop().time
         patience = DEADLINE  # for all of it together: a name a minute would be no better than none
-        try:
-            while True:
-                started = now()
+        count, ended = 0, False
+        while not ended:
+            wanted = min(max(count, 1), MOST_AHEAD)
+            some: list[Listed] = []
+            failed: RopewalkError | None = None
+            started = now()
+            try:
                 async with asyncio.timeout(patience):
-                    listed = await anext(listing, None)
-                if listed is None:
-                    return
-                patience = max(patience - (now() - started) + 1 / SLOWEST_NAMES, 0)
-                yield listed
-        except TimeoutError:
-            raise self._silent(name, DEADLINE) from None
-        except Unavailable as error:
-            self._rest(name, error)
-            raise
-
-    # -- hints ---------------------------------------------------------------------------------------------------
-
-    async def hint(self, name: str, object_name: ObjectName) -> bytes | None:
-        """What one store has under the name of a hint, or None; never more than a byte beyond the largest.
-
-        Raises:
-            StoreGone, StoreDamaged.
-        """
-        store = self._ask(name)
-        try:
-            async with asyncio.timeout(DEADLINE):
-                data = await store.get(object_name, 0, LARGEST_HINT + 1)
-        except TimeoutError:
-            raise self._silent(name, DEADLINE) from None
-        except Unavailable as error:
-            self._rest(name, error)
-            raise
-        except NoSuchObject:
-            data = None
-        # How long it took is not looked at: so small a read would make those of shares seem late.
-        self._health[name].hear(self._clock())
-        return data
-
-    async def wait_changed(self, name: str, object_name: ObjectName, mark: bytes) -> bytes:
-        """Wait, for however long, until one store tells that a hint has changed since ``mark``; the new mark.
-
-        Raises:
-            TellsNothing: It cannot.
-            StoreGone.
-        """
-        store = self._ask(name)
-        try:
-            return await wait_changed(store, object_name, mark)
-        except Unavailable as error:
-            self._rest(name, error)
-            raise
-
-    async def replace_hint(self, object_name: ObjectName, data: bytes) -> frozenset[str]:
-        """Replace a hint in every store that is there; those that did it within `LINGER`.
-
-        Nothing depends on a hint: a store that refuses it takes other things all the same.
-        """
-        names = [name for name in self._stores if self.up(name)]
-        outcomes = await self._each({name: self._replace_one(name, object_name, data) for name in names}, 0, LINGER)
-        return frozenset(name for name, error in outcomes.items() if error is None)
-
-    async def _replace_one(self, name: str, object_name: ObjectName, data: bytes) -> RopewalkError | None:
-        try:
-            async with asyncio.timeout(DEADLINE):
-                await self._ask(name).replace(object_name, (data,))
-        except TimeoutError:
-            return self._silent(name, DEADLINE)
-        except RopewalkError as error:
-            if isinstance(error, Unavailable) and not isinstance(error, StoreFull):
+                    await _take(listing, wanted, some)
+            except TimeoutError:
+                failed = self._silent(name, DEADLINE)
+            except Unavailable as error:
                 self._rest(name, error)
-            return error
-        self._health[name].hear(self._clock())
-        return None
+                failed = error
+            patience = max(patience - (now() - started) + len(some) / SLOWEST_NAMES, 0)
+            for listed in some:
+                yield listed
+            if failed is not None:
+                raise failed
+            count += len(some)
+            ended = len(some) < wanted
 
     # -- writing -------------------------------------------------------------------------------------------------
 
@@ -249,15 +211,17 @@ class Pool(Roster):
             NameTaken, StoreFull, StoreReadOnly, StoreGone.
         """
         store = self._ask(name)
-        patience = _patience(size_of(parts))
+        size = size_of(parts)
+        self._check_terms(name, size)
+        patience = _patience(size)
         try:
             async with asyncio.timeout(patience):
                 await store.put(object_name, parts)
             self._health[name].hear(self._clock())
         except TimeoutError:
             raise self._silent(name, patience) from None
-        except (StoreFull, StoreReadOnly):
-            self._health[name].writable = False
+        except (StoreFull, StoreReadOnly) as error:
+            self._health[name].refusal = FULL if isinstance(error, StoreFull) else READ_ONLY
             raise
         except Unavailable as error:
             self._rest(name, error)
@@ -270,6 +234,7 @@ class Pool(Roster):
             StoreGone, StoreReadOnly.
         """
         store = self._ask(name)
+        self._check_deletes(name)
         try:
             async with asyncio.timeout(LINGER):
                 await store.delete(object_name)
@@ -289,11 +254,11 @@ class Pool(Roster):
         Args:
             object_name: Its name.
             data: Its bytes.
-            among: The stores; all by default.
+            among: The stores; by default all but those that are being drained.
             enough: Once so many have it durably, the rest is hardly waited for; all are, by default.
             later: Told of a store that failed here for want of an answer, and that has it after all.
         """
-        names = [name for name in self._stores if among is None or name in among]
+        names = [name for name in self.names if name in (self.takers if among is None else among)]
         puts = {name: self._put_one(name, object_name, (data,)) for name in names}
         outcomes = await self._each(puts, len(names) if enough is None else enough, LINGER, later)
         failed = {name: error for name, error in outcomes.items() if error is not None}
@@ -306,6 +271,7 @@ class Pool(Roster):
         have: Mapping[int, str] | None = None,
         enough: int | None = None,
         later: Callable[[int, str], Awaitable[None]] | None = None,
+        without: Collection[str] = (),
     ) -> tuple[dict[int, str], dict[str, RopewalkError]]:
         """Put the shares of a pack where they should lie, and elsewhere where a store does not take one.
 
@@ -315,6 +281,7 @@ class Pool(Roster):
             have: Shares that lie in some store already.
             enough: Once so many shares are durable, the rest is hardly waited for; all are, by default.
             later: Told of a share that is in a store after all, though it was not waited for.
+            without: Stores that are left out, with all that they have.
 
         Returns:
             The store of each share that is durable now (without ``have``), and why stores failed.
@@ -323,10 +290,10 @@ class Pool(Roster):
         failed: dict[str, RopewalkError] = {}
         todo = {share.number: share for share in pack.shares}
         while todo:
-            usable = [s.domains for s in self._stores.values() if s.name not in failed and self._writable(s.name)]
+            largest = max(share.size for share in todo.values())
             placed = {**(have or {}), **kept}
-            room = {domains.name: self._room.get(domains.name, 1.0) for domains in usable}
-            plan = place(pack.name, usable, room, pack.manifest.n, pack.manifest.k, policy_survive, placed)
+            n, k = pack.manifest.n, pack.manifest.k
+            plan = self.plan(pack.name, n, k, policy_survive, placed, largest, [*failed, *without])
             # One share is as good as another, and those that lack everywhere come first in the pack.
             wanted = dict(zip(todo, [s for s in plan.where.values() if s not in placed.values()], strict=False))
             if not wanted:
@@ -351,49 +318,14 @@ class Pool(Roster):
             return error
         return None
 
-    def _writable(self, name: str) -> bool:
-        return self.up(name) and self._health[name].writable
 
-    async def weigh(self, enough: int | None = None, within: float = 0.0) -> None:
-        """Ask every store how much room it has, so that placement fills them evenly; so it is known who answers.
-
-        Args:
-            enough: Once so many answer, the rest is hardly waited for; all are, by default.
-            within: Seconds; those that did something so shortly before are not asked.
-        """
-        up = [name for name in self._stores if self.up(name)]
-        now = self._clock()
-        names = [
-            name
-            for name in up
-            if now >= self._weighed.get(name, float("-inf")) + ROOM_HOLDS or not self._health[name].heard(now, within)
-        ]
-        if names:
-            some = len(names) if enough is None else max(enough - len(up) + len(names), 0)
-            await self._each({name: self._weigh(name) for name in names}, some, LINGER)
-
-    async def try_again(self) -> None:
-        """Ask those stores that took nothing when they were last asked; one that was full may have room by now."""
-        names = [name for name, health in self._health.items() if not health.writable and self.up(name)]
-        if names:
-            await self._each({name: self._weigh(name) for name in names}, 0, LINGER)
-
-    async def _weigh(self, name: str) -> RopewalkError | None:
-        try:
-            async with asyncio.timeout(DEADLINE):
-                room = await self._ask(name).room()
-        except TimeoutError:
-            return self._silent(name, DEADLINE)
-        except Unavailable as error:
-            self._rest(name, error)
-            return error
-        except RopewalkError:
-            return None  # it answers, and what it cannot do a put will tell
-        self._room[name] = float(max(room.free, 1)) if room else 1.0
-        self._weighed[name] = self._clock()
-        self._health[name].writable = True
-        self._health[name].hear(self._weighed[name])
-        return None
+async def _take(listing: AsyncIterator[Listed], wanted: int, some: list[Listed]) -> None:
+    """The next so many names of a listing, or all that are left."""
+    while len(some) < wanted:
+        listed = await anext(listing, None)
+        if listed is None:
+            return
+        some.append(listed)
 
 
 async def _tell(numbers: Mapping[str, int], later: Callable[[int, str], Awaitable[None]], store: str) -> None:

@@ -19,12 +19,15 @@ from ropewalk.errors import RopewalkError, Unavailable
 from ropewalk.spaces.pool.health import Health
 from ropewalk.spaces.pool.patience import most_of
 from ropewalk.spaces.pool.placement import StoreDomains
-from ropewalk.spaces.store import Store, StoreGone
+from ropewalk.spaces.store import Store, StoreGone, StoreReadOnly, Terms
 
 __all__ = ["Later", "PoolStore", "Roster"]
 
 WAKING = 15.0  # seconds that a store may take to open where it is needed: a disk that sleeps takes up to ten
 CLOSING = 2.0  # seconds; the calls that a hung store has under way do not end
+
+_ALL = Terms()
+_AGAIN = "`ropewalk store passport {}` looks at it again"
 
 Later = Callable[[str], Awaitable[None]]  # told of a store that did what it was asked, after nobody waited for it
 
@@ -37,6 +40,7 @@ class PoolStore:
     store: Store | None
     why: str = ""
     reopen: Callable[[], Awaitable[Store]] | None = None
+    terms: Terms = _ALL
 
     @property
     def name(self) -> str:
@@ -60,11 +64,28 @@ class Roster:
         self._left: set[asyncio.Task[RopewalkError | None]] = set()  # calls that may come back yet
         self._asked: set[str] = set()  # stores that were silent, and asked for a sign of life
         self._telling: set[asyncio.Task[None]] = set()  # of those that did
+        self._parted: list[Store] = []
+        self.draining: frozenset[str] = frozenset()  # stores that keep what they have, and get nothing new
 
     @property
     def names(self) -> list[str]:
         """All stores, in the order of the settings."""
         return list(self._stores)
+
+    @property
+    def takers(self) -> list[str]:
+        """Those that get what is new: all that are not being drained."""
+        return [name for name in self._stores if name not in self.draining]
+
+    def join(self, member: PoolStore) -> None:
+        """Use one more store; it is opened with the next look at those that are not there."""
+        self._stores[member.name] = member
+        self._health.setdefault(member.name, Health())
+
+    def part(self, name: str) -> None:
+        """Use a store no longer; calls that are under way end, and it is closed with the others."""
+        if (member := self._stores.pop(name, None)) is not None and member.store is not None:
+            self._parted.append(member.store)
 
     @property
     def domains(self) -> list[StoreDomains]:
@@ -83,13 +104,33 @@ class Roster:
             return member.why
         return self._health[name].why_down(self._clock())
 
+    def terms(self, name: str) -> Terms:
+        """On what terms a store is used."""
+        return self._stores[name].terms
+
+    def _check_terms(self, name: str, size: int) -> None:
+        """Refuse to put what a store was seen to be unfit for."""
+        terms = self.terms(name)
+        if terms.refused:
+            raise StoreReadOnly(f"store {name} is not written to: {terms.refused}", hint=_AGAIN.format(name))
+        if size > terms.largest:
+            raise StoreReadOnly(
+                f"store {name} was seen to take objects of at most {terms.largest} bytes, got {size}",
+                hint=_AGAIN.format(name),
+            )
+
+    def _check_deletes(self, name: str) -> None:
+        if not self.terms(name).deletes:
+            raise StoreReadOnly(f"store {name} was seen to delete nothing for us", hint=_AGAIN.format(name))
+
     async def aclose(self) -> None:
         """Close every store; what hangs is given up."""
         tasks = [*self._left, *self._opening.values()]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, *self._telling, return_exceptions=True)
-        await asyncio.gather(*(self._close(member.store) for member in self._stores.values() if member.store))
+        stores = [*self._parted, *(member.store for member in self._stores.values() if member.store)]
+        await asyncio.gather(*map(self._close, stores))
 
     async def _close(self, store: Store) -> None:
         with suppress(TimeoutError):
@@ -114,9 +155,14 @@ class Roster:
         await most_of(self._opening.values(), will_do, deadline=WAKING)
         for name, task in list(self._opening.items()):
             if not task.done():
-                self._stores[name] = replace(self._stores[name], why="it does not answer")
+                if name in self._stores:
+                    self._stores[name] = replace(self._stores[name], why="it does not answer")
                 continue
             del self._opening[name]
+            if name not in self._stores:  # it parted meanwhile
+                if not isinstance(found := task.result(), RopewalkError):
+                    self._parted.append(found)
+                continue
             if isinstance(found := task.result(), RopewalkError):
                 self._stores[name] = replace(self._stores[name], why=str(found))
             else:
@@ -170,7 +216,8 @@ class Roster:
         """It did not answer in time: it is left alone until it answers a question that costs it nothing."""
         error = StoreGone(f"store {name} did not answer for {seconds:.0f} s")
         self._rest(name, error)
-        if name not in self._asked and (store := self._stores[name].store) is not None:
+        member = self._stores.get(name)
+        if name not in self._asked and member is not None and (store := member.store) is not None:
             self._asked.add(name)
             self._leave(name, asyncio.create_task(self._answer(name, store)), seconds, None)
         return error

@@ -41,17 +41,19 @@ class PackGroup:
 
 @dataclass(frozen=True, slots=True)
 class KeyHolder:
-    """One copy of the keys of the space: a device, or a paper key that was shown.
+    """One copy of the keys of the space: a device of whichever member, or a paper key.
 
     Attributes:
-        name: As people say it: "device key".  It is the copy's own value of the kind ``key``.
+        name: As people say it: "this device".  It is the copy's own value of the kind ``key``.
         labels: The domains it falls with, by kind.  A kind that is not given does not touch it: paper lies on no disk.
-        said: Where it is, in words that follow its name: "on this machine", "shown on 2026-11-22".
+        said: More of it, in words that follow its name: "shown on 2026-11-22".
+        writes: Whether its member may write; any copy reads.
     """
 
     name: str
     labels: Mapping[str, str] = field(default_factory=dict, hash=False)
     said: str = ""
+    writes: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +102,9 @@ class Computed:
         lost: What is lost already, even if every unreachable store comes back.
         unreadable: What cannot be read now; ``lost`` is part of it.
         keeps: R and the reads of A: what loses data, which is what stops reads.
-        writes: The writes of A: what leaves fewer stores than the write floor, or no key.
-        secret: P and S: what lets someone read or forge.
+        writes: The writes of A: what leaves fewer stores than the write floor, or no key that may write.
+        secret: P: what lets someone read.
+        forged: S: what lets someone write as if he might.
         unstated: By kind that is asked for or stated for some, the stores that do not state it.
     """
 
@@ -117,6 +120,7 @@ class Computed:
     keeps: Dimension
     writes: Dimension
     secret: Dimension
+    forged: Dimension
     unstated: Mapping[str, tuple[str, ...]]
 
     @property
@@ -143,29 +147,36 @@ def compute(
         stores: The stores of the pool.
         packs: Where good shares lie now.
         heads: For each newest head, the stores that have a copy.
-        keys: All copies of the keys that exist.
+        keys: All copies of the keys that exist; no two have one name.
         unreachable: Stores that do not answer; they count as lost.
         work: Bound on each search over all kinds; see ``kill_sets.WORK``.
 
     Raises:
-        Misuse: A store that is not in the pool, one that is named twice, an unknown kind, or k or the floor below 1.
+        Misuse: A store that is not in the pool, a store or key that is named twice, an unknown kind, or k or the floor
+            below 1.
     """
     check_survive(survive)
     bits = {store.name: 1 << i for i, store in enumerate(stores)}
     if len(bits) != len(stores):
         raise Misuse("a store is named twice")
+    if len({key.name for key in keys}) != len(keys):
+        raise Misuse("a key is named twice")
     if write_floor < 1:
         raise Misuse(f"want a write floor of at least 1, got {write_floor}")
     alive = _mask(bits, bits) & ~_mask(bits, unreachable)
     masks, assumed = _domains(stores, keys, survive)
     all_keys = sum(1 << len(stores) + i for i in range(len(keys)))
+    writing = sum(1 << len(stores) + i for i, key in enumerate(keys) if key.writes)
 
     key_item = Item(all_keys, 1, "keys")
     items = [*_pack_items(packs, bits), *_head_items(heads, bits), key_item]
     reachable = _merged(replace(item, holders=item.holders & (alive | all_keys)) for item in items)
     keeps = _dimension(masks, assumed, reachable, survive, work)
-    writes = _dimension(masks, assumed, [Item(alive, write_floor, "writes"), key_item], {}, work)
-    secret = _dimension(masks, assumed, [Item(all_keys, len(keys), "keys")] if keys else [], {}, work)
+    writes = _dimension(masks, assumed, [Item(alive, write_floor, "writes"), Item(writing, 1, "keys")], {}, work)
+    secret, forged = (
+        _dimension(masks, assumed, [Item(some, some.bit_count(), "keys")] if some else [], {}, work)
+        for some in (all_keys, writing)
+    )
     unstated = {
         kind: tuple(store.name for store in stores if store.value(kind) is None)
         for kind in KINDS
@@ -174,7 +185,7 @@ def compute(
     return Computed(
         dict(survive), write_floor, tuple(stores), tuple(keys), tuple(sorted(set(unreachable))),
         sum(item.packs for item in items), sum(item.size for item in items),
-        lost_with((), {}, items), lost_with((), {}, reachable), keeps, writes, secret, unstated,
+        lost_with((), {}, items), lost_with((), {}, reachable), keeps, writes, secret, forged, unstated,
     )  # fmt: skip
 
 

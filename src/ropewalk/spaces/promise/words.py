@@ -14,6 +14,8 @@ from ropewalk.spaces.promise.kill_sets import Domain, Kill, Smallest
 
 __all__ = ["as_dict", "explain"]
 
+MOST_NAMED = 8  # of a list: a group has hundreds of devices, and nobody reads on
+
 _NUMBERS = ["no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"]
 
 
@@ -40,7 +42,10 @@ def as_dict(promise: Computed) -> dict[str, object]:
         "asked": {"survive": dict(promise.survive), "write_floor": promise.write_floor},
         "kept": promise.kept,
         "stores": [{"name": store.name, "domains": dict(store.labels)} for store in promise.stores],
-        "keys": [{"name": key.name, "domains": dict(key.labels), "said": key.said} for key in promise.keys],
+        "keys": [
+            {"name": key.name, "domains": dict(key.labels), "said": key.said, "writes": key.writes}
+            for key in promise.keys
+        ],
         "unreachable": list(promise.unreachable),
         "unstated": {kind: list(names) for kind, names in promise.unstated.items()},
         "packs": promise.packs,
@@ -51,7 +56,7 @@ def as_dict(promise: Computed) -> dict[str, object]:
         "stops_reads": _dimension_dict(promise.keeps),
         "stops_writes": _dimension_dict(promise.writes),
         "discloses": _dimension_dict(promise.secret),
-        "forges": _dimension_dict(promise.secret),
+        "forges": _dimension_dict(promise.forged),
     }
 
 
@@ -74,6 +79,8 @@ def _kind(promise: Computed, standing: Standing) -> list[str]:
     kind, asked = standing.kind, _asked(standing)
     if not standing.asked and (standing.holds is None or standing.holds < 0):
         return []
+    if standing.holds and standing.asked is None and not any(store.value(kind) for store in promise.stores):
+        return []  # only keys are known to lie on some: that would be no news of the stores
     silence = f"; the promise says nothing about {_plural(kind)}" if standing.asked is None else ""
     unstated = promise.unstated.get(kind, ())
     lines = []
@@ -129,6 +136,8 @@ def _mixed(does: str, smallest: Smallest, promise: Computed) -> str:
 def _writes(promise: Computed) -> str:
     reachable = len(promise.stores) - len(promise.unreachable)
     needs = f"a write needs {promise.write_floor} of {len(promise.stores)} stores"
+    if promise.keys and not any(key.writes for key in promise.keys):
+        return f"{needs}, and no key may write: nothing can be written"
     if promise.writes.mixed.at_most == 0:
         return f"{needs}, {reachable} answer: nothing can be written now" if promise.keys else f"{needs} and a key"
     standing = promise.writes.of("store")
@@ -137,15 +146,13 @@ def _writes(promise: Computed) -> str:
 
 
 def _keys(keys: Sequence[KeyHolder]) -> str:
-    """One copy is one loss from losing all; each further copy is said as what it adds."""
+    """Who opens the space: each alone is enough, so only the loss of all of them loses it."""
     if not keys:
         return "keys: no copy"
-    said = [f"{keys[0].name}: one copy" + (f", {keys[0].said}" if keys[0].said else "")]
-    for count, key in enumerate(keys[1:], 2):
-        said.append(f"{key.name}{f' {key.said}' if key.said else ''} makes {_number(count)}")
+    named = _listed([key.name + (f" ({key.said})" if key.said else "") for key in keys])
     if len(keys) == 1:
-        said.append("losing it loses everything")
-    return "; ".join(said)
+        return f"keys: one copy, {named}: losing it loses everything"
+    return f"keys: {_number(len(keys))} copies, each of which opens all: {named}"
 
 
 def _secret(promise: Computed) -> str:
@@ -153,8 +160,11 @@ def _secret(promise: Computed) -> str:
         return "no one can read or forge: there is no key"
     reach = sorted({Domain(kind, value) for key in promise.keys for kind, value in key.labels.items()})
     through = f"; within reach of {_listed([_name(domain, promise) for domain in reach])}" if reach else ""
-    names = " or the ".join(key.name for key in promise.keys)
-    return f"whoever has the {names} can read and forge{through}; stores alone can do neither, however many of them"
+    readers = [key.name for key in promise.keys if not key.writes]
+    which = "any of these keys" if len(promise.keys) > 1 else "this key"
+    can = f"read, and forge unless it is that of {_listed(readers, 'or')}" if readers else "read and forge"
+    can = "read" if len(readers) == len(promise.keys) else can
+    return f"whoever has {which} can {can}{through}; stores alone can do neither, however many of them"
 
 
 def _takes(promise: Computed, kill: Kill) -> str:
@@ -194,8 +204,10 @@ def _number(count: int) -> str:
     return _NUMBERS[count] if count < len(_NUMBERS) else str(count)
 
 
-def _listed(names: Sequence[str]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+def _listed(names: Sequence[str], last: str = "and") -> str:
+    if len(names) > MOST_NAMED:
+        names = [*names[: MOST_NAMED - 1], f"{len(names) - MOST_NAMED + 1} more"]
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} {last} {names[-1]}"
 
 
 def _dimension_dict(dimension: Dimension) -> dict[str, object]:

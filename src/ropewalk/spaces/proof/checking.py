@@ -27,7 +27,15 @@ from ropewalk.spaces.keys import hashed
 from ropewalk.spaces.members import Accused
 from ropewalk.spaces.members.graph import introduced
 from ropewalk.spaces.members.operations import LARGEST_EXHIBITS, Operation, parse_operation
-from ropewalk.spaces.members.records import RecordDamaged, Signed, parse, parse_genesis, record_hash
+from ropewalk.spaces.members.records import (
+    RecordDamaged,
+    Signed,
+    parse,
+    parse_genesis,
+    record_hash,
+    record_name,
+    records_prefix,
+)
 from ropewalk.spaces.proof.forms import (
     ENDED,
     LONGEST_TEXT,
@@ -35,6 +43,7 @@ from ropewalk.spaces.proof.forms import (
     MOST_NAMES,
     MOST_RECORDS,
     Kind,
+    Listing,
     OpenedHead,
     ProofDamaged,
     ProofFile,
@@ -49,6 +58,7 @@ from ropewalk.spaces.proof.forms import (
     seen_form,
     signed_form,
 )
+from ropewalk.spaces.proof.telling import RecordSays, record_says
 from ropewalk.spaces.records import Format, RecordMalformed
 from ropewalk.spaces.vectors import Vector, VectorMalformed, parse_vector
 
@@ -75,8 +85,11 @@ def verify(data: bytes) -> Verdict:
     if not kind.proven and (statement is None or statement.store is None):
         raise ProofDamaged("testimony has no statement that says which store it is about")
     one, other = file.exhibits
-    shown = _SHOWS[kind](file.space, one, other, devices)
-    return Verdict(kind, file.space, *shown, statement, digest(data))
+    if of_record := kind in _OF_RECORDS and parse(one) is not None:
+        shown = _OF_RECORDS[kind](file.space, one, other, devices)
+    else:
+        shown = _SHOWS[kind](file.space, one, other, devices)
+    return Verdict(kind, file.space, *shown, statement, digest(data), of_record)
 
 
 def accusation(space_id: bytes, data: bytes) -> Accused | None:
@@ -91,7 +104,7 @@ def accusation(space_id: bytes, data: bytes) -> Accused | None:
         return None
     if found.kind is Kind.FORK and found.sequences[0] == found.sequences[1]:
         return Accused(found.device, found.writer, found.sequences[0], frozenset(found.hashes))
-    return Accused(found.device)
+    return Accused(found.device, exhibits=frozenset(found.hashes))
 
 
 def seen_less(later: Vector, earlier: Vector) -> bool:
@@ -240,17 +253,39 @@ def _forked_record(space_id: bytes, one: bytes, other: bytes, devices: Mapping[b
 
 def _rollback(space_id: bytes, one: bytes, other: bytes, devices: Mapping[bytes, PublicKeys]) -> _Shown:
     envelope, found = _head(space_id, _decoded(signed_form, one), devices)
-    shown = _decoded(listing_form, other)
     prefix = heads_prefix(space_id, envelope.writer)
     place = HeadName(space_id, envelope.writer, envelope.sequence, bytes(32)).encode()[: len(prefix) + 16]
-    names = [shown.after, *shown.names]
-    ascending = all(name < following for name, following in pairwise(names))
-    inside = all(name.startswith(prefix) for name in shown.names if name != ENDED)
-    if len(names) > MOST_NAMES + 1 or not ascending or not inside or shown.after >= place:
-        raise ProofDamaged("the listing is not one of that writer's heads from before the place of this one")
-    if names[-1] <= place or any(name.startswith(place) for name in names):
-        raise ProofDamaged("the listing has the head, or ends before its place")
+    _missing(_decoded(listing_form, other), prefix, place)
     return envelope.device, envelope.writer, (envelope.sequence, 0), (found, b"")
+
+
+def _missing(listed: Listing, prefix: str, place: str) -> None:
+    names = [listed.after, *listed.names]
+    ascending = all(name < following for name, following in pairwise(names))
+    inside = all(name.startswith(prefix) for name in listed.names if name != ENDED)
+    if len(names) > MOST_NAMES + 1 or not ascending or not inside or listed.after >= place:
+        raise ProofDamaged(f"the listing is not one of {prefix} from before the place of what it should have")
+    if names[-1] <= place or any(name.startswith(place) for name in names):
+        raise ProofDamaged("the listing has what it should not, or ends before its place")
+
+
+def _rollback_of_record(space_id: bytes, one: bytes, other: bytes, devices: Mapping[bytes, PublicKeys]) -> _Shown:
+    says = _record(one, devices)
+    if says.space != space_id:
+        raise ProofDamaged("the record is of another space")
+    if says.author not in devices:
+        raise ProofDamaged("the record is not signed by a device that was introduced")
+    _missing(_decoded(listing_form, other), records_prefix(space_id), record_name(space_id, one))
+    return says.author, says.life, (says.number, 0), (record_hash(says.signed.body), b"")
+
+
+def _record(exhibit: bytes, devices: Mapping[bytes, PublicKeys]) -> RecordSays:
+    says = record_says(exhibit)
+    if says is None:
+        raise ProofDamaged("an exhibit is no record")
+    if (author := says.keys or devices.get(says.author)) is not None and not says.signed.verify(author):
+        raise ProofDamaged("an exhibit is not signed by the device that it names")
+    return says
 
 
 def _replay(space_id: bytes, one: bytes, other: bytes, devices: Mapping[bytes, PublicKeys]) -> _Shown:
@@ -269,7 +304,15 @@ def _replay(space_id: bytes, one: bytes, other: bytes, devices: Mapping[bytes, P
     return envelope.device, envelope.writer, (envelope.sequence, 0), (hash_found, b"")
 
 
-_SHOWS: Mapping[Kind, Callable[[bytes, bytes, bytes, Mapping[bytes, PublicKeys]], _Shown]] = {
+def _replay_of_record(space_id: bytes, one: bytes, other: bytes, devices: Mapping[bytes, PublicKeys]) -> _Shown:
+    says = _record(one, devices)
+    if says.space == space_id or other != record_name(space_id, one).encode():
+        raise ProofDamaged("the record names this very space, or it was not found under its name in this space")
+    return says.author, says.life, (says.number, 0), (record_hash(says.signed.body), b"")
+
+
+_Shows = Callable[[bytes, bytes, bytes, Mapping[bytes, PublicKeys]], _Shown]
+_SHOWS: Mapping[Kind, _Shows] = {
     Kind.FORK: _fork,
     Kind.FORKED_RECORD: _forked_record,
     Kind.WENT_BACK: _went_back,
@@ -277,3 +320,4 @@ _SHOWS: Mapping[Kind, Callable[[bytes, bytes, bytes, Mapping[bytes, PublicKeys]]
     Kind.ROLLBACK: _rollback,
     Kind.REPLAY: _replay,
 }
+_OF_RECORDS: Mapping[Kind, _Shows] = {Kind.ROLLBACK: _rollback_of_record, Kind.REPLAY: _replay_of_record}

@@ -89,11 +89,12 @@ class Verdict:
     kind: Kind
     space_id: bytes
     device: bytes  # who signed the exhibits
-    writer: bytes  # of heads; of records the incarnation
+    writer: bytes  # of heads; of records the incarnation, if they have one
     sequences: tuple[int, int]  # of the exhibits, or counts; the second is 0 where there is one
     hashes: tuple[bytes, bytes]
     statement: Statement | None
     file: bytes  # hash of it all
+    of_record: bool = False  # the exhibit of a testimony is a membership record, not a head
 
     @property
     def proven(self) -> bool:
@@ -148,7 +149,7 @@ class Seen(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Listing(msgspec.Struct, frozen=True, array_like=True):
-    """What a store listed of a writer's heads."""
+    """What a store listed of a writer's heads, or of records."""
 
     after: str
     names: list[str]

@@ -6,13 +6,14 @@ Never: writes a file that does not show what it says.
 
 from __future__ import annotations
 
+from bisect import bisect
 from collections.abc import Iterable, Sequence
 
 from ropewalk.errors import Misuse
-from ropewalk.spaces.envelope import HeadDamaged, head_hash, read_envelope
-from ropewalk.spaces.head import Head, seen_of
+from ropewalk.spaces.envelope import HeadDamaged, HeadName, head_hash, read_envelope
+from ropewalk.spaces.head import Head, seen_of, signed_part
 from ropewalk.spaces.identity import DeviceKeys
-from ropewalk.spaces.keys import hashed
+from ropewalk.spaces.keys import MembersOnly, hashed
 from ropewalk.spaces.members.graph import introduced, sort_out
 from ropewalk.spaces.members.operations import Operation
 from ropewalk.spaces.members.records import parse, parse_genesis, record_hash
@@ -34,7 +35,15 @@ from ropewalk.spaces.proof.forms import (
 )
 from ropewalk.spaces.records import RecordMalformed, encode
 
-__all__ = ["introductions", "listing", "opened_exhibit", "prove", "signed_exhibit"]
+__all__ = [
+    "exhibit_of",
+    "introductions",
+    "listing",
+    "listing_without",
+    "opened_exhibit",
+    "prove",
+    "signed_exhibit",
+]
 
 
 def signed_exhibit(head: Head) -> bytes:
@@ -43,13 +52,41 @@ def signed_exhibit(head: Head) -> bytes:
 
 
 def opened_exhibit(head: Head) -> bytes:
-    """A head of level 2, as an exhibit that also shows what it had seen."""
+    """A head of level 2, as an exhibit that also shows what it had seen.
+
+    Raises:
+        MembersOnly: A steward does not know what that is.
+    """
+    if head.member is None:
+        raise MembersOnly
     return encode(OpenedHead(head.signed, head.signature, head.blind, seen_of(head.member, head.envelope.writer)))
 
 
+def exhibit_of(name: str, data: bytes) -> bytes:
+    """An object of whatever space, found under a name: a head as above, a record as it is.
+
+    Raises:
+        HeadDamaged: It is no head, and has a head's name.
+    """
+    return data if HeadName.decode(name) is None else encode(SignedHead(*signed_part(data)))
+
+
 def listing(after: str, names: Sequence[str], *, ended: bool) -> bytes:
-    """What a store listed of a writer's heads, as an exhibit."""
+    """What a store listed of a writer's heads, or of records, as an exhibit."""
     return encode(Listing(after, [*names[: MOST_NAMES - 1], *([ENDED] if ended and len(names) < MOST_NAMES else [])]))
+
+
+def listing_without(place: str, names: Iterable[str], *, ended: bool) -> bytes:
+    """As `listing`, no more of it than shows that something is not there.
+
+    Args:
+        place: Its name.
+        names: What was listed of its writer's heads, or of records.
+        ended: Whether the listing ended there.
+    """
+    ordered = sorted(names)
+    at = bisect(ordered, place)
+    return listing(ordered[at - 1] if at else "", ordered[at : at + 1], ended=ended and at == len(ordered))
 
 
 def introductions(space_id: bytes, objects: Iterable[bytes], devices: Iterable[bytes]) -> list[bytes]:

@@ -1,18 +1,21 @@
 """State: what a device remembers of one space, in one SQLite file.
 
-In the order to read them: ``known`` (values), ``faults``, ``journal`` (heads), ``index`` (packs and chunks),
-``folders``, ``records``, ``sparse``, ``file``.
+In the order to read them: ``known`` (values), ``faults``, ``inserting``, ``journal`` (heads), ``index`` (packs and
+chunks), ``folders``, ``records``, ``sparse``, ``proofs``, ``aside``, ``queue``, ``file``.
 """
 
 from __future__ import annotations
 
+from ropewalk.spaces.state.aside import CLOSED, JUNK, NEVER, RECORDS
 from ropewalk.spaces.state.faults import StateDamaged, StateTooNew, StateUnavailable, explained
 from ropewalk.spaces.state.file import SUSPECT, State
+from ropewalk.spaces.state.index import EmbeddedPack
 from ropewalk.spaces.state.known import (
     ACKED,
     BROKEN,
     PENDING,
     QUARANTINED,
+    QUEUED,
     REFUSED,
     WITHDRAWN,
     KnownHead,
@@ -25,11 +28,17 @@ from ropewalk.spaces.state.known import (
 __all__ = [
     "ACKED",
     "BROKEN",
+    "CLOSED",
+    "JUNK",
+    "NEVER",
     "PENDING",
     "QUARANTINED",
+    "QUEUED",
+    "RECORDS",
     "REFUSED",
     "SUSPECT",
     "WITHDRAWN",
+    "EmbeddedPack",
     "KnownHead",
     "KnownPack",
     "Located",

@@ -17,10 +17,13 @@ from pathlib import Path
 
 from ropewalk.errors import RopewalkError
 from ropewalk.spaces.keys import KeyRing
+from ropewalk.spaces.state.aside import ASIDE_SCHEMA, Aside
 from ropewalk.spaces.state.faults import StateDamaged, StateTooNew, explained
 from ropewalk.spaces.state.folders import FOLDERS_SCHEMA, Folders
 from ropewalk.spaces.state.index import INDEX_SCHEMA, Index
 from ropewalk.spaces.state.journal import JOURNAL_SCHEMA, JUDGED_SCHEMA, Journal
+from ropewalk.spaces.state.proofs import PROOFS_SCHEMA, Proofs
+from ropewalk.spaces.state.queue import QUEUE_SCHEMA, Queue
 from ropewalk.spaces.state.records import RECORDS_SCHEMA, Records
 from ropewalk.spaces.state.sparse import SPARSE_SCHEMA, Sparse
 
@@ -31,18 +34,23 @@ CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value BLOB NOT NULL) WITH
 CREATE TABLE IF NOT EXISTS records (name TEXT PRIMARY KEY, data BLOB NOT NULL) WITHOUT ROWID;
 """
 # What makes a file of each version of the one before it, from nothing on.
-_STEPS = (_SCHEMA + JOURNAL_SCHEMA + INDEX_SCHEMA, FOLDERS_SCHEMA, JUDGED_SCHEMA + RECORDS_SCHEMA, SPARSE_SCHEMA)
+_STEPS = (
+    *(_SCHEMA + JOURNAL_SCHEMA + INDEX_SCHEMA, FOLDERS_SCHEMA, JUDGED_SCHEMA + RECORDS_SCHEMA, SPARSE_SCHEMA),
+    PROOFS_SCHEMA,
+    ASIDE_SCHEMA,
+    QUEUE_SCHEMA,
+)
 _VERSION = len(_STEPS)
 SUSPECT = ".suspect"  # beside the file, once it was found damaged while it was used
 _WATCHED = (
     *("meta", "records", "heads", "owed_heads", "packs", "shares", "folders", "unsettled"),
     *("forks", "evidence", "named_packs", "owed_records", "head_sightings", "record_sightings", "proofs"),
-    "sparse_heads",
+    *("sparse_heads", "aside", "queue"),
 )
 _CHUNK_ID = 32  # bytes at the start of a reference; all of it that may rest here unsealed
 
 
-class State(Journal, Index, Folders, Records, Sparse):
+class State(Journal, Index, Folders, Records, Sparse, Proofs, Aside, Queue):
     """One SQLite file, for one thread at a time.
 
     Args:
@@ -128,6 +136,10 @@ class State(Journal, Index, Folders, Records, Sparse):
     def data_version(self) -> int:
         """Changes when another process has written."""
         return int(self._db.execute("PRAGMA data_version").fetchone()[0])
+
+    def written(self) -> tuple[int, int]:
+        """Changes when anybody has written: another process, or this one."""
+        return self.data_version(), self._db.total_changes
 
     # -- what the device is --------------------------------------------------------------------------------------
 

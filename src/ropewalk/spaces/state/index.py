@@ -10,16 +10,26 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TypeVar
 
 import msgspec
 
 from ropewalk.spaces.pack.directory import Place
+from ropewalk.spaces.state.inserting import insert
 from ropewalk.spaces.state.known import KnownPack, Located, SharePlace, spread
 
-__all__ = ["INDEX_SCHEMA", "Index"]
+__all__ = ["INDEX_SCHEMA", "EmbeddedPack", "Index"]
 
 _T = TypeVar("_T")
+# Of two places of a chunk the one stays whose pack lacks no more shares than the other's, and is no leftover.
+_BETTER = (
+    "ON CONFLICT (id) DO UPDATE SET"
+    " pack = excluded.pack, column = excluded.column, offset = excluded.offset, length = excluded.length"
+    " WHERE EXISTS (SELECT * FROM packs AS old, packs AS new WHERE old.id = chunks.pack"
+    " AND new.id = excluded.pack AND (new.announced OR new.reusable)"
+    " AND (old.lacking > new.lacking OR NOT (old.announced OR old.reusable)))"
+)
 _BATCH = 500  # variables in one query; SQLite takes 32,766, and the gain ends long before
 INDEX_SCHEMA = """
 CREATE TABLE IF NOT EXISTS packs (
@@ -36,6 +46,19 @@ CREATE TABLE IF NOT EXISTS chunks (
     id BLOB PRIMARY KEY, pack INTEGER NOT NULL, column INTEGER NOT NULL, offset INTEGER NOT NULL,
     length INTEGER NOT NULL) WITHOUT ROWID;
 """
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddedPack:
+    """A pack in a head, as it is remembered."""
+
+    name: bytes
+    length: int  # of its one column
+    manifest: bytes  # hash of the manifest
+    directory: bytes  # hash of the sealed directory
+    stored: int
+    head: str  # the head object
+    places: Sequence[Place]
 
 
 class Index:
@@ -71,37 +94,47 @@ class Index:
         announced: bool,
     ) -> int:
         """Remember a pack; its number.  One that is known already keeps its number, and may become reusable."""
-        row = self._db.execute("SELECT id FROM packs WHERE name = ?", (name,)).fetchone()
-        if row:
-            self._db.execute(
-                "UPDATE packs SET reusable = reusable OR ?, announced = announced OR ? WHERE id = ?",
-                (reusable, announced, row[0]),
-            )
-            return int(row[0])
         cursor = self._db.execute(
             "INSERT INTO packs (name, k, n, lengths, manifest, directory, stored, head, reusable, announced, lacking)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (name) DO NOTHING",
             (
                 *(name, k, n, msgspec.msgpack.encode(list(lengths)), manifest, directory, stored),
                 *(head, reusable, announced, 0 if head else n),
             ),
         )
-        assert cursor.lastrowid is not None
-        return cursor.lastrowid
+        if cursor.rowcount:
+            assert cursor.lastrowid is not None
+            return cursor.lastrowid
+        row = self._db.execute("SELECT id FROM packs WHERE name = ?", (name,)).fetchone()
+        self._db.execute(
+            "UPDATE packs SET reusable = reusable OR ?, announced = announced OR ? WHERE id = ?",
+            (reusable, announced, row[0]),
+        )
+        return int(row[0])
+
+    def add_embedded(self, packs: Sequence[EmbeddedPack]) -> None:
+        """Remember packs that heads embed, and where their chunks lie."""
+        rows = [
+            (one.name, 1, 1, msgspec.msgpack.encode([one.length]), one.manifest, one.directory, one.stored, one.head)
+            for one in packs
+        ]
+        columns = "name, k, n, lengths, manifest, directory, stored, head, reusable, announced, lacking"
+        announced = "(?, ?, ?, ?, ?, ?, ?, ?, 0, 1, 0)"
+        again = "ON CONFLICT (name) DO UPDATE SET announced = 1"
+        insert(self._db, f"INSERT INTO packs ({columns})", rows, row=announced, then=again)
+        chunks = [
+            (place.id, one.name, place.column, place.offset, place.length) for one in packs for place in one.places
+        ]
+        numbered = "(?, (SELECT id FROM packs WHERE name = ?), ?, ?, ?)"
+        insert(self._db, "INSERT INTO chunks", chunks, row=numbered, then=_BETTER)
 
     def add_chunks(self, pack: int, places: Iterable[Place]) -> None:
         """Remember where chunks lie.  A chunk that is known keeps its place, unless this pack keeps it better.
 
         That is so where the pack it lies in lacks more shares, or is a leftover that nobody mends.
         """
-        self._db.executemany(
-            "INSERT INTO chunks VALUES (?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET"
-            " pack = excluded.pack, column = excluded.column, offset = excluded.offset, length = excluded.length"
-            " WHERE EXISTS (SELECT * FROM packs AS old, packs AS new WHERE old.id = chunks.pack"
-            " AND new.id = excluded.pack AND (new.announced OR new.reusable)"
-            " AND (old.lacking > new.lacking OR NOT (old.announced OR old.reusable)))",
-            [(place.id, pack, place.column, place.offset, place.length) for place in places],
-        )
+        rows = [(place.id, pack, place.column, place.offset, place.length) for place in places]
+        insert(self._db, "INSERT INTO chunks", rows, then=_BETTER)
 
     def add_shares(self, pack: int, shares: Iterable[SharePlace]) -> None:
         """Remember where shares lie."""

@@ -14,10 +14,11 @@ from typing import Any
 
 import msgspec
 
-from ropewalk.spaces.keys import BoxDamaged, EpochUnknown, KeyRing
+from ropewalk.spaces.keys import BoxDamaged, EpochUnknown, KeyRing, MembersOnly
 from ropewalk.spaces.records import Format, RecordMalformed, encode
 from ropewalk.spaces.state.faults import StateDamaged
-from ropewalk.spaces.state.known import ACKED, BROKEN, PENDING, QUARANTINED, REFUSED, WITHDRAWN, KnownHead
+from ropewalk.spaces.state.inserting import insert
+from ropewalk.spaces.state.known import ACKED, BROKEN, PENDING, QUARANTINED, QUEUED, REFUSED, WITHDRAWN, KnownHead
 
 __all__ = ["JOURNAL_SCHEMA", "JUDGED_SCHEMA", "Journal"]
 
@@ -47,6 +48,7 @@ CREATE TABLE IF NOT EXISTS evidence (
 """
 _HEAD = "name, hash, writer, sequence, previous, time, about, embedded, state, device, feature, frontier"
 _JUDGED = f"state IN ({ACKED:d}, {QUARANTINED:d}, {REFUSED:d}, {BROKEN:d})"
+_NAME_PACK = "INSERT OR IGNORE INTO named_packs VALUES (?, ?, ?)"
 MOST_WITHDRAWN = 64  # heads that were given up and of which the bytes are kept; 16 MB at most
 MOST_EVIDENCE = 1000  # pairs of heads that prove something; one is enough to freeze a device
 # From writer to writer along the index: each commit asks, and there may be very many heads of few writers.
@@ -76,37 +78,54 @@ class Journal:
 
     def add_head(self, head: KnownHead, data: bytes | None = None) -> None:
         """Remember a head; ``data`` is kept while it is pending."""
-        self._db.execute(
-            "INSERT OR REPLACE INTO heads VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0)",
-            (
-                *(head.name, head.hash, head.writer, head.sequence, head.previous, head.time),
-                *(self._seal(head), head.embedded, head.state, data),
-                *(head.device, head.feature, b"".join(head.frontier)),
-            ),
+        self._add_heads([(*self._row(head), data, 0)])
+
+    def add_heads(self, heads: Sequence[tuple[KnownHead, Sequence[tuple[bytes, bytes, bytes]]]]) -> None:
+        """Remember heads that came from stores, each with the packs that it names, as for `name_packs`."""
+        self._add_heads([(*self._row(head), None, 1) for head, _ in heads])
+        self._db.executemany(_NAME_PACK, [pack for _, packs in heads for pack in packs])
+
+    def _add_heads(self, rows: Sequence[Sequence[Any]]) -> None:
+        insert(self._db, f"INSERT OR REPLACE INTO heads ({_HEAD}, data, named)", rows)
+
+    def _row(self, head: KnownHead) -> Sequence[Any]:
+        return (
+            *(head.name, head.hash, head.writer, head.sequence, head.previous, head.time),
+            *(self._seal(head), head.embedded, head.state, head.device, head.feature, b"".join(head.frontier)),
         )
 
-    # A root's reference opens all content that hangs from it, and a note is for members: both rest sealed.
+    # A root's reference opens all content that hangs from it, and a note is for members: both rest sealed.  Of a head
+    # that a steward could not read there is nothing to seal; members pass such a row over, as if they had not met it.
 
     def _seal(self, head: KnownHead) -> bytes:
+        if head.unread or not self._unlocked.reads:
+            return b""
         vector = [(writer, *item) for writer, item in head.vector.items()]
         about = encode(_About(head.root, head.entries, head.note, vector))
         return self._unlocked.seal("member", b"state" + head.hash, about)
 
     def _head(self, row: Sequence[Any]) -> KnownHead:
         name, digest, writer, sequence, previous, time, box, embedded, state, device, feature, frontier = row
+        newest = tuple(frontier[at : at + 32] for at in range(0, len(frontier), 32))
+        if not box:
+            itself = {writer: (sequence, digest)}
+            return KnownHead(
+                *(name, digest, writer, sequence, previous, time, None, 0, "", itself),
+                *(bool(embedded), state, device, feature, newest),
+                unread=True,
+            )
         try:
             about = _about.decode(self._opened(b"state" + digest, box))
         except (BoxDamaged, RecordMalformed) as error:
             raise StateDamaged(f"local state {self.path.name} is damaged: {error}") from None
         vector = {seen: (last, digest) for seen, last, digest in about.vector}
         known = (name, digest, writer, sequence, previous, time, about.root, about.entries, about.note, vector)
-        newest = tuple(frontier[at : at + 32] for at in range(0, len(frontier), 32))
         return KnownHead(*known, bool(embedded), state, device, feature, newest)
 
     def _opened(self, context: bytes, box: bytes) -> bytes:
         try:
             return self._unlocked.open("member", context, box)
-        except EpochUnknown:
+        except (EpochUnknown, MembersOnly):
             if self._catch_up is None:
                 raise
             self._catch_up()  # another process of this device has learnt of the epoch, and kept its record here
@@ -117,6 +136,21 @@ class Journal:
         if self._keys is None:
             raise AssertionError("the state's heads are used before `unlock`")
         return self._keys
+
+    def _usable(self, of: str = "heads") -> str:
+        """Which rows are what they seem: for a steward all; for members not those that were a steward's."""
+        if self._keys is not None and not self._keys.reads:
+            return "1"
+        return f"length({of}.about) > 0"  # the length alone needs no page of a large one
+
+    @property
+    def _judged(self) -> str:
+        return f"{_JUDGED} AND {self._usable()}"
+
+    def unread_heads(self) -> list[str]:
+        """Names of the heads that we met as a steward, and have not read since."""
+        rows = self._db.execute(f"SELECT name FROM heads WHERE {_JUDGED} AND length(about) = 0")
+        return [row[0] for row in rows]
 
     def unlock(self, keys: KeyRing, catch_up: Callable[[], None] | None = None) -> None:
         """Give the keys with which what is secret rests sealed; heads can be used from then on.
@@ -140,11 +174,12 @@ class Journal:
         )
 
     def given_up(self, hashes: Iterable[bytes]) -> list[tuple[KnownHead, bytes | None]]:
-        """Those of these heads that are our own and pending or withdrawn, with their bytes if these are kept."""
+        """Those of these heads that are our own and not acknowledged, with their bytes if these are kept."""
         found = []
         for digest in hashes:
             rows = self._db.execute(
-                f"SELECT {_HEAD}, data FROM heads WHERE hash = ? AND state IN (?, ?)", (digest, PENDING, WITHDRAWN)
+                f"SELECT {_HEAD}, data FROM heads WHERE hash = ? AND state IN (?, ?, ?)",
+                (digest, PENDING, WITHDRAWN, QUEUED),
             )
             found += [(self._head(row[:-1]), row[-1] and bytes(row[-1])) for row in rows]
         return found
@@ -168,50 +203,47 @@ class Journal:
 
     def heads(self, state: int = ACKED) -> list[KnownHead]:
         """All heads in a state, newest first."""
-        rows = self._db.execute(f"SELECT {_HEAD} FROM heads WHERE state = ? ORDER BY sequence DESC, writer", (state,))
+        rows = self._db.execute(
+            f"SELECT {_HEAD} FROM heads WHERE state = ? AND {self._usable()} ORDER BY sequence DESC, writer", (state,)
+        )
         return [self._head(row) for row in rows]
 
-    def newest_heads(self) -> list[KnownHead]:
-        """The newest acknowledged head of each writer."""
+    def newest_heads(self, *, queued: bool = False) -> list[KnownHead]:
+        """The newest acknowledged head of each writer; with ``queued``, those that wait to be published, too."""
         rows = self._db.execute(
-            f"{_WRITERS} SELECT {_HEAD} FROM writers CROSS JOIN heads ON writer = one AND state = ? AND sequence ="
-            " (SELECT others.sequence FROM heads AS others WHERE others.writer = one AND others.state = ?"
-            " ORDER BY others.sequence DESC LIMIT 1)",
-            (ACKED, ACKED),
+            f"{_WRITERS} SELECT {_HEAD} FROM writers CROSS JOIN heads ON writer = one AND state IN (?, ?) AND sequence ="
+            " (SELECT others.sequence FROM heads AS others WHERE others.writer = one AND others.state IN (?, ?)"
+            f" AND {self._usable('others')} ORDER BY others.sequence DESC LIMIT 1) AND {self._usable()}",
+            2 * (ACKED, QUEUED if queued else ACKED),
         )
         return [self._head(row) for row in rows]
 
     def head_names(self) -> set[str]:
         """The object names of all heads that were checked, whatever became of them."""
-        return {row[0] for row in self._db.execute(f"SELECT name FROM heads WHERE {_JUDGED}")}
+        return {row[0] for row in self._db.execute(f"SELECT name FROM heads WHERE {self._judged}")}
 
     def newest_head(self, writer: bytes) -> KnownHead | None:
-        """The newest acknowledged head of a writer."""
+        """The newest head of a writer that was acknowledged, or waits to be published."""
         row = self._db.execute(
-            f"SELECT {_HEAD} FROM heads WHERE writer = ? AND state = ? ORDER BY sequence DESC LIMIT 1", (writer, ACKED)
-        ).fetchone()
-        return self._head(row) if row else None
-
-    def head_at(self, writer: bytes, sequence: int) -> KnownHead | None:
-        """The acknowledged head of a writer with this sequence."""
-        row = self._db.execute(
-            f"SELECT {_HEAD} FROM heads WHERE writer = ? AND sequence = ? AND state = ?", (writer, sequence, ACKED)
+            f"SELECT {_HEAD} FROM heads WHERE writer = ? AND state IN (?, ?) AND {self._usable()}"
+            " ORDER BY sequence DESC LIMIT 1",
+            (writer, ACKED, QUEUED),
         ).fetchone()
         return self._head(row) if row else None
 
     def head_hashed(self, digest: bytes) -> KnownHead | None:
         """A head that was checked, by its hash, whatever became of it."""
-        row = self._db.execute(f"SELECT {_HEAD} FROM heads WHERE hash = ? AND {_JUDGED}", (digest,)).fetchone()
+        row = self._db.execute(f"SELECT {_HEAD} FROM heads WHERE hash = ? AND {self._judged}", (digest,)).fetchone()
         return self._head(row) if row else None
 
     def head_hashes(self) -> set[bytes]:
         """Hashes of all heads that were checked."""
-        return {bytes(row[0]) for row in self._db.execute(f"SELECT hash FROM heads WHERE {_JUDGED}")}
+        return {bytes(row[0]) for row in self._db.execute(f"SELECT hash FROM heads WHERE {self._judged}")}
 
     def hashes_at(self, writer: bytes, sequence: int) -> list[bytes]:
         """Hashes of a writer's heads with this sequence that were checked."""
         rows = self._db.execute(
-            f"SELECT hash FROM heads WHERE writer = ? AND sequence = ? AND {_JUDGED}", (writer, sequence)
+            f"SELECT hash FROM heads WHERE writer = ? AND sequence = ? AND {self._judged}", (writer, sequence)
         )
         return [bytes(row[0]) for row in rows]
 
@@ -219,14 +251,14 @@ class Journal:
         """The newest head of a writer up to a sequence that is accepted, or in quarantine."""
         row = self._db.execute(
             f"SELECT {_HEAD} FROM heads WHERE writer = ? AND sequence <= ? AND state IN (?, ?)"
-            " ORDER BY sequence DESC LIMIT 1",
+            f" AND {self._usable()} ORDER BY sequence DESC LIMIT 1",
             (writer, last, ACKED, QUARANTINED),
         ).fetchone()
         return self._head(row) if row else None
 
     def name_packs(self, head: str, packs: Iterable[tuple[bytes, bytes, bytes]]) -> None:
         """A head that is remembered names these packs, with the hashes of manifest and directory."""
-        self._db.executemany("INSERT OR IGNORE INTO named_packs VALUES (?, ?, ?)", packs)
+        self._db.executemany(_NAME_PACK, packs)
         self._db.execute("UPDATE heads SET named = 1 WHERE name = ?", (head,))
 
     def named_packs(self) -> dict[bytes, set[tuple[bytes, bytes]]]:
@@ -238,12 +270,12 @@ class Journal:
 
     def unnamed_heads(self) -> list[str]:
         """Heads of which it is not remembered which packs they name."""
-        return [row[0] for row in self._db.execute(f"SELECT name FROM heads WHERE named = 0 AND {_JUDGED}")]
+        return [row[0] for row in self._db.execute(f"SELECT name FROM heads WHERE named = 0 AND {self._judged}")]
 
     def heads_at(self, writer: bytes, first: int, last: int | None = None) -> list[KnownHead]:
         """All heads of a writer that were checked with these sequences, whatever became of them, in order."""
         rows = self._db.execute(
-            f"SELECT {_HEAD} FROM heads WHERE writer = ? AND sequence BETWEEN ? AND ? AND {_JUDGED}"
+            f"SELECT {_HEAD} FROM heads WHERE writer = ? AND sequence BETWEEN ? AND ? AND {self._judged}"
             " ORDER BY sequence, hash",
             (writer, first, first if last is None else last),
         )
@@ -252,7 +284,7 @@ class Journal:
     def has_head_from(self, writer: bytes, sequence: int) -> bool:
         """Whether any head of a writer with this sequence or a later one was checked."""
         row = self._db.execute(
-            f"SELECT 1 FROM heads WHERE writer = ? AND sequence >= ? AND {_JUDGED} LIMIT 1", (writer, sequence)
+            f"SELECT 1 FROM heads WHERE writer = ? AND sequence >= ? AND {self._judged} LIMIT 1", (writer, sequence)
         ).fetchone()
         return row is not None
 
@@ -266,7 +298,9 @@ class Journal:
 
     def set_aside(self) -> list[KnownHead]:
         """Heads that were checked and do not count, by writer and sequence."""
-        rows = self._db.execute(f"SELECT {_HEAD} FROM heads WHERE state > 2 ORDER BY writer, sequence")
+        rows = self._db.execute(
+            f"SELECT {_HEAD} FROM heads WHERE state > 2 AND state != {QUEUED:d} AND {self._usable()} ORDER BY writer, sequence"
+        )
         return [self._head(row) for row in rows]
 
     def reconsider_head(self, name: str, state: int) -> None:
@@ -304,25 +338,35 @@ class Journal:
 
     def head_named(self, name: str) -> KnownHead | None:
         """A head by its object's name."""
-        row = self._db.execute(f"SELECT {_HEAD} FROM heads WHERE name = ?", (name,)).fetchone()
+        row = self._db.execute(f"SELECT {_HEAD} FROM heads WHERE name = ? AND {self._usable()}", (name,)).fetchone()
         return self._head(row) if row else None
 
     def is_unacknowledged(self, name: str) -> bool:
-        """Whether a head is our own and pending or withdrawn."""
+        """Whether a head is our own and not acknowledged."""
         row = self._db.execute("SELECT state FROM heads WHERE name = ?", (name,)).fetchone()
-        return row is not None and row[0] in (PENDING, WITHDRAWN)
+        return row is not None and row[0] in (PENDING, WITHDRAWN, QUEUED)
 
     def unacknowledged(self) -> set[str]:
-        """Names of heads of our own that are pending or withdrawn."""
-        rows = self._db.execute("SELECT name FROM heads WHERE state IN (?, ?)", (PENDING, WITHDRAWN))
+        """Names of heads of our own that are not acknowledged."""
+        rows = self._db.execute("SELECT name FROM heads WHERE state IN (?, ?, ?)", (PENDING, WITHDRAWN, QUEUED))
         return {row[0] for row in rows}
 
     def newest_number(self, writer: bytes) -> int:
         """The sequence of the newest head of a writer that counts; 0 where there is none."""
         row = self._db.execute(
-            "SELECT sequence FROM heads WHERE writer = ? AND state = ? ORDER BY sequence DESC LIMIT 1", (writer, ACKED)
+            f"SELECT sequence FROM heads WHERE writer = ? AND state = ? AND {self._usable()}"
+            " ORDER BY sequence DESC LIMIT 1",
+            (writer, ACKED),
         ).fetchone()
         return row[0] if row else 0
+
+    def last_sequences(self) -> dict[bytes, int]:
+        """By writer, the highest sequence of its heads, whatever became of them."""
+        rows = self._db.execute(
+            f"{_WRITERS} SELECT one, (SELECT max(sequence) FROM heads WHERE writer = one) FROM writers"
+            " WHERE one IS NOT NULL"
+        )
+        return {bytes(writer): sequence for writer, sequence in rows}
 
     def last_sequence(self, writer: bytes) -> int:
         """The highest sequence ever used by a writer, in whatever state."""

@@ -16,6 +16,7 @@ __all__ = [
     "BROKEN",
     "PENDING",
     "QUARANTINED",
+    "QUEUED",
     "REFUSED",
     "WITHDRAWN",
     "KnownHead",
@@ -25,9 +26,9 @@ __all__ = [
     "spread",
 ]
 
-# What became of a head.  The last three were checked and do not count: it is past a cut; its author might not write it;
-# it has gone back, or follows one that has.
-PENDING, ACKED, WITHDRAWN, QUARANTINED, REFUSED, BROKEN = range(6)
+# What became of a head.  Three were checked and do not count: it is past a cut; its author might not write it; it has
+# gone back, or follows one that has.  The last is our own, and waits for stores.
+PENDING, ACKED, WITHDRAWN, QUARANTINED, REFUSED, BROKEN, QUEUED = range(7)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +109,11 @@ class Located(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class KnownHead:
-    """A head that this device wrote or has read and checked."""
+    """A head that this device wrote or has read and checked.
+
+    With a steward's keys little of it is read: ``unread``.  Its time is then when it was first seen here, there is no
+    root, no frontier and nothing to say of what is in it, and it has seen itself alone, as far as we know.
+    """
 
     name: str
     hash: bytes
@@ -127,3 +132,4 @@ class KnownHead:
     frontier: tuple[bytes, ...] = ()  # hashes of the newest membership records that it knew
     # How its tree's dots are to be read, where forks are known: writer -> from which sequence on by which name.
     branches: Mapping[bytes, tuple[tuple[int, bytes], ...]] = field(default_factory=dict)
+    unread: bool = False

@@ -20,7 +20,6 @@ CREATE TABLE IF NOT EXISTS record_sightings (store TEXT, name TEXT, PRIMARY KEY 
 CREATE TABLE IF NOT EXISTS proofs (
     hash BLOB PRIMARY KEY, kind INTEGER NOT NULL, time INTEGER NOT NULL, data BLOB NOT NULL) WITHOUT ROWID;
 """
-MOST_PROOFS = 200  # kept; a store that lies at each look would else fill the disk
 
 
 class Records:
@@ -85,20 +84,3 @@ class Records:
     def saw_records(self, store: str, names: Iterable[str]) -> None:
         """A store has shown these."""
         self._db.executemany("INSERT OR IGNORE INTO record_sightings VALUES (?, ?)", [(store, one) for one in names])
-
-    def forget_sightings(self, store: str) -> None:
-        """What it has shown counts no more: it was found to have gone back, and that was said."""
-        self._db.execute("DELETE FROM head_sightings WHERE store = ?", (store,))
-        self._db.execute("DELETE FROM record_sightings WHERE store = ?", (store,))
-
-    def add_proof(self, digest: bytes, kind: int, now: int, data: bytes) -> None:
-        """Keep a proof file."""
-        self._db.execute(
-            "INSERT OR IGNORE INTO proofs SELECT ?, ?, ?, ? WHERE (SELECT count(*) FROM proofs) < ?",
-            (digest, kind, now, data, MOST_PROOFS),
-        )
-
-    def proofs(self) -> list[tuple[bytes, int, int, bytes]]:
-        """Hash, kind, time and bytes of the proof files that are kept, oldest first."""
-        rows = self._db.execute("SELECT hash, kind, time, data FROM proofs ORDER BY time, hash")
-        return [(bytes(digest), kind, time, bytes(data)) for digest, kind, time, data in rows]

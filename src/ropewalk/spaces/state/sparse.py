@@ -9,7 +9,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable
 
-from ropewalk.spaces.state.known import PENDING, WITHDRAWN
+from ropewalk.spaces.state.known import PENDING, QUEUED, WITHDRAWN
 
 __all__ = ["SPARSE_SCHEMA", "Sparse"]
 
@@ -37,8 +37,8 @@ class Sparse:
         self._db.execute("UPDATE heads SET data = ? WHERE name = ? AND data IS NULL", (data, name))
         self._db.execute(
             "UPDATE heads SET data = NULL WHERE name IN (SELECT name FROM heads WHERE data IS NOT NULL"
-            " AND state NOT IN (?, ?) ORDER BY time DESC LIMIT -1 OFFSET ?)",
-            (PENDING, WITHDRAWN, MOST_KEPT),
+            " AND state NOT IN (?, ?, ?) ORDER BY time DESC LIMIT -1 OFFSET ?)",
+            (PENDING, WITHDRAWN, QUEUED, MOST_KEPT),
         )
 
     def sparse_heads(self) -> dict[str, set[str]]:
@@ -52,5 +52,6 @@ class Sparse:
         """It is known to lie on enough stores; if its bytes were kept until then, they are not any more."""
         self._db.execute("DELETE FROM sparse_heads WHERE name = ?", (name,))
         self._db.execute(
-            "UPDATE heads SET data = NULL WHERE name = ? AND state NOT IN (?, ?)", (name, PENDING, WITHDRAWN)
+            "UPDATE heads SET data = NULL WHERE name = ? AND state NOT IN (?, ?, ?)",
+            (name, PENDING, WITHDRAWN, QUEUED),
         )

@@ -7,6 +7,7 @@ Never: looks inside an object, or is trusted for secrecy, integrity or freshness
 from __future__ import annotations
 
 from ropewalk.spaces.store.disk import DiskStore
+from ropewalk.spaces.store.examined import Examined, Examines, examine
 from ropewalk.spaces.store.filesystem import Facts, FileSystem, OsFileSystem
 from ropewalk.spaces.store.interface import (
     LARGEST_HINT,
@@ -31,6 +32,7 @@ from ropewalk.spaces.store.interface import (
 from ropewalk.spaces.store.marker import UnknownStoreFormat
 from ropewalk.spaces.store.memory import MemoryStore
 from ropewalk.spaces.store.parts import size_of
+from ropewalk.spaces.store.terms import Terms
 from ropewalk.spaces.store.wrappers import Count, Counts, Limit, Retry
 
 __all__ = [
@@ -39,6 +41,8 @@ __all__ = [
     "Count",
     "Counts",
     "DiskStore",
+    "Examined",
+    "Examines",
     "Facts",
     "FileSystem",
     "Limit",
@@ -58,7 +62,9 @@ __all__ = [
     "StoreReadOnly",
     "Tells",
     "TellsNothing",
+    "Terms",
     "UnknownStoreFormat",
+    "examine",
     "hint_name",
     "object_name",
     "size_of",

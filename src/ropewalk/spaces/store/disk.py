@@ -18,6 +18,8 @@ from typing import Any, TypeVar
 
 from ropewalk.errors import Misuse
 from ropewalk.spaces.store.aside import Aside
+from ropewalk.spaces.store.examined import Examined
+from ropewalk.spaces.store.examining import examine_folder
 from ropewalk.spaces.store.filesystem import FileSystem, OsFileSystem
 from ropewalk.spaces.store.folder import Folder
 from ropewalk.spaces.store.interface import Listed, ObjectName, Parts, Room
@@ -182,8 +184,22 @@ class DiskStore:
         """The labels of all that is set aside."""
         return await self._run(self._aside.labels)
 
+    async def stamp(self, prefix: str) -> bytes:
+        """Another whenever an object came to those right below a prefix that ends in a slash, or left them.
+
+        Of two changes within the same moment of the file system's clock the second may not show.
+
+        Raises:
+            StoreGone.
+        """
+        return await self._run(self._folder.stamp, prefix)
+
     async def room(self) -> Room | None:
         return await self._run(self._folder.room)
+
+    async def examine(self) -> Examined:
+        """As `Examines.examine`."""
+        return await self._run(examine_folder, self._folder)
 
     async def aclose(self) -> None:
         await self._pool.close(self._folder.close)

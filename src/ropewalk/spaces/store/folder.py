@@ -198,6 +198,15 @@ class Folder:
         self.confirm()
         return b"none"
 
+    def stamp(self, prefix: str) -> bytes:
+        """Another whenever an object came to those right below a prefix that ends in a slash, or left them."""
+        try:
+            return b"%d %d %d" % self.files.stamp(f"{self.root}/{prefix.rstrip('/')}")
+        except OSError as error:
+            if error.errno in _NOT_THERE:
+                return b"none"
+            raise StoreGone(f"store at {self.root} does not answer: {error.strerror or error}") from error
+
     def get(self, name: ObjectName, offset: int, length: int | None) -> bytes:
         """The range, read with no more than it from the disk."""
         path = self.path(name)

@@ -14,12 +14,20 @@ from ropewalk.errors import Refused
 from ropewalk.spaces.store.filesystem import FileSystem
 from ropewalk.spaces.store.interface import StoreDamaged, StoreGone
 
-__all__ = ["IDENTITY", "MARKER", "UnknownStoreFormat", "marker_bytes", "read_marker"]
+__all__ = [
+    "IDENTITY",
+    "LONGEST_MARKER",
+    "MARKER",
+    "UnknownStoreFormat",
+    "marker_bytes",
+    "parse_marker",
+    "read_marker",
+]
 
 MARKER = "ropewalk-store"
 IDENTITY = 16  # bytes; random, so no two stores ever share one
+LONGEST_MARKER = 4096  # bytes; a marker of a later format may say more, and is recognised by how it begins
 _FORMAT = 1
-_LONGEST = 4096  # bytes; a marker of a later format may say more, and is recognised by how it begins
 _ANY = re.compile(rb'\{"format": ([1-9][0-9]{0,8})[,}]')
 _OURS = re.compile(rb'\{"format": 1, "id": "([0-9a-f]{32})"\}\n\Z')
 
@@ -46,7 +54,7 @@ def read_marker(files: FileSystem, root: str) -> bytes:
     try:
         fd = files.open(f"{root}/{MARKER}", os.O_RDONLY)
         try:
-            text = files.pread(fd, _LONGEST, 0)
+            text = files.pread(fd, LONGEST_MARKER, 0)
         finally:
             files.close(fd)
     except OSError as error:
@@ -56,6 +64,20 @@ def read_marker(files: FileSystem, root: str) -> bytes:
                 hint="is the disk mounted, and is this the folder it was?",
             ) from error
         raise StoreGone(f"store at {root} does not answer: {error.strerror}") from error
+    return parse_marker(text, root)
+
+
+def parse_marker(text: bytes, root: str) -> bytes:
+    """The identity that a marker tells, 16 bytes.
+
+    Args:
+        text: What the marker holds.
+        root: Where it lies, for people.
+
+    Raises:
+        StoreDamaged: It is not a marker.
+        UnknownStoreFormat: A later version made it.
+    """
     if ours := _OURS.match(text):
         return bytes.fromhex(ours[1].decode())
     known = _ANY.match(text)

@@ -90,7 +90,7 @@ class _Get:
     async def _one(self, names: Names, shown: Shown, group: asyncio.TaskGroup) -> None:
         if shown.kind == Kind.FILE:
             entry = shown.entry
-            landing = Landing(self._folders, (*self._folders.top, *names), entry)
+            landing = Landing(self._folders, (*self._folders.top, *names), entry, self._core.keys)
             if entry.size > BATCH_BYTES:
                 await self._start(group, [landing])
                 return
@@ -129,7 +129,9 @@ class _Get:
             self._made.append((place, shown.entry))
 
     def _make_link(self, names: Names, entry: Entry) -> None:
-        assert isinstance(entry.content, Inline)
+        if not isinstance(entry.content, Inline):
+            self.report.skip(self._local(names), "it is damaged: no link that this version can read")
+            return
         try:
             self._folders.make_link((*self._folders.top, *names), entry, entry.content.data)
         except OSError as error:

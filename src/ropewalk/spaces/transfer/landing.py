@@ -10,10 +10,12 @@ import os
 import threading
 from contextlib import suppress
 
-from ropewalk.spaces.chunk import CHUNK_SIZE
+from ropewalk.spaces.chunk import CHUNK_SIZE, plain_hash
+from ropewalk.spaces.content import check_content
+from ropewalk.spaces.keys import HASH_SIZE, KeyRing
 from ropewalk.spaces.transfer.folders import Folders, Names, check_replaceable
 from ropewalk.spaces.transfer.scan import why_not
-from ropewalk.spaces.tree.entry import Entry
+from ropewalk.spaces.tree.entry import Entry, EntryDamaged
 
 __all__ = ["Landing"]
 
@@ -26,7 +28,8 @@ class Landing:
     Args:
         folders: Where it belongs.
         names: Its place.
-        entry: What it is.
+        entry: What it is; it is placed only if it holds what its content id says.
+        keys: The space's.
 
     Attributes:
         missing: Cuts that are not written yet.
@@ -34,13 +37,15 @@ class Landing:
     """
 
     __slots__ = (
-        "_begun", "_descriptor", "_folder", "_folders", "_landed", "_lock", "entry", "failed", "missing", "names"
+        "_begun", "_descriptor", "_folder", "_folders", "_hashes", "_keys", "_landed", "_lock", "entry", "failed",
+        "missing", "names",
     )  # fmt: skip
 
-    def __init__(self, folders: Folders, names: Names, entry: Entry) -> None:
-        self.names, self.entry, self.failed = names, entry, ""
+    def __init__(self, folders: Folders, names: Names, entry: Entry, keys: KeyRing) -> None:
+        self.names, self.entry, self.failed, self._keys = names, entry, "", keys
         self.missing = max(-(-entry.size // CHUNK_SIZE), 1)
         self._landed = bytearray()  # for each cut up to the last one seen, whether it was written
+        self._hashes = bytearray()  # of these
         self._folders, self._folder = folders, -1
         self._begun, self._descriptor = b"", -1  # the name that it has until it is whole, if any
         self._lock = threading.Lock()
@@ -48,6 +53,7 @@ class Landing:
     def write(self, offset: int, data: bytes) -> None:
         """One cut; the last one ends the file.  A failure is kept, not raised."""
         cut = offset // CHUNK_SIZE
+        digest = plain_hash(data, self._keys) if data else b""
         # Held while it is written, since the system lets one thread at a time write to a file, and the other spins.
         with self._lock:
             if self.failed or (cut < len(self._landed) and self._landed[cut]):
@@ -58,9 +64,14 @@ class Landing:
                 _write_all(self._descriptor, data, offset)
                 self._landed.extend(bytes(max(cut + 1 - len(self._landed), 0)))
                 self._landed[cut] = 1
+                self._hashes.extend(bytes(max((cut + 1) * HASH_SIZE - len(self._hashes), 0)))
+                self._hashes[cut * HASH_SIZE : (cut + 1) * HASH_SIZE] = digest
                 self.missing -= 1
                 if not self.missing:
+                    check_content(self.entry, bytes(self._hashes), self._keys)
                     self._finish()
+            except EntryDamaged as error:
+                self._abandon(f"{error} ({error.code})")
             except OSError as error:
                 self._abandon(why_not(error))
 

@@ -23,7 +23,7 @@ from ropewalk.spaces.chunk import CHUNK_SIZE, Sealed
 from ropewalk.spaces.content import Stored, seal_cuts, seal_small, store_cuts
 from ropewalk.spaces.core import Core
 from ropewalk.spaces.transfer.report import NoProgress, Progress, Report
-from ropewalk.spaces.transfer.scan import Found, absolute, measure, open_found, scan, why_not
+from ropewalk.spaces.transfer.scan import Scanned, absolute, measure, open_found, scan, why_not
 from ropewalk.spaces.tree.entry import LARGEST_TARGET, MOST_CHUNKS, Entry, Kind, check_name
 
 __all__ = ["put_tree"]
@@ -39,7 +39,7 @@ _OPEN = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | getattr(os, "O_CLOEXEC", 0
 class _Read(msgspec.Struct, frozen=True):
     """What a job made of one thing."""
 
-    found: Found
+    found: Scanned
     stored: Stored | None = None
     cuts: Sequence[Sealed] = ()
     why: str = ""  # it is left out
@@ -126,7 +126,7 @@ class _Put:
             for job in jobs:
                 job.cancel()
 
-    def _submit(self, batch: list[Found]) -> asyncio.Future[list[_Read]]:
+    def _submit(self, batch: list[Scanned]) -> asyncio.Future[list[_Read]]:
         core = self._core
         return asyncio.get_running_loop().run_in_executor(core.cpu, _read_all, batch, core)
 
@@ -140,7 +140,7 @@ class _Put:
                     raise
                 self._refuse(read.found, str(error))
 
-    def _refuse(self, found: Found, why: str) -> None:
+    def _refuse(self, found: Scanned, why: str) -> None:
         self.report.skip(found.path, why)
         if found.kind == stat.S_IFDIR:
             self._refused = found.names
@@ -174,7 +174,7 @@ class _Put:
             report.size += stored.size
             self._progress.advance(1, 0 if _is_large(found) else stored.size)
 
-    async def _large(self, found: Found) -> None:
+    async def _large(self, found: Scanned) -> None:
         core = self._core
         try:
             descriptor, before = _open(found)
@@ -231,13 +231,13 @@ def _fill(descriptor: int, offset: int, limit: int) -> int:
     return size
 
 
-def _is_large(found: Found) -> bool:
+def _is_large(found: Scanned) -> bool:
     return found.kind == stat.S_IFREG and found.size > SMALL
 
 
-def _batches(first: list[Found], rest: Iterator[Found]) -> Iterator[list[Found]]:
+def _batches(first: list[Scanned], rest: Iterator[Scanned]) -> Iterator[list[Scanned]]:
     """What is read by one job; a large file stands alone."""
-    batch: list[Found] = []
+    batch: list[Scanned] = []
     size = 0
     for found in chain(first, rest):
         large = _is_large(found)
@@ -253,7 +253,7 @@ def _batches(first: list[Found], rest: Iterator[Found]) -> Iterator[list[Found]]
         yield batch
 
 
-def _open(found: Found) -> tuple[int, os.stat_result]:
+def _open(found: Scanned) -> tuple[int, os.stat_result]:
     descriptor = open_found(found, _OPEN)
     facts = os.fstat(descriptor)
     if not stat.S_ISREG(facts.st_mode):
@@ -266,11 +266,11 @@ def _same(before: os.stat_result, after: os.stat_result) -> bool:
     return before.st_size == after.st_size and before.st_mtime_ns == after.st_mtime_ns
 
 
-def _read_all(batch: list[Found], core: Core) -> list[_Read]:
+def _read_all(batch: list[Scanned], core: Core) -> list[_Read]:
     return [_read_one(found, core) for found in batch]
 
 
-def _read_one(found: Found, core: Core) -> _Read:
+def _read_one(found: Scanned, core: Core) -> _Read:
     if found.why:
         return _Read(found, why=found.why)
     try:
@@ -287,7 +287,7 @@ def _read_one(found: Found, core: Core) -> _Read:
         return _Read(found, why=str(error))
 
 
-def _read_link(found: Found, core: Core) -> _Read:
+def _read_link(found: Scanned, core: Core) -> _Read:
     if found.folder is None:
         target = os.readlink(found.path)
     else:
@@ -298,7 +298,7 @@ def _read_link(found: Found, core: Core) -> _Read:
     return _Read(found, stored, (), mtime=found.mtime, mode=found.mode)
 
 
-def _read_small(found: Found, core: Core) -> _Read:
+def _read_small(found: Scanned, core: Core) -> _Read:
     descriptor, before = _open(found)
     try:
         size, after = _read_whole(descriptor)
@@ -322,6 +322,6 @@ def _read_whole(descriptor: int) -> tuple[int, os.stat_result]:
     return size, facts
 
 
-def _sealed(found: Found, size: int, facts: os.stat_result, core: Core, note: str) -> _Read:
+def _sealed(found: Scanned, size: int, facts: os.stat_result, core: Core, note: str) -> _Read:
     stored, cuts = seal_small(memoryview(_buffer.data)[:size], core.keys, padded=core.padded)
     return _Read(found, stored, cuts, "", note, facts.st_mtime_ns, stat.S_IMODE(facts.st_mode))

@@ -3,7 +3,7 @@
 Each folder is opened in the one above it and stays open while something in it is still to be looked at or read: what
 is put in a folder's place meanwhile, a link to elsewhere say, is never gone into.
 
-Flow: folder -> open, listdir, stat -> Found, one by one -> open_found
+Flow: folder -> open, listdir, stat -> Scanned, one by one -> open_found
 Never: follows a symbolic link, opens a file by itself, or stops at what it may not read.
 """
 
@@ -18,7 +18,7 @@ import msgspec
 
 from ropewalk.spaces.version import DEEPEST
 
-__all__ = ["Folder", "Found", "absolute", "measure", "open_found", "scan", "why_not"]
+__all__ = ["Folder", "Scanned", "absolute", "measure", "open_found", "scan", "why_not"]
 
 MOST_OPEN = 64  # folders above the one that is listed; those between are opened anew on the way back
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | getattr(os, "O_CLOEXEC", 0)
@@ -53,7 +53,7 @@ class Folder:
             os.close(self.descriptor)
 
 
-class Found(msgspec.Struct, frozen=True):
+class Scanned(msgspec.Struct, frozen=True):
     """One thing in a local tree."""
 
     path: bytes  # to speak of it
@@ -76,14 +76,14 @@ def why_not(error: OSError) -> str:
     return (error.strerror or str(error)).lower()
 
 
-def open_found(found: Found, flags: int) -> int:
+def open_found(found: Scanned, flags: int) -> int:
     """A descriptor of what was found, or of what took its place in that very folder."""
     if found.folder is None:
         return os.open(found.path, flags)
     return os.open(found.names[-1], flags, dir_fd=found.folder.descriptor)
 
 
-def scan(top: bytes) -> Iterator[Found]:
+def scan(top: bytes) -> Iterator[Scanned]:
     """Everything at and below ``top``; what cannot be looked at is given with the reason."""
     found = _look(top, top, (), None)
     yield found
@@ -123,7 +123,7 @@ class _Level:
 
     __slots__ = ("folder", "identity", "inside", "names", "path", "prefix")
 
-    def __init__(self, found: Found) -> None:
+    def __init__(self, found: Scanned) -> None:
         if len(found.names) > DEEPEST:
             raise OSError(0, "it lies too deep")
         self.path, self.names = found.path, found.names
@@ -145,17 +145,17 @@ def _opened_again(levels: list[_Level]) -> Folder:
     return folder
 
 
-def _unread(path: bytes, names: tuple[bytes, ...], error: OSError) -> Found:
-    return Found(path, (*names, b""), 0, 0, 0, 0, why_not(error))
+def _unread(path: bytes, names: tuple[bytes, ...], error: OSError) -> Scanned:
+    return Scanned(path, (*names, b""), 0, 0, 0, 0, why_not(error))
 
 
-def _look(path: bytes, name: bytes, names: tuple[bytes, ...], folder: Folder | None) -> Found:
+def _look(path: bytes, name: bytes, names: tuple[bytes, ...], folder: Folder | None) -> Scanned:
     try:
         facts = os.stat(name, dir_fd=None if folder is None else folder.descriptor, follow_symlinks=False)
     except OSError as error:
-        return Found(path, names, 0, 0, 0, 0, why_not(error))
+        return Scanned(path, names, 0, 0, 0, 0, why_not(error))
     kind, mode = stat.S_IFMT(facts.st_mode), stat.S_IMODE(facts.st_mode)
-    return Found(path, names, kind, facts.st_size, facts.st_mtime_ns, mode, _KINDS.get(kind, ""), folder)
+    return Scanned(path, names, kind, facts.st_size, facts.st_mtime_ns, mode, _KINDS.get(kind, ""), folder)
 
 
 def measure(top: bytes) -> tuple[int, int]:

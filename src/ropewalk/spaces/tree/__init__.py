@@ -1,7 +1,7 @@
 """The ordered map of a space: entries, versions that cost what changed, joins that lose nothing, and what is seen.
 
 In the order to read them: ``entry`` (what a key and a value are), ``node`` and ``boundary`` (the format), ``prolly``
-with ``source``, ``walk`` and ``rewrite`` (the map), ``join``, ``relabel``, ``view``, ``settling``.
+with ``source``, ``walk`` and ``rewrite`` (the map), ``anew``, ``join``, ``relabel``, ``view``, ``settling``.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from ropewalk.spaces.tree.entry import (
     pack_key,
     unpack_key,
 )
-from ropewalk.spaces.tree.join import DotUnseen, Vector, join, join_vectors
+from ropewalk.spaces.tree.join import Vector, join, join_vectors
 from ropewalk.spaces.tree.node import REF_SIZE, Node, NodeDamaged, decode_node, encode_node
 from ropewalk.spaces.tree.prolly import Batch, Change, Tree
 from ropewalk.spaces.tree.settling import settle
@@ -52,7 +52,6 @@ __all__ = [
     "Chunks",
     "Content",
     "Difference",
-    "DotUnseen",
     "Entry",
     "EntryDamaged",
     "EntryId",

@@ -24,6 +24,7 @@ __all__ = [
     "CHUNK_SIZE",
     "ID_SIZE",
     "LOST_FOLDER",
+    "NO_ENTRY",
     "ROOT_FOLDER",
     "Chunks",
     "Content",
@@ -37,15 +38,16 @@ __all__ = [
     "Unknown",
     "WriterId",
     "check_name",
+    "content_and_extra",
     "content_refs",
     "decode_entry",
     "encode_entry",
     "folder_range",
+    "is_key",
     "kind_of",
     "name_range",
     "pack_key",
     "unpack_key",
-    "value_rank",
 ]
 
 EntryId = NewType("EntryId", bytes)
@@ -62,9 +64,10 @@ LARGEST_TARGET = 4096  # bytes of a symbolic link's target; PATH_MAX of Linux
 CONTENT_ID_SIZE = 32  # bytes
 EMPTY_MAP = b"\x80"
 LARGEST_EXTRA = 1024  # bytes
-REFS_EPOCH = 1  # in extra: the epoch in which the refs were sealed, where that is not the one of the dot
 
+NO_ENTRY = -1  # in place of a kind, for a value that is none: one liar must not keep others from all the rest
 _NOT_ENTRIES = frozenset((ROOT_FOLDER, LOST_FOLDER))
+_NOT_NAMES = frozenset((b".", b".."))
 _KEY_TAIL = 1 + ID_SIZE + ID_SIZE + 8  # NUL, entry id, writer, sequence
 
 
@@ -141,12 +144,8 @@ _Wire = tuple[int, int, int, int, bytes | None, _WireContent, dict[str, bytes], 
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(_Wire)
 _extra_decoder = msgspec.msgpack.Decoder(dict[int, object])
-_JUNK = (
-    msgspec.MsgspecError,
-    UnicodeError,
-    RecursionError,
-    TypeError,
-)  # what the decoder raises for bytes that others chose
+# What the decoder raises for bytes that others chose.
+_JUNK = (msgspec.MsgspecError, UnicodeError, RecursionError, TypeError)
 _Raw = msgspec.Raw
 _fields_decoder = msgspec.msgpack.Decoder(tuple[_Raw, _Raw, _Raw, _Raw, _Raw, _Raw, _Raw, _Raw])
 _content_decoder = msgspec.msgpack.Decoder(tuple[_Raw, _Raw, _Raw, _Raw, _Raw, _WireContent, _Raw, _Raw])
@@ -188,6 +187,19 @@ def unpack_key(data: bytes) -> EntryKey:
     if fault := _key_fault(key):
         raise EntryDamaged(f"entry {key.name[:40]!r} {fault}")
     return key
+
+
+def is_key(data: bytes) -> bool:
+    """Whether this is the key of an entry; what is not is never shown or joined, whoever put it into a map."""
+    end = len(data) - _KEY_TAIL
+    return (
+        ID_SIZE < end <= ID_SIZE + LONGEST_NAME
+        and data.find(b"\0", ID_SIZE) == end
+        and data[-40:-24] not in _NOT_ENTRIES
+        and data[:ID_SIZE] != LOST_FOLDER
+        and data.find(b"/", ID_SIZE, end) < 0
+        and data[ID_SIZE:end] not in _NOT_NAMES
+    )
 
 
 def folder_range(parent: EntryId) -> tuple[bytes, bytes]:
@@ -241,31 +253,36 @@ def decode_entry(data: bytes) -> Entry:
 def content_refs(value: bytes) -> Sequence[bytes]:
     """The refs of the chunks that an entry needs, read without the rest; those of unknown kinds and tags too.
 
+    None where the value is no entry: whoever writes what stands beside it must not stumble over it.
+    """
+    try:
+        wire = _content_decoder.decode(value)[5]
+        return () if wire is None or wire[0] == 0 else _refs(wire[1])
+    except (*_JUNK, EntryDamaged):
+        return ()
+
+
+def content_and_extra(value: bytes) -> tuple[bytes, dict[int, object]]:
+    """The bytes of an entry's content field and its extra fields, read without the rest.
+
     Raises:
         EntryDamaged: It is not an entry.
     """
     try:
-        wire = _content_decoder.decode(value)[5]
+        fields = _fields_decoder.decode(value)
+        return bytes(fields[5]), _extra_decoder.decode(fields[7])
     except _JUNK as error:
         raise EntryDamaged(f"entry does not parse: {error}") from error
-    return () if wire is None or wire[0] == 0 else _refs(wire[1])
-
-
-def value_rank(value: bytes) -> tuple[int, bytes]:
-    """What decides between two values of one key: the number of the epoch that its refs are of, then all of it.
-
-    What is no entry is of no epoch: a join must come to the same for everyone, whatever somebody wrote.
-    """
-    try:
-        epoch = _extra_decoder.decode(_fields_decoder.decode(value)[7]).get(REFS_EPOCH)
-    except _JUNK:
-        epoch = None
-    return epoch if type(epoch) is int and epoch > 0 else 0, value
 
 
 def kind_of(value: bytes) -> int:
-    """The kind of an entry, read without the rest."""
-    return value[1] if len(value) > 1 and value[1] < 0x80 else decode_entry(value).kind
+    """The kind of an entry, read without the rest; `NO_ENTRY` for what is seen to be none."""
+    if len(value) > 1 and value[1] < 0x80:
+        return value[1]
+    try:
+        return decode_entry(value).kind
+    except EntryDamaged:
+        return NO_ENTRY
 
 
 def _encode(entry: Entry) -> bytes:
@@ -312,7 +329,7 @@ def _refs(data: bytes) -> Sequence[bytes]:
 def _name_fault(name: bytes) -> str:
     if not 1 <= len(name) <= LONGEST_NAME:
         return f"has {len(name)} bytes, expected 1 to {LONGEST_NAME}"
-    if b"\0" in name or b"/" in name or name in {b".", b".."}:
+    if b"\0" in name or b"/" in name or name in _NOT_NAMES:
         return "is not a name: expected no NUL, no slash, and not '.' or '..'"
     return ""
 

@@ -5,27 +5,23 @@ writer the highest sequence it has seen.  An entry that only one side has was ei
 has seen its dot, or never seen by it.  So nothing has to be kept of what is gone, and joins come to the same map in
 whatever order and however often they are made.
 
+What no honest writer brings about counts as not being there, so that whoever puts it into a version harms that alone.
+
 Flow: Space -> [join] -> Tree.diff, Tree.apply
-Never: keeps a tombstone, or asks who is right; or looks into an entry, but for the epoch of one that has two values.
+Never: keeps a tombstone, or asks who is right; or looks into an entry, but where one key has two values.
 """
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping
 
-from ropewalk.errors import Damaged
-from ropewalk.spaces.tree.entry import WriterId, unpack_key, value_rank
+from ropewalk.spaces.tree.anew import Marked, one_of, unmarked
+from ropewalk.spaces.tree.entry import WriterId, is_key
 from ropewalk.spaces.tree.prolly import Change, Tree
 
-__all__ = ["DotUnseen", "Vector", "join", "join_vectors"]
+__all__ = ["Vector", "join", "join_vectors"]
 
 Vector = Mapping[WriterId, int]  # the highest sequence seen of each writer; a writer that is not there: none
-
-
-class DotUnseen(Damaged):
-    """A version holds an entry that its own vector does not cover: its writer broke the rules."""
-
-    code = "tree.dot-unseen"
 
 
 def join_vectors(a: Vector, b: Vector) -> dict[WriterId, int]:
@@ -39,12 +35,13 @@ async def join(
     b: Tree,
     seen_b: Vector,
     told: Callable[[bytes, bytes | None, bytes | None], None] | None = None,
+    marked: Marked = unmarked,
 ) -> tuple[Tree, Vector]:
     """The map that holds what both hold, and what one holds and the other has not seen.
 
-    Costs what differs.  Associative, commutative and idempotent, for vectors that cover the dots of their maps and a
-    writer that gives each dot to one write.  Where a key has two values (its refs were sealed anew, or its writer
-    lied) the one of the greater epoch stays, and of one epoch the larger bytes, for everyone.
+    Costs what differs.  Associative, commutative and idempotent, whatever the maps hold.  Where the two differ, an
+    entry counts as not being there if its key is none, or its dot is not covered by the vector that came with it.
+    Where a key has two values, that of the newer epoch stays if they are one write sealed anew, and else neither.
 
     Args:
         a: One map.
@@ -52,23 +49,22 @@ async def join(
         b: The other.
         seen_b: Its vector.
         told: Told each key in which the result differs from ``a``, with the value there and in the result.
+        marked: In which epoch a value was sealed anew.
 
     Raises:
-        DotUnseen: A vector does not cover its map; found only where the two differ.
-        EntryDamaged, NodeDamaged: A map is not one of entries.
+        NodeDamaged: One is no map.
     """
 
     async def changes() -> AsyncIterator[Change]:
         async for key, ours, theirs in a.diff(b):
             in_a, in_b = _covers(seen_a, key), _covers(seen_b, key)
-            if (ours is not None and not in_a) or (theirs is not None and not in_b):
-                raise DotUnseen(f"entry with key {key.hex()} is not covered by the vector that came with it")
-            if ours is None:
-                stays = None if in_a else theirs
-            elif theirs is None:
-                stays = None if in_b else ours
+            one, other = ours if in_a else None, theirs if in_b else None
+            if one is None:
+                stays = None if in_a else other
+            elif other is None:
+                stays = None if in_b else one
             else:
-                stays = max(ours, theirs, key=value_rank)
+                stays = one_of(one, other, marked)
             if stays != ours:
                 if told is not None:
                     told(key, ours, stays)
@@ -78,5 +74,4 @@ async def join(
 
 
 def _covers(seen: Vector, key: bytes) -> bool:
-    dot = unpack_key(key)
-    return dot.sequence <= seen.get(dot.writer, -1)
+    return is_key(key) and int.from_bytes(key[-8:], "big") <= seen.get(WriterId(key[-24:-8]), -1)

@@ -16,7 +16,8 @@ from bisect import bisect_right
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
 from ropewalk.spaces.keys import hashed
-from ropewalk.spaces.tree.entry import ID_SIZE, WriterId, unpack_key, value_rank
+from ropewalk.spaces.tree.anew import Marked, one_of, unmarked
+from ropewalk.spaces.tree.entry import ID_SIZE, WriterId, is_key
 from ropewalk.spaces.tree.join import Vector
 from ropewalk.spaces.tree.prolly import Change, Tree
 
@@ -48,11 +49,16 @@ def relabel_vector(seen: Vector, forks: Forks) -> dict[WriterId, int]:
     return found
 
 
-async def relabel(tree: Tree, forks: Forks) -> Tree:
+async def relabel(tree: Tree, forks: Forks, marked: Marked = unmarked) -> Tree:
     """The version with each dot named as its branch's; reads all of the map, and saves what is changed of it.
 
+    Args:
+        tree: The version.
+        forks: Of its writers.
+        marked: In which epoch a value was sealed anew, where two come to one key.
+
     Raises:
-        EntryDamaged, NodeDamaged: The map is not one of entries.
+        NodeDamaged: It is no map.
     """
     starts = {writer: [first for first, _ in some] for writer, some in forks.items()}
 
@@ -60,32 +66,36 @@ async def relabel(tree: Tree, forks: Forks) -> Tree:
         writer = WriterId(key[-_DOT_SIZE:-8])
         if writer not in starts:
             return key
-        at = bisect_right(starts[writer], unpack_key(key).sequence)
+        at = bisect_right(starts[writer], int.from_bytes(key[-8:], "big"))
         return key[:-_DOT_SIZE] + forks[writer][at - 1][1] + key[-8:] if at else key
 
     async def changes() -> AsyncIterator[Change]:
-        # Only the ends of keys change: those of one place and entry stay among themselves, and are few.
+        # Only the ends of keys change: those of one place and entry stay among themselves, and are few.  Any other key
+        # goes; it could lie between two of them.
         group: dict[bytes, bytes] = {}
         entry = b""
         async for batch in tree.scan():
             for key, value in batch:
-                if key[:-_DOT_SIZE] != entry:
-                    for change in _changed(group, named):
+                if is_key(key) and key[:-_DOT_SIZE] != entry:
+                    for change in _changed(group, named, marked):
                         yield change
                     group, entry = {}, key[:-_DOT_SIZE]
                 group[key] = value
-        for change in _changed(group, named):
+        for change in _changed(group, named, marked):
             yield change
 
     return await tree.apply(changes())
 
 
-def _changed(group: Mapping[bytes, bytes], named: Callable[[bytes], bytes]) -> Sequence[Change]:
+def _changed(group: Mapping[bytes, bytes], named: Callable[[bytes], bytes], marked: Marked) -> Sequence[Change]:
     """What must be set and forgotten of the entries of one place and id, in order."""
-    after: dict[bytes, bytes] = {}
+    after: dict[bytes, bytes | None] = {}
     for key, value in group.items():
+        if not is_key(key):
+            continue
         name = named(key)
-        after[name] = max(value, after.get(name, value), key=value_rank)
+        before = after.get(name, value)  # None once there were two that are not of one write
+        after[name] = before if before is None or before == value else one_of(before, value, marked)
     return [(key, after.get(key)) for key in sorted({*group, *after}) if group.get(key) != after.get(key)]
 
 

@@ -25,6 +25,7 @@ from ropewalk.spaces.tree.entry import (
     EntryKey,
     Kind,
     folder_range,
+    is_key,
     kind_of,
     name_range,
     unpack_key,
@@ -79,7 +80,7 @@ class Differences:
 
     def add(self, key: bytes, before: bytes | None, after: bytes | None) -> None:
         """An entry came, went, or has another value; None where there is none."""
-        if self.too_many:
+        if self.too_many or not is_key(key):
             return
         was = self._kinds[key][0] if key in self._kinds else _kind(before)
         now = _kind(after)
@@ -119,15 +120,17 @@ class Settling:
     def look(self, items: Iterable[Item]) -> None:
         """The next entries, in order of their keys."""
         for key, value in items:
+            if not is_key(key):
+                continue
             if self._parent is None or key[:ID_SIZE] != self._parent:
-                self._parent = unpack_key(key).parent
+                self._parent = EntryId(key[:ID_SIZE])
                 self._parents.add(self._parent)
             place = key[:-_AFTER_NAME]
             if place == self._place:
                 self._clashing[self._parent] = self._clashing.get(self._parent, 0) + 1
             self._place = place
             if kind_of(value) == Kind.FOLDER:
-                self._stands.setdefault(unpack_key(key).entry_id, []).append(key)
+                self._stands.setdefault(_entry_id(key), []).append(key)
 
     def settled(self) -> Settled:
         """What the map comes to."""
@@ -313,7 +316,7 @@ async def _clashing(before: Mapping[EntryId, int], differences: Differences, tre
             continue  # as many as before
         count = 0
         async for batch in tree.scan(*name_range(at.parent, at.name)):
-            count += len(batch)
+            count += sum(is_key(key) for key, _ in batch)
         clashing[at.parent] = clashing.get(at.parent, 0) + max(count - 1, 0) - max(count - more - 1, 0)
     if any(count < 0 for count in clashing.values()):
         return None
@@ -321,8 +324,9 @@ async def _clashing(before: Mapping[EntryId, int], differences: Differences, tre
 
 
 async def _holds_any(tree: Tree, folder: EntryId) -> bool:
-    async for _ in tree.scan(*folder_range(folder)):
-        return True
+    async for batch in tree.scan(*folder_range(folder)):
+        if any(is_key(key) for key, _ in batch):
+            return True
     return False
 
 

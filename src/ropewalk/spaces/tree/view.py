@@ -6,7 +6,7 @@ The map keeps both sides of every clash; these rules give each entry one place t
 2. Folders of one name in one place are shown as one folder that holds what is in all of them.
 3. Files, links and unknown things of one name: equal ones (kind, size, content id) are shown once; of the others the
    winner keeps the name and the rest is shown as ``name (conflict WRITER-SEQUENCE).ext``.  A folder keeps its name
-   against all of them.
+   against all of them, and all of them against a value that is no entry.
 4. A file that stands in several places (it was moved by two, or moved and edited) is shown in all of them.
 5. A folder that stands in several places is shown where its winner stands, a place whose parent is there before others.
 6. Entries whose folder is gone, and one folder of each ring of folders (the one with the lowest winner), are shown in
@@ -30,12 +30,15 @@ from ropewalk.spaces.tree.entry import (
     ID_SIZE,
     LONGEST_NAME,
     LOST_FOLDER,
+    NO_ENTRY,
     ROOT_FOLDER,
     Entry,
+    EntryDamaged,
     EntryId,
     EntryKey,
     Kind,
     decode_entry,
+    is_key,
     kind_of,
     unpack_key,
 )
@@ -49,7 +52,6 @@ CONFLICT_MARK = b" (conflict "  # in names that the view makes up
 _DOT_SIZE = ID_SIZE + 8  # bytes at the end of a key: writer, sequence
 _ID_AT = ID_SIZE + _DOT_SIZE
 _AFTER_NAME = 1 + _ID_AT
-_NO_NAMES = frozenset((b".", b".."))
 LONGEST_EXTENSION = 32  # bytes with the dot; more is no extension but a name with a dot in it
 
 
@@ -68,8 +70,16 @@ class Shown(msgspec.Struct, frozen=True):
 
     @property
     def entry(self) -> Entry:
-        """What the winner holds; for a folder without items, a folder with nothing known of it."""
-        return decode_entry(self.items[0][1]) if self.items else Entry(Kind.FOLDER)
+        """What the winner holds; for a folder without items, a folder with nothing known of it.
+
+        What is no entry is one of the kind `NO_ENTRY`: whoever lists or copies a folder goes on with the next.
+        """
+        if not self.items:
+            return Entry(Kind.FOLDER)
+        try:
+            return decode_entry(self.items[0][1])
+        except EntryDamaged:
+            return Entry(NO_ENTRY)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,14 +109,11 @@ def show_folder(folders: Sequence[EntryId], items: Iterable[Item], settled: Sett
         folders: The ids that the shown folder stands for: ``[ROOT_FOLDER]``, or ``Shown.folders``.
         items: All entries whose parent is one of them, in any order.
         settled: What ``settling`` made of the whole map.
-
-    Raises:
-        EntryDamaged: A key, or an entry that others clash with, is not one.
     """
     named: dict[bytes, list[Item]] = {}
     for item in items:
-        if item[0] not in settled.hidden:
-            named.setdefault(_name(item[0]), []).append(item)
+        if item[0] not in settled.hidden and is_key(item[0]):
+            named.setdefault(item[0][ID_SIZE:-_AFTER_NAME], []).append(item)
     made: dict[bytes, EntryId] = {}
     if ROOT_FOLDER in folders and settled.lost:
         made[LOST_NAME] = LOST_FOLDER
@@ -119,8 +126,9 @@ def show_folder(folders: Sequence[EntryId], items: Iterable[Item], settled: Sett
         if len(found) == 1 and name not in made:
             shown.append(_show(name, found))
             continue
-        inside = [item for item in found if kind_of(item[1]) == Kind.FOLDER]
-        groups = _equal_ones([item for item in found if kind_of(item[1]) != Kind.FOLDER])
+        inside = [item for item in found if kind_of(item[1]) == Kind.FOLDER and _is_entry(item[1])]
+        folders_here = {key for key, _ in inside}
+        groups = _equal_ones([item for item in found if item[0] not in folders_here])
         if inside or name in made:
             shown.append(_show(name, sorted(inside, key=_item_rank, reverse=True), made.get(name)))
         else:
@@ -147,12 +155,28 @@ def _show(name: bytes, items: Sequence[Item], made: EntryId | None = None) -> Sh
 def _equal_ones(items: list[Item]) -> list[list[Item]]:
     """Groups of items that hold the same, the winner first in each and the group of the winner of all first."""
     groups: dict[object, list[Item]] = {}
-    for item in sorted(items, key=_item_rank, reverse=True):
-        entry = decode_entry(item[1])
-        content = entry.content_id or entry.content
-        alike = entry.kind in {Kind.FILE, Kind.SYMLINK} and content is not None
-        groups.setdefault((entry.kind, entry.size, content) if alike else item[0], []).append(item)
+    for item in sorted(items, key=lambda item: (_is_entry(item[1]), _item_rank(item)), reverse=True):
+        groups.setdefault(_held(item[1]) or item[0], []).append(item)
     return list(groups.values())
+
+
+def _is_entry(value: bytes) -> bool:
+    try:
+        decode_entry(value)
+    except EntryDamaged:
+        return False
+    return True
+
+
+def _held(value: bytes) -> object:
+    """What is the same for equal files and links; None for all else."""
+    try:
+        entry = decode_entry(value)
+    except EntryDamaged:
+        return None
+    content = entry.content_id or entry.content
+    alike = entry.kind in {Kind.FILE, Kind.SYMLINK} and content is not None
+    return (entry.kind, entry.size, content) if alike else None
 
 
 def _conflict_name(name: bytes, key: bytes, taken: set[bytes]) -> bytes:
@@ -175,13 +199,6 @@ def _shortened(stem: bytes, size: int) -> bytes:
     while end > size - 3 and stem[end] & 0xC0 == 0x80:
         end -= 1
     return stem[:end]
-
-
-def _name(key: bytes) -> bytes:
-    end = len(key) - _AFTER_NAME
-    name = key[ID_SIZE:end]
-    whole = end > ID_SIZE and key.find(b"\0", ID_SIZE) == end and b"/" not in name and name not in _NO_NAMES
-    return name if whole else unpack_key(key).name  # which says what is wrong with it
 
 
 def rank(key: bytes) -> bytes:

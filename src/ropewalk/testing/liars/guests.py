@@ -46,7 +46,7 @@ __all__ = ["let_in_and_out"]
 EVE = DeviceKeys(bytes(range(160, 192)))  # whom Carol lets in after she was put out
 FLOOD = 30  # records in a chain
 _PERIOD = 60  # seconds
-_LIFE = bytes(16)  # that Carol's forged records count in
+_LIFE = bytes(16)  # that forged records count in
 _RUN = b"a liar's process"
 
 _epoch = msgspec.msgpack.Decoder(EpochBody)
@@ -82,7 +82,8 @@ async def let_in_and_out(making: Making) -> tuple[Inside, list[bytes], dict[byte
         await making.write(space, "by-bob", bytes_of("by-bob again", 700))
         newest = await _newest(space)
         made["back"] = _follows(space, newest, 2, {})
-        made["lower"] = _follows(space, newest, 1, newest.member.vector)
+        made["lower"] = _follows(space, newest, 1, newest.vector)
+        made["twice"] = {str(name): data for name, data in (_numbered(space, time) for time in (1, 2))}
         beat = _bulletins(space, BOB)
     records = {"level": level, "add": str(add.name), "remove": str(remove.name), "epoch": str(epoch.name)}
     marks = (BOB.public().id.hex()[:8], newest.envelope.writer.hex()[:8])
@@ -178,6 +179,7 @@ async def _newest(space: Space) -> Head:
 def _follows(space: Space, before: Head, feature: int, seen: Vector) -> dict[str, bytes]:
     """A head after another one of Bob's, which has seen something else."""
     others = {writer: item for writer, item in seen.items() if writer != before.envelope.writer}
+    assert before.member is not None
     name, data = seal_head(
         incarnation=before.envelope.incarnation,
         sequence=before.envelope.sequence + 1,
@@ -190,6 +192,11 @@ def _follows(space: Space, before: Head, feature: int, seen: Vector) -> dict[str
         feature=feature,
     )
     return {str(name.encode()): data}
+
+
+def _numbered(space: Space, time: int) -> tuple[ObjectName, bytes]:
+    """Bob's first record of a life that nobody knows."""
+    return Author(space.core.membership, BOB, _LIFE, time).wrap()
 
 
 def _bulletins(space: Space, device: DeviceKeys) -> Callable[[int, int], bytes]:

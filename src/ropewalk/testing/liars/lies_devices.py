@@ -1,6 +1,6 @@
 """Lies of devices that belong: the liar has the keys of one, and signs with them what no honest device signs.
 
-Flow: Liar -> Lie -> heads beside those that are truly there, well signed
+Flow: Liar -> Lie -> heads and records beside those that are truly there, well signed
 Never: has the keys of an admin: who has those may do as he likes.
 """
 
@@ -12,7 +12,7 @@ from typing import ClassVar
 from ropewalk.spaces.store import ObjectName
 from ropewalk.testing.liars.lies_lists import MadeUp
 
-__all__ = ["AllForkToSome", "Fork", "GoesBack", "LowersLevel"]
+__all__ = ["AllForkToSome", "Fork", "GoesBack", "LowersLevel", "NumbersTwice"]
 
 
 class _ByDevice(MadeUp):
@@ -58,3 +58,10 @@ class LowersLevel(_ByDevice):
 
     number, name = "35b", "device that lowers the feature level"
     kind = "lower"
+
+
+class NumbersTwice(_ByDevice):
+    """A device signed two membership records under one number."""
+
+    number, name = "35c", "device with two records of one number"
+    kind = "twice"

@@ -203,7 +203,7 @@ async def survey(stage: Stage) -> None:
 async def status(stage: Stage) -> None:
     await stage.begin()
     async with stage.open() as space:
-        found = await space_status(space.core, "")
+        found = await space_status(space.core)
         stage.said += [line for line in found.lines if line.startswith("store ")]  # all others name stores as they are
         await check_newest(stage, space)
 

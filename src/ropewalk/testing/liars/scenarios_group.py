@@ -8,23 +8,23 @@ from __future__ import annotations
 
 import asyncio
 import os
-from functools import partial
-from unittest import mock
 
 from msgspec.structs import replace
 
 from ropewalk.errors import Refused
 from ropewalk.mailbox import invite as meet_joiner
 from ropewalk.mailbox import join as meet_inviter
-from ropewalk.spaces import admission
+from ropewalk.spaces.admission import Admission
+from ropewalk.spaces.arrival import arrive
 from ropewalk.spaces.audit import Deed, Effect
 from ropewalk.spaces.audit import audit as audit_space
 from ropewalk.spaces.discover import discover
 from ropewalk.spaces.freshness import PERIOD, PERIODS, Word
 from ropewalk.spaces.identity import DeviceKeys
-from ropewalk.spaces.invites import Inviter, Joiner, JoinerKeys
+from ropewalk.spaces.invites import Invited, Inviter, Joiner, JoinerKeys
 from ropewalk.spaces.members import Membership, Role, open_ring, seal_label
-from ropewalk.spaces.opening import OpenStore, open_pool
+from ropewalk.spaces.opening import open_pool
+from ropewalk.spaces.places import OpenStore
 from ropewalk.spaces.recovery import restore
 from ropewalk.spaces.reseal import reseal as reseal_space
 from ropewalk.spaces.space import Space
@@ -52,7 +52,7 @@ async def invite(stage: Stage) -> None:
     slot, secret = MAILBOX_CODE
     async with stage.open() as space:
         nonces = {space.core.space_id: os.urandom(16)}
-        given = admission.Admission(
+        given = Admission(
             stage.home("warm"), [space], stage.wall() + HOUR, role=Role.WRITER, name="dave", nonces=nonces
         )
         inviter = Inviter(slot, secret, given.offer, clock=stage.wall, random=os.urandom)
@@ -60,7 +60,7 @@ async def invite(stage: Stage) -> None:
         box = Letterbox(next(iter(stage.liars.values())).lie.carried)
         admitted, invited = await asyncio.gather(
             meet_joiner(box.side("inviter"), inviter, given, _nothing, seconds=PATIENCE / 2),
-            meet_inviter(box.side("joiner"), joiner, _nothing),
+            meet_inviter(box.side("joiner"), joiner, _nothing, _not_kept),
             return_exceptions=True,
         )
         if DAVE.public().id in space.core.membership.state.devices:
@@ -68,10 +68,9 @@ async def invite(stage: Stage) -> None:
     for ended in (admitted, invited):
         if isinstance(ended, BaseException):
             raise ended
-    with mock.patch.object(admission, "open_pool", partial(open_pool, open_store=_opener(stage, "joiner"))):
-        (arrival,) = await admission.arrive(home, DAVE, invited, clock=stage.clock)  # type: ignore[arg-type]
-    if (arrival.role, arrival.name) != (Role.WRITER, stage.name):
-        raise Wrong(f"arrived as {arrival.role.name.lower()} of {arrival.name}")
+    (here,) = await arrive(home, DAVE, invited, clock=stage.clock, open_store=_opener(stage, "joiner"))  # type: ignore[arg-type]
+    if (here.role, here.name) != (Role.WRITER, stage.name):
+        raise Wrong(f"arrived as {here.role.name.lower()} of {here.name}")
     async with stage.open(home.state.parent.name, DAVE) as space:
         await write_file(stage, space, "by-dave", b"the first that Dave wrote")
         await stage.expect(await space.current())
@@ -243,6 +242,10 @@ def _nothing() -> None:
     """A code is burnt on a disk that is not the matter here."""
 
 
+def _not_kept(invited: Invited) -> None:
+    """Nor is the disk of who joins."""
+
+
 def _opener(stage: Stage, client: str) -> OpenStore:
     async def open_store(path: str, identity: bytes) -> Store:
         return await stage.open_store(client, path, identity)
@@ -262,13 +265,11 @@ def _check_rotated(space: Space) -> None:
 
 
 async def _check_may_not_write(stage: Stage) -> None:
-    """Bob, who may not any more, is told so."""
-    before = len(stage.said)
+    """Bob, who may not any more, is told so, and nothing of stores that do as they should."""
     try:
         async with stage.open("bob", BOB) as space:
             await space.write("by-bob", b"nobody takes this")
     except Refused:
-        del stage.said[before:]  # what does not open for him any more is no lie
         return
     raise Wrong("a device wrote that may not")
 

@@ -1,0 +1,224 @@
+"""Offer: an invite on its way to somebody: as a code, a file or a picture, and back as keys to let in.
+
+Flow: Admission -> code or file -> mailbox, of our own or another's -> records, secrets for the joiner
+Never: uses an invite up for what can be seen beforehand to fail.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shlex
+import time
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from ropewalk.cli.mailboxes import Meeting, invites_of, meeting_place, read_small
+from ropewalk.cli.options import Keyed
+from ropewalk.cli.output import Voice, count
+from ropewalk.errors import Misuse
+from ropewalk.spaces.admission import Admission
+from ropewalk.spaces.home import Home
+from ropewalk.spaces.invites import (
+    WORDS,
+    WORDS_FOR_ADMINS,
+    Code,
+    CodeUsed,
+    InviteFile,
+    Inviter,
+    Invites,
+    JoinerKeys,
+    LetterInviter,
+    OpenInvite,
+    answer_hash,
+    read_answer_file,
+    write_private,
+)
+from ropewalk.spaces.records import encode
+from ropewalk.spaces.space import Space
+
+__all__ = ["offer", "take_answer"]
+
+
+async def offer(
+    admission: Admission,
+    spaces: Sequence[Space],
+    given: Meeting | None,
+    file: Path | None,
+    common: Keyed,
+    *,
+    qr: bool,
+) -> int:
+    """Offer an admission, and let in who comes; with a file and no mailbox, only write the file.
+
+    Args:
+        admission: What is offered.
+        spaces: The open spaces.
+        given: A mailbox, if there is one; else we are one ourselves.
+        file: Where to write an invite file, if one is wanted.
+        common: The command's options.
+        qr: Whether to show a picture.
+    """
+    voice, keys = common.voice, spaces[0].core.device
+    invites = invites_of(Home.of_user())
+    wait = (admission.offer.expires - time.time_ns()) / 1e9
+    if file is not None and given is None and not qr:
+        return await _leave(admission, file, invites, spaces, voice)
+    from ropewalk.mailbox import invite as meet
+    from ropewalk.mailbox import opened as mailbox_opened
+
+    await admission.check_ready()  # nobody is given a code that would be used up for nothing
+    async with meeting_place(given) as (url, shown):
+        invite_file: InviteFile | None = None
+        if file is not None or qr:
+            invite_file = InviteFile.draw(keys.public().id, [shown], admission.offer.expires)
+        slot = invite_file.slot if invite_file else b""
+        async with mailbox_opened(url, slot=slot, seconds=wait) as side:
+            words = WORDS_FOR_ADMINS if admission.offer.for_admin else WORDS
+            if invite_file is None:
+                code = Code.of_slot(side.slot, words, os.urandom)
+                secret, told = code.secret, str(code)
+            else:
+                secret, told = invite_file.secret, ""
+            kept = OpenInvite(os.urandom(16), side.slot, secret, encode(admission.offer), [shown], admission.note)
+            await asyncio.to_thread(invites.keep, kept, keys)
+            try:
+                if invite_file is None:
+                    _say_code(voice, told, shown, wait)
+                else:
+                    _hand_over(voice, invite_file, file, shown, wait, qr=qr)
+                voice.note("waiting for the other machine; ^C withdraws the invite")
+                done = await meet(
+                    side,
+                    Inviter(side.slot, secret, admission.offer, clock=time.time_ns, random=os.urandom),
+                    admission,
+                    lambda: invites.burn(kept.id),
+                    seconds=wait,
+                )
+            finally:
+                await _withdraw(invites, kept.id)
+    _tell(voice, spaces, done.joiner, admission.already)
+    if not done.told:
+        voice.warning(
+            "the other machine is in, and did not say that it has all that it needs: if it stopped before that, invite"
+            " it again with the same role; it is not let in twice"
+        )
+    return 0
+
+
+async def _withdraw(invites: Invites, invite: bytes) -> None:
+    with suppress(CodeUsed):
+        await asyncio.to_thread(invites.burn, invite)
+
+
+def _say_code(voice: Voice, code: str, url: str, wait: float) -> None:
+    # The URL is part of the line even where it comes from our environment: the other machine does not have that.
+    line = f"ropewalk join {code} --mailbox {shlex.quote(url)}"
+    voice.answer(
+        [f"On the other machine, which has to reach this mailbox; {_good(wait)}:", "", f"    {line}", ""],
+        {"code": code, "mailbox": url, "command": line},
+    )
+
+
+def _hand_over(voice: Voice, invite: InviteFile, file: Path | None, url: str, wait: float, *, qr: bool) -> None:
+    text = invite.text()
+    lines: list[str] = []
+    if file is not None:
+        write_private(file, invite.encode())
+        lines = [
+            f"{file} is the invite, {_good(wait)}: whoever has it can join",
+            "",
+            f"    ropewalk join --file {file.name}",
+        ]
+    if qr and not voice.json:
+        from ropewalk.spaces.invites.qr import terminal
+
+        print(terminal(text))
+    if qr:
+        lines += ["", f"or the text of the picture:  ropewalk join {text}"]
+    voice.answer(lines, {"file": str(file) if file else None, "text": text, "mailbox": url})
+
+
+def _good(wait: float) -> str:
+    return f"good for one try and {count(max(round(wait / 60), 1), 'minute')}"
+
+
+async def _leave(admission: Admission, file: Path, invites: Invites, spaces: Sequence[Space], voice: Voice) -> int:
+    """An invite file that is answered by a file."""
+    keys = spaces[0].core.device
+    _check_free(file, None, "name a new file")
+    made = InviteFile.draw(keys.public().id, [], admission.offer.expires)
+    kept = OpenInvite(made.slot, made.slot, made.secret, encode(admission.offer), [], admission.note)
+    await asyncio.to_thread(invites.keep, kept, keys)
+    write_private(file, made.encode())
+    back = f"ropewalk invite {spaces[0].name}" if admission.role is not None else "ropewalk device add"
+    voice.answer(
+        [
+            f"{file} is the invite: whoever has it can join. Hand it over in a private way. On the other machine:",
+            "",
+            f"    ropewalk join --file {file.name}",
+            "",
+            "which writes an answer file; with that, here:",
+            "",
+            f"    {back} --answer ANSWER_FILE",
+        ],
+        {"file": str(file)},
+    )
+    return 0
+
+
+async def take_answer(
+    spaces: Sequence[Space], answer: Path, common: Keyed, elsewhere: Mapping[str, str] | None = None
+) -> int:
+    """Let in who wrote an answer file, and write the welcome; for the same file as often as it is given."""
+    home, voice, keys = Home.of_user(), common.voice, spaces[0].core.device
+    invites = invites_of(home)
+    data = read_small(answer)
+    target = answer.with_name(answer.name.removesuffix(".answer") + ".welcome")
+    digest = answer_hash(data)
+    kept = await asyncio.to_thread(invites.load, read_answer_file(data).slot, keys, digest)
+    admission = Admission.again(home, spaces, kept.read_offer(), kept.note, elsewhere)
+    letter = LetterInviter(kept.slot, kept.secret, admission.offer, clock=time.time_ns)
+    welcome = await asyncio.to_thread(invites.welcome, kept.id)
+    _check_free(target, welcome, "move it away, and give the same answer again")
+    await admission.check_ready()
+    joiner = await asyncio.to_thread(letter.confirm, data, lambda: invites.burn(kept.id, digest))
+    if welcome is None:
+        made = letter.welcome(await admission.admit(joiner))
+        welcome = await asyncio.to_thread(invites.keep_welcome, kept.id, made)
+    _put(target, welcome)
+    _tell(voice, spaces, joiner, admission.already)
+    voice.note(f"hand {target} back; on the other machine: `ropewalk join --file INVITE --welcome {target.name}`")
+    return 0
+
+
+def _check_free(path: Path, data: bytes | None, hint: str) -> None:
+    if path.exists() and (data is None or read_small(path) != data):
+        raise Misuse(f"{path} is there already", hint=hint)
+
+
+def _put(path: Path, data: bytes) -> None:
+    if not path.exists():
+        write_private(path, data)
+
+
+def _tell(voice: Voice, spaces: Sequence[Space], joiner: JoinerKeys, already: Collection[bytes]) -> None:
+    for space in spaces:
+        mine = joiner.device.id
+        person = next((one for one in space.people() if any(own.id == mine for own in one.machines)), None)
+        called = person.called if person else joiner.name
+        role = person.role.name.lower() if person else ""
+        again = space.core.space_id in already
+        voice.done(
+            f"{called} is in {space.name} {'already' if again else 'now'}, as {role}, with {joiner.device_name}"
+            f"{': what it needs is given again' if again else ''}",
+            {
+                "space": space.name,
+                "member": person.id.hex() if person else None,
+                "name": called,
+                "role": role,
+                "device": mine.hex(),
+                "already": again,
+            },
+        )

@@ -1,0 +1,240 @@
+"""Node: the offers of one machine as they are now, and the host that lets people reach them.
+
+Flow: node.toml, looked at again and again -> folders opened, grants -> Host -> a session by key -> StoreRoom
+Never: lets in who shows no key, or over a channel that others may read; works on with settings that are wrong.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from concurrent.futures import Executor, ThreadPoolExecutor
+from pathlib import Path
+
+from ropewalk import broker
+from ropewalk.auth import (
+    AnonymousChecker,
+    ChannelNotVerified,
+    Credentials,
+    Denied,
+    HeldKey,
+    Identity,
+    Perspectives,
+    Portal,
+    Visit,
+    ed25519_blob,
+)
+from ropewalk.errors import RopewalkError
+from ropewalk.mailbox.service import Mailbox
+from ropewalk.mailbox.slots import SlotLimits, Slots
+from ropewalk.node.certificate import node_key
+from ropewalk.node.grants import Grant
+from ropewalk.node.notices import NodeBusy
+from ropewalk.node.offered import Offered
+from ropewalk.node.perspective import LIMITS, StoreRoom, UnderWay
+from ropewalk.node.register import Register
+from ropewalk.node.running import Claim
+from ropewalk.node.settings import NodeFile, NodeSettings, OfferSetting
+from ropewalk.node.skeleton import Skeleton
+from ropewalk.spaces.store import DiskStore
+
+__all__ = ["KEY_FILE", "REGISTER_FILE", "SETTINGS_FILE", "Node"]
+
+_log = logging.getLogger("ropewalk.node")
+
+SETTINGS_FILE, KEY_FILE, REGISTER_FILE = "node.toml", "node.pem", "node.db"
+LOOKS_EVERY = 1.0  # seconds between two looks at the settings
+TICKS_EVERY = 60.0  # seconds after which the trash has grown older
+MOST_SESSIONS, MOST_OF_A_KEY = 1024, 64
+
+
+class Node:
+    """The node of one user on one machine.
+
+    Args:
+        config: Where its settings and its key are.
+        state: Where its register is.
+        now: Seconds since 1970.
+        clock: Seconds, monotonic.
+        cpu: Checks signatures.
+
+    Attributes:
+        host: Its server.
+        offers: What it offers now, by name.
+        claim: That no other process runs it.
+        slots: Those of its mailbox.
+    """
+
+    def __init__(
+        self,
+        config: Path,
+        state: Path,
+        *,
+        now: Callable[[], float] = time.time,
+        clock: Callable[[], float] = time.monotonic,
+        cpu: Executor | None = None,
+    ) -> None:
+        self.file = NodeFile(config / SETTINGS_FILE)
+        self.key = node_key(config / KEY_FILE)
+        self.claim = Claim(state)
+        self._register = Register(state / REGISTER_FILE)
+        self._now, self._clock = now, clock
+        self._cpu = cpu or ThreadPoolExecutor(1, "ropewalk-node")
+        self._settings = NodeSettings()
+        self._stamp: tuple[int, int, int] | None = None
+        self._grants: list[Grant] = []
+        self._said: dict[str, str] = {}  # why an offer is not there, so that it is said once
+        self._opened: dict[str, tuple[str, str]] = {}  # by offer: path and id
+        self._sessions: Counter[bytes] = Counter()
+        self._under_way = UnderWay()
+        self.offers: dict[str, Offered] = {}
+        self.slots = Slots(SlotLimits(), clock=clock)
+        self.host = self._host()
+
+    async def open(self) -> None:
+        """Open the register and what is offered.
+
+        Raises:
+            NodeRunning: Another process runs it.
+            NodeSettingsDamaged, RegisterDamaged, RegisterUnavailable.
+        """
+        self.claim.take()
+        await self._register.open()
+        await self.look()
+
+    async def work(self) -> None:
+        """Look at the settings again and again, and let the trash grow older; until it is cancelled."""
+        before = self._clock()
+        while True:
+            await asyncio.sleep(LOOKS_EVERY)
+            try:
+                await self.look()
+                await self._look_into()
+                if (passed := self._clock() - before) >= TICKS_EVERY:
+                    before += passed
+                    await self._age(passed)
+            except RopewalkError as error:
+                self._say("settings", str(error))
+
+    async def aclose(self) -> None:
+        """Close what is offered, and the register."""
+        for offered in self.offers.values():
+            await offered.notices.aclose()
+            await offered.store.aclose()
+        self.offers.clear()
+        await self._register.aclose()
+        self.claim.leave()
+
+    async def look(self) -> None:
+        """Take what the settings say now; offers that were away are looked for again.
+
+        Raises:
+            NodeSettingsDamaged: They say nothing that can be; what they said before stays.
+        """
+        if (stamp := self.file.stamp()) != self._stamp:
+            self._settings = self.file.load()
+            self._stamp = stamp
+            self._grants = [grant.grant() for grant in self._settings.grants]
+            self._said.pop("settings", None)
+        for name, offered in list(self.offers.items()):
+            setting = self._settings.offers.get(name)
+            opened = self._opened.get(name)
+            if setting is None or opened != (setting.path, setting.id):
+                del self.offers[name]
+                await offered.notices.aclose()
+                await offered.store.aclose()
+        for name, setting in self._settings.offers.items():
+            if name not in self.offers:
+                await self._offer(name, setting)
+
+    async def _offer(self, name: str, setting: OfferSetting) -> None:
+        try:
+            store = await DiskStore.open(setting.path, bytes.fromhex(setting.id))
+        except RopewalkError as error:
+            self._say(name, str(error))
+            return
+        offered = Offered(
+            name,
+            store,
+            self._register,
+            Skeleton(store, self._cpu),
+            grants=lambda: self._grants,
+            quota=lambda: self._setting(name, setting).quota,
+            keep=lambda: self._setting(name, setting).keep,
+            now=self._now,
+        )
+        try:
+            await offered.settle()
+        except BaseException:
+            await store.aclose()
+            raise
+        self._said.pop(name, None)
+        self._opened[name] = setting.path, setting.id
+        self.offers[name] = offered
+
+    def _setting(self, name: str, before: OfferSetting) -> OfferSetting:
+        return self._settings.offers.get(name, before)
+
+    async def _age(self, seconds: float) -> None:
+        for name, label in await self._register.passed(seconds):
+            if (offered := self.offers.get(name)) is not None:
+                await offered.store.drop_aside(label)
+                await self._register.gone(name, label)
+
+    async def _look_into(self) -> None:
+        for name, offered in list(self.offers.items()):
+            try:
+                await offered.look()
+                self._said.pop(name, None)
+            except RopewalkError as error:
+                self._say(name, str(error))
+
+    def _say(self, about: str, why: str) -> None:
+        if self._said.get(about) != why:
+            self._said[about] = why
+            _log.warning("%s: %s", about, why)
+
+    # -- sessions --------------------------------------------------------------------------------------------------
+
+    def _host(self) -> broker.Host:
+        realm = Perspectives()
+        realm.give(StoreRoom, self._room)
+        realm.give(Mailbox, lambda visit: Mailbox(self.slots, visit.channel.address))
+        kinds: Mapping[str, type[broker.Perspective]] = {"store": StoreRoom, "mailbox": Mailbox, "": Mailbox}
+        portal = Portal(realm, [_AnyKey(), AnonymousChecker()])
+        return broker.Host(portal, kinds, node=self.key, limits=LIMITS)
+
+    def _room(self, visit: Visit) -> StoreRoom:
+        if visit.identity.how != "key":
+            raise Denied
+        if not visit.channel.verified:
+            raise ChannelNotVerified("a store is given over a private channel only")
+        key = visit.identity.key[-32:]
+        if self._sessions.total() >= MOST_SESSIONS or self._sessions[key] >= MOST_OF_A_KEY:
+            raise NodeBusy(f"{self._sessions[key]} sessions of this key are open here, {self._sessions.total()} in all")
+        self._sessions[key] += 1
+        visit.owned.callback(self._left, key)
+        return StoreRoom(lambda: self.offers, key, self._under_way)
+
+    def _left(self, key: bytes) -> None:
+        self._sessions[key] -= 1
+        if not self._sessions[key]:
+            del self._sessions[key]
+
+
+class _AnyKey:
+    """Who shows that he holds an Ed25519 key is the holder of that key; what he may, the grants say."""
+
+    takes = (HeldKey,)
+
+    async def check(self, credentials: Credentials) -> Identity:
+        """That key."""
+        if not isinstance(credentials, HeldKey) or credentials.name:
+            raise Denied
+        raw = credentials.key[-32:]
+        if credentials.key != ed25519_blob(raw):
+            raise Denied
+        return Identity(raw.hex(), frozenset(), "key", credentials.key)

@@ -1,0 +1,363 @@
+"""Offered: one store that a node offers, asked by somebody who has shown a key.
+
+Flow: key, call -> rights by grants and by the space's records -> register (room) -> the store in the folder
+Never: speaks with a network; answers a call for a space before all of its records that were put are heeded.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+
+from ropewalk.errors import Misuse, Refused, RopewalkError
+from ropewalk.node.grants import OUTSIDE, Act, Grant, Standing, paying
+from ropewalk.node.notices import Notices
+from ropewalk.node.register import OverQuota, Register, Trashed
+from ropewalk.node.skeleton import Skeleton
+from ropewalk.spaces.members import Role
+from ropewalk.spaces.store import (
+    LARGEST_HINT,
+    DiskStore,
+    Listed,
+    NoSuchObject,
+    ObjectName,
+    Room,
+    hint_name,
+    object_name,
+)
+
+__all__ = ["LONGEST_VETO", "PIECE", "NotGranted", "Offered", "Vetoed"]
+
+_log = logging.getLogger("ropewalk.node")
+
+PIECE = 1 << 20  # bytes of a large object that are in memory at a time
+LONGEST_VETO = 90 * 24 * 3600.0  # seconds
+_HEX = frozenset("0123456789abcdef")
+
+
+class NotGranted(Refused):
+    """No grant lets this key do this here."""
+
+    code = "node.not-granted"
+
+
+class Vetoed(Refused):
+    """An admin of the space wants nothing of it deleted for now."""
+
+    code = "node.vetoed"
+
+
+def space_of(name: str) -> bytes | None:
+    """The space that an object belongs to by its name, or None."""
+    first, slash, _ = name.partition("/")
+    if not slash or len(first) != 64 or not _HEX.issuperset(first):
+        return None
+    return bytes.fromhex(first)
+
+
+class Offered:
+    """An offer.
+
+    Args:
+        name: What the owner calls it.
+        store: The folder.
+        register: Who pays for what.
+        skeleton: Of this store's spaces.
+        grants: All of the node, as they are now, the oldest first.
+        quota: Bytes for all guests, or None, as it is now.
+        keep: Seconds that what is deleted stays, as it is now.
+        now: Seconds since 1970.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        store: DiskStore,
+        register: Register,
+        skeleton: Skeleton,
+        *,
+        grants: Callable[[], Sequence[Grant]],
+        quota: Callable[[], int | None],
+        keep: Callable[[], float],
+        now: Callable[[], float],
+    ) -> None:
+        self.name, self.store = name, store
+        self.notices = Notices(store)
+        self._register, self._skeleton = register, skeleton
+        self._grants, self._quota, self._keep, self._now = grants, quota, keep, now
+
+    async def settle(self) -> None:
+        """After a crash: what the register and the folder say of the trash is made one."""
+        aside = await self.store.aside()
+        labels = await self._register.labels(self.name)
+        for label in labels.keys() - aside:
+            await self._register.not_gone(label)
+        for label in aside - labels.keys():
+            _log.warning("the trash of %s holds %s, whose name is not known any more: it is dropped", self.name, label)
+            await self.store.drop_aside(label)
+
+    async def look(self) -> None:
+        """Heed records that came into the folder without the node.
+
+        Raises:
+            StoreGone.
+        """
+        await self._skeleton.look()
+
+    # -- reading ---------------------------------------------------------------------------------------------------
+
+    async def get(self, key: bytes, name: str, offset: int, length: int) -> bytes:
+        """A range of at most `PIECE`.
+
+        Raises:
+            NotGranted, NoSuchObject, StoreGone, StoreDamaged, Misuse.
+        """
+        await self._let(key, name, Act.GET)
+        if length > PIECE:
+            raise Misuse(f"{length} bytes are asked for in one answer, expected at most {PIECE}", hint="read a stream")
+        return await self.store.get(object_name(name), offset, length)
+
+    async def read(self, key: bytes, name: str, offset: int, length: int | None) -> AsyncIterator[bytes]:
+        """A range, piece by piece; whoever loses the right meanwhile gets no more.
+
+        Raises:
+            NotGranted, NoSuchObject, StoreGone, StoreDamaged, Misuse.
+        """
+        left = length
+        while left is None or left > 0:
+            await self._let(key, name, Act.GET)
+            wanted = PIECE if left is None else min(PIECE, left)
+            piece = await self.store.get(object_name(name), offset, wanted)
+            if piece:
+                yield piece
+            if len(piece) < wanted:
+                return
+            offset += wanted
+            if left is not None:
+                left -= wanted
+
+    async def page(self, key: bytes, prefix: str, after: str, most: int) -> list[Listed]:
+        """What is there and may be read by who asks, by name; fewer than ``most`` only at the end.
+
+        Raises:
+            StoreGone.
+        """
+        found: list[Listed] = []
+        seen: tuple[bytes | None, bool] | None = None  # the space before, and whether it may be read
+        start: str | None = after
+        while start is not None:
+            listing, start = self.store.list(prefix, start), None
+            async for listed in listing:
+                space = space_of(listed.name)
+                if seen is None or seen[0] != space:
+                    seen = space, bool(await self._payers(key, space, Act.GET))
+                if seen[1]:
+                    found.append(listed)
+                    if len(found) >= most:
+                        return found
+                elif space is not None:
+                    start = f"{space.hex()}0"  # behind all of its names: "0" follows "/"
+                    break
+        return found
+
+    async def wait_changed(self, key: bytes, name: str, mark: bytes) -> bytes:
+        """As `Store.wait_changed`, for a while.
+
+        Raises:
+            NotGranted, NodeBusy, StoreGone, Misuse.
+        """
+        hint = hint_name(name)
+        await self._let(key, name, Act.GET)
+        return await self.notices.wait(hint, mark)
+
+    async def room(self, key: bytes) -> Room | None:
+        """What is left for who asks, as far as that can be said without naming a space."""
+        room = await self.store.room()
+        total, free = (room.total, room.free) if room is not None else (1 << 62, 1 << 62)
+        own = [grant for grant in self._grants() if key in grant.keys and grant.offer == self.name]
+        bounds = [(self._quota(), self._register.used(self.name))]
+        if own and all(grant.quota is not None for grant in own):
+            used = sum(self._register.used(self.name, grant.id) for grant in own)
+            bounds.append((sum(grant.quota or 0 for grant in own), used))
+        for quota, used in bounds:
+            if quota is not None:
+                total, free = min(total, quota), min(free, max(quota - used, 0))
+        return Room(total, free) if total < 1 << 62 else None
+
+    # -- writing ---------------------------------------------------------------------------------------------------
+
+    async def put(self, key: bytes, name: str, size: int, pieces: AsyncIterator[bytes]) -> None:
+        """`Store.put` of what comes piece by piece.
+
+        Raises:
+            NotGranted, OverQuota, NameTaken, StoreFull, StoreReadOnly, StoreGone, StoreDamaged, Misuse.
+        """
+        payers = await self._let(key, name, Act.PUT)
+        with await self._reserve(name, size, payers) as payer:
+            async with self.store.receive(object_name(name), size) as incoming:
+                async for piece in pieces:
+                    if len(piece) > PIECE:
+                        raise Misuse(f"a piece has {len(piece)} bytes, expected at most {PIECE}")
+                    await incoming.write(piece)
+                await self._let(key, name, Act.PUT)  # it may have taken long
+                await incoming.finish()
+            await self._register.keep(self.name, payer.id, [(name, size)])
+        self._was_put(name)
+
+    async def put_small(self, key: bytes, objects: Sequence[tuple[str, bytes]]) -> list[RopewalkError | None]:
+        """Put several; of each, why it was not kept."""
+        outcomes: list[RopewalkError | None] = []
+        for name, data in objects:
+            try:
+                payers = await self._let(key, name, Act.PUT)
+                with await self._reserve(name, len(data), payers) as payer:
+                    await self.store.put(object_name(name), (data,))
+                    await self._register.keep(self.name, payer.id, [(name, len(data))])
+                self._was_put(name)
+            except RopewalkError as error:
+                outcomes.append(error)
+            else:
+                outcomes.append(None)
+        return outcomes
+
+    async def replace(self, key: bytes, name: str, data: bytes) -> None:
+        """`Store.replace`.
+
+        Raises:
+            NotGranted, OverQuota, NameTaken, StoreFull, StoreReadOnly, StoreGone, Misuse.
+        """
+        payers = await self._let(key, name, Act.PUT)
+        with await self._reserve(name, LARGEST_HINT, payers) as payer:
+            await self.store.replace(hint_name(name), (data,))
+            await self._register.keep(self.name, payer.id, [(name, LARGEST_HINT)])  # whatever it is replaced by
+
+    async def _reserve(self, name: str, size: int, payers: Sequence[Grant]) -> AbstractContextManager[Grant]:
+        try:
+            self._register.payer(self.name, size, payers, self._quota())
+        except OverQuota:
+            if not await self._register.counts(self.name, name):
+                raise
+            return nullcontext(payers[0])  # it is there: what is put again costs no more
+        return self._register.reserve(self.name, size, payers, self._quota())
+
+    def _was_put(self, name: str) -> None:
+        space = space_of(name)
+        if space is not None and name.startswith(f"{space.hex()}/records/"):
+            self._skeleton.put(space, ObjectName(name))
+
+    # -- deleting --------------------------------------------------------------------------------------------------
+
+    async def delete(self, key: bytes, name: str) -> None:
+        """`Store.delete`, into the trash.
+
+        Raises:
+            NotGranted, Vetoed, StoreFull, StoreReadOnly, StoreGone, Misuse.
+        """
+        await self._let(key, name, Act.DELETE)
+        space = space_of(name)
+        if space is not None and (left := await self._register.vetoed(self.name, space)) > 0:
+            raise Vetoed(
+                f"nothing of this space is deleted for the next {left / 86_400:.1f} days: an admin of it wants that"
+            )
+        label = await self._register.set_aside(self.name, name, space, 0, self._keep())
+        try:
+            await self.store.set_aside(object_name(name), label)
+        except NoSuchObject:
+            await self._register.gone(self.name, label)
+
+    async def trash(self, key: bytes, space: bytes, after: str, most: int) -> list[Trashed]:
+        """What was deleted of a space and is kept, by label.
+
+        Raises:
+            NotGranted: Who asks is no admin of it.
+        """
+        await self._let_admin(key, space)
+        return await self._register.trash(self.name, space, after, most)
+
+    async def take_back(self, key: bytes, space: bytes, labels: Iterable[str]) -> int:
+        """Undo deletions; how many came back.
+
+        Raises:
+            NotGranted: Who asks is no admin of it.
+            StoreFull, StoreReadOnly, StoreGone.
+        """
+        await self._let_admin(key, space)
+        count = 0
+        for label in labels:
+            if (found := await self._register.trashed(self.name, space, label)) is None:
+                continue
+            try:
+                await self.store.take_back(label, ObjectName(found.name))
+            except (NoSuchObject, Refused):
+                continue
+            await self._register.not_gone(label)
+            self._was_put(found.name)
+            count += 1
+        return count
+
+    async def veto(self, key: bytes, space: bytes, seconds: float) -> None:
+        """For so long nothing of a space is deleted.
+
+        Raises:
+            NotGranted: Who asks is no admin of it.
+            Misuse: Too long.
+        """
+        await self._let_admin(key, space)
+        if not 0 <= seconds <= LONGEST_VETO:
+            raise Misuse(f"a veto of {seconds} s, expected 0 to {LONGEST_VETO:.0f}")
+        await self._register.veto(self.name, space, seconds)
+
+    # -- rights ----------------------------------------------------------------------------------------------------
+
+    def offer(self, key: bytes) -> dict[str, object]:
+        """What somebody is told of this store (docs/spec/node.md 2)."""
+        own = self.grants_of(key)
+        bounded = bool(own) and all(grant.quota is not None for grant in own)
+        spaces = (
+            None if any(grant.spaces is None for grant in own) else [one for grant in own for one in grant.spaces or ()]
+        )
+        ends = (
+            None if any(grant.until is None for grant in own) else max((grant.until or 0 for grant in own), default=0)
+        )
+        return {
+            "name": self.name,
+            "id": self.store.identity,
+            "quota": sum(grant.quota or 0 for grant in own) if bounded else None,
+            "used": sum(self._register.used(self.name, grant.id) for grant in own),
+            "may": sorted({act.value for grant in own for act in grant.may}),
+            "spaces": spaces,
+            "until": ends,
+        }
+
+    def grants_of(self, key: bytes) -> list[Grant]:
+        """What this key was given itself."""
+        now = self._now()
+        return [
+            grant for grant in self._grants() if grant.offer == self.name and key in grant.keys and grant.holds(now)
+        ]
+
+    async def _payers(self, key: bytes, space: bytes | None, act: Act) -> list[Grant]:
+        standing = OUTSIDE if space is None else await self._skeleton.standing(space, key)
+        return paying(self._grants(), self.name, key, space, standing, act, self._now())
+
+    async def _let(self, key: bytes, name: str, act: Act) -> list[Grant]:
+        space = space_of(object_name(name))
+        if payers := await self._payers(key, space, act):
+            return payers
+        standing = OUTSIDE if space is None else await self._skeleton.standing(space, key)
+        raise NotGranted(*_why(act, space, standing))
+
+    async def _let_admin(self, key: bytes, space: bytes) -> None:
+        standing = await self._skeleton.standing(space, key)
+        if standing.role is not Role.ADMIN or not paying(
+            self._grants(), self.name, key, space, standing, Act.GET, self._now()
+        ):
+            raise NotGranted("only an admin of the space may look into its trash here", hint="ask one of them")
+
+
+def _why(act: Act, space: bytes | None, standing: Standing) -> tuple[str]:
+    if standing.put_out:
+        return ("this device was put out of the space",)
+    whose = f"of space {space.hex()[:8]}" if space is not None else "outside of spaces"
+    return (f"this key may not {act.value} objects {whose} here",)

@@ -1,0 +1,210 @@
+"""Perspective: what a session may ask of a node, as the broker offers it (docs/spec/node.md 2).
+
+Flow: a login by key -> StoreRoom -> OfferedStore -> Offered, with the key
+Never: decides who may do what, or lets one session have more under way than its share.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from typing import Annotated, ClassVar
+
+import msgspec
+
+from ropewalk import broker
+from ropewalk.errors import Missing
+from ropewalk.node.notices import NodeBusy
+from ropewalk.node.offered import PIECE, Offered
+from ropewalk.spaces.store import LARGEST_HINT, LARGEST_OBJECT
+
+__all__ = ["LIMITS", "NoOffer", "OfferedStore", "StoreRoom", "UnderWay"]
+
+MOST_SMALL = 256  # objects in one call
+LONGEST_PAGE = 1000  # names
+
+Name = Annotated[str, msgspec.Meta(max_length=200)]
+Offset = Annotated[int, msgspec.Meta(ge=0, le=LARGEST_OBJECT)]
+Size = Annotated[int, msgspec.Meta(ge=0, le=LARGEST_OBJECT)]
+Piece = Annotated[int, msgspec.Meta(ge=0, le=PIECE)]
+SpaceId = Annotated[bytes, msgspec.Meta(min_length=32, max_length=32)]
+Label = Annotated[str, msgspec.Meta(max_length=32)]
+Small = Annotated[list[tuple[Name, bytes]], msgspec.Meta(max_length=MOST_SMALL)]
+
+LIMITS = broker.Limits(
+    frame=2 * PIECE,
+    weight=4 * PIECE,
+    questions=512,
+    window=16 * PIECE,
+    references=256,
+    streams=32,
+    stream_window=4 * PIECE,
+    blob=PIECE,
+    blobs=64,
+    queued=256,
+)
+
+
+Take = Callable[[str], AbstractContextManager[None]]  # room for one more call of a kind, while the block lasts
+
+
+class NoOffer(Missing):
+    """The node offers nothing of this name to who asks."""
+
+    code = "node.no-offer"
+
+
+class UnderWay:
+    """What is under way at a node: so many of a kind in all, and so many of one session.
+
+    Args:
+        most: By kind, in all and for one session.
+    """
+
+    MOST: ClassVar[Mapping[str, tuple[int, int]]] = {"put": (64, 16), "read": (64, 16), "wait": (1024, 64)}
+
+    def __init__(self, most: Mapping[str, tuple[int, int]] = MOST) -> None:
+        self._most = most
+        self._all: Counter[str] = Counter()
+
+    def of_session(self) -> Take:
+        """For one session: a context for each kind of call."""
+        own: Counter[str] = Counter()
+
+        @contextmanager
+        def one(kind: str) -> Iterator[None]:
+            most, each = self._most[kind]
+            if self._all[kind] >= most or own[kind] >= each:
+                raise NodeBusy(
+                    f"{own[kind]} calls of kind {kind} are under way here, {self._all[kind]} of all sessions"
+                )
+            self._all[kind] += 1
+            own[kind] += 1
+            try:
+                yield
+            finally:
+                self._all[kind] -= 1
+                own[kind] -= 1
+
+        return one
+
+
+class OfferedStore(broker.Object):
+    """A store, for one session.
+
+    Args:
+        offered: The store.
+        key: Who asks.
+        under_way: Counts for this session.
+    """
+
+    def __init__(self, offered: Offered, key: bytes, under_way: Take) -> None:
+        self._offered, self._key, self._under_way = offered, key, under_way
+
+    @broker.remote
+    async def about(self) -> dict[str, object]:
+        """The offer."""
+        return self._offered.offer(self._key)
+
+    @broker.remote
+    async def put(self, name: Name, size: Size, pieces: AsyncIterator[bytes]) -> None:
+        """Keep an object whose bytes come as a stream."""
+        with self._under_way("put"):
+            await self._offered.put(self._key, name, size, pieces)
+
+    @broker.remote
+    async def put_small(self, objects: Small) -> list[tuple[str, str] | None]:
+        """Keep several; of each None, or code and text of why not."""
+        outcomes = await self._offered.put_small(self._key, objects)
+        return [None if error is None else (error.code, str(error)) for error in outcomes]
+
+    @broker.remote
+    async def get(self, name: Name, offset: Offset, length: Piece) -> bytes:
+        """A range."""
+        return await self._offered.get(self._key, name, offset, length)
+
+    @broker.remote
+    async def read(self, name: Name, offset: Offset, length: Size | None) -> AsyncIterator[bytes]:
+        """A range, as a stream."""
+        with self._under_way("read"):
+            async for piece in self._offered.read(self._key, name, offset, length):
+                yield piece
+
+    @broker.remote
+    async def names(self, prefix: Name, after: Name) -> list[tuple[str, int]]:
+        """Names and sizes, at most 1,000; fewer only at the end."""
+        page = await self._offered.page(self._key, prefix, after, LONGEST_PAGE)
+        return [(listed.name, listed.size) for listed in page]
+
+    @broker.remote
+    async def replace(self, name: Name, data: Annotated[bytes, msgspec.Meta(max_length=LARGEST_HINT)]) -> None:
+        """Replace a hint."""
+        await self._offered.replace(self._key, name, data)
+
+    @broker.remote
+    async def wait_changed(self, name: Name, mark: Annotated[bytes, msgspec.Meta(max_length=100)]) -> bytes:
+        """Wait until a hint may have changed."""
+        with self._under_way("wait"):
+            return await self._offered.wait_changed(self._key, name, mark)
+
+    @broker.remote
+    async def delete(self, name: Name) -> None:
+        """Forget an object; the trash keeps it for a while."""
+        await self._offered.delete(self._key, name)
+
+    @broker.remote
+    async def room(self) -> tuple[int, int] | None:
+        """Total and free bytes."""
+        room = await self._offered.room(self._key)
+        return None if room is None else (room.total, room.free)
+
+    @broker.remote
+    async def trash(self, space: SpaceId, after: Label) -> list[tuple[str, str, int, float]]:
+        """Label, name, size and seconds left of what was deleted of a space."""
+        found = await self._offered.trash(self._key, space, after, LONGEST_PAGE)
+        return [(one.label, one.name, one.size, one.left) for one in found]
+
+    @broker.remote
+    async def take_back(
+        self, space: SpaceId, labels: Annotated[list[Label], msgspec.Meta(max_length=LONGEST_PAGE)]
+    ) -> int:
+        """Undo deletions; how many came back."""
+        return await self._offered.take_back(self._key, space, labels)
+
+    @broker.remote
+    async def veto(self, space: SpaceId, seconds: Annotated[float, msgspec.Meta(ge=0)]) -> None:
+        """For so long nothing of a space is deleted."""
+        await self._offered.veto(self._key, space, seconds)
+
+
+class StoreRoom(broker.Perspective):
+    """What a key may reach.
+
+    Args:
+        offers: All of the node, as they are now, by name.
+        key: Who asks, an Ed25519 key.
+        under_way: Of the node.
+    """
+
+    limits: ClassVar[broker.Limits | None] = LIMITS
+
+    def __init__(self, offers: Callable[[], Mapping[str, Offered]], key: bytes, under_way: UnderWay) -> None:
+        self._offers, self._key = offers, key
+        self._under_way = under_way.of_session()
+        self._stores: dict[str, OfferedStore] = {}
+
+    @broker.remote
+    async def offers(self) -> list[dict[str, object]]:
+        """What this key was given itself."""
+        return [one.offer(self._key) for _, one in sorted(self._offers().items()) if one.grants_of(self._key)]
+
+    @broker.remote
+    async def open(self, name: Name) -> OfferedStore:
+        """A store, by the name of its offer; that gives no right yet."""
+        offered = self._offers().get(name)
+        if offered is None:
+            raise NoOffer(f"nothing called {name!r} is offered here")
+        if name not in self._stores:
+            self._stores[name] = OfferedStore(offered, self._key, self._under_way)
+        return self._stores[name]

@@ -1,0 +1,156 @@
+"""Settings: what a node's owner offers, and to whom, as a file that people can read.
+
+Flow: command line -> NodeFile.update -> node.toml -> NodeFile.load, by the node that runs
+Never: holds a secret, or what was used; that is in the register.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import tomllib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+
+from ropewalk.errors import Damaged
+from ropewalk.node.grants import Act, Grant
+from ropewalk.spaces.home import write_file
+
+__all__ = ["KEEP", "LEAST_KEEP", "GrantSetting", "NodeFile", "NodeSettings", "NodeSettingsDamaged", "OfferSetting"]
+
+KEEP = 7 * 24 * 3600  # seconds that what is deleted stays in the trash
+LEAST_KEEP = 3600
+
+_Hex32 = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
+_Hex16 = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{32}$")]
+_Id = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{16}$")]
+_Bytes = Annotated[int, msgspec.Meta(ge=0, le=1 << 62)]
+
+
+class NodeSettingsDamaged(Damaged):
+    """The file does not say what it must."""
+
+    code = "node.settings-damaged"
+
+
+class OfferSetting(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """A store that is offered."""
+
+    path: str
+    id: _Hex16  # what the folder's marker must say
+    quota: _Bytes | None = None  # bytes for all guests together
+    keep: Annotated[int, msgspec.Meta(ge=LEAST_KEEP, le=10 * 365 * 24 * 3600)] = KEEP
+
+
+class GrantSetting(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """`Grant`, as it is written."""
+
+    id: _Id
+    offer: str
+    keys: tuple[_Hex32, ...] = ()
+    space: _Hex32 | None = None
+    may: tuple[Act, ...] = tuple(Act)
+    spaces: tuple[_Hex32, ...] | None = None
+    alone: bool = False
+    quota: _Bytes | None = None
+    until: _Bytes | None = None
+    label: str = ""
+
+    def grant(self) -> Grant:
+        """What it means."""
+        return Grant(
+            self.id,
+            self.offer,
+            frozenset(bytes.fromhex(key) for key in self.keys),
+            bytes.fromhex(self.space) if self.space is not None else None,
+            frozenset(self.may),
+            frozenset(bytes.fromhex(space) for space in self.spaces) if self.spaces is not None else None,
+            self.alone,
+            self.quota,
+            self.until,
+            self.label,
+        )
+
+
+class NodeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """All of node.toml."""
+
+    format: int = 1
+    listen: tuple[str, ...] = ()  # endpoints; where there are none, the service's own
+    reached: tuple[str, ...] = ()  # endpoints by which others come here, where those of `listen` do not say it
+    metrics: str = ""  # an endpoint for a page of metrics
+    offers: dict[str, OfferSetting] = {}
+    grants: tuple[GrantSetting, ...] = ()  # the oldest first
+
+
+class NodeFile:
+    """The file.
+
+    Args:
+        path: Where it is, or will be.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def load(self) -> NodeSettings:
+        """What it says; nothing, where there is none.
+
+        Raises:
+            NodeSettingsDamaged.
+        """
+        try:
+            text = self._path.read_text()
+        except FileNotFoundError:
+            return NodeSettings()
+        except (OSError, UnicodeDecodeError) as error:
+            raise NodeSettingsDamaged(f"{self._path} cannot be read: {error}") from None
+        try:
+            settings = msgspec.convert(tomllib.loads(text), NodeSettings)
+        except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
+            raise NodeSettingsDamaged(f"{self._path}: {error}", hint="mend the file, or restore a copy") from None
+        if settings.format != 1:
+            raise NodeSettingsDamaged(f"{self._path}: format is {settings.format}, known is 1", hint="upgrade ropewalk")
+        for grant in settings.grants:
+            if grant.offer not in settings.offers:
+                raise NodeSettingsDamaged(
+                    f"{self._path}: grant {grant.id} is for {grant.offer!r}, which is not offered"
+                )
+            if bool(grant.keys) == (grant.space is not None):
+                raise NodeSettingsDamaged(f"{self._path}: grant {grant.id} needs keys or a space, and not both")
+        return settings
+
+    def stamp(self) -> tuple[int, int, int] | None:
+        """Another whenever it was changed; None where there is none."""
+        try:
+            found = os.stat(self._path)
+        except OSError:
+            return None
+        return found.st_ino, found.st_mtime_ns, found.st_size
+
+    def update(self, change: Callable[[NodeSettings], NodeSettings]) -> NodeSettings:
+        """Change it, one process at a time; durable once this returns.
+
+        Raises:
+            NodeSettingsDamaged.
+        """
+        import tomli_w
+
+        with self._locked():
+            settings = change(self.load())
+            write_file(self._path, tomli_w.dumps(msgspec.to_builtins(settings)).encode())
+        return settings
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        descriptor = os.open(self._path.with_name(".node.lock"), os.O_CREAT | os.O_RDWR, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)

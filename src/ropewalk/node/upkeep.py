@@ -1,0 +1,211 @@
+"""Upkeep: the spaces of a node's owner, kept open: debts are paid, changes heard, beats sent.
+
+Flow: settings, looked at again and again -> each space open in a task of its own -> its warnings -> log
+Never: lets one space, or what is wrong with its stores, hold up another; says the same thing again and again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+
+from ropewalk.errors import RopewalkError
+from ropewalk.service import Context, Service
+from ropewalk.spaces.home import Home, SpaceSetting, StoreSetting
+from ropewalk.spaces.identity import DeviceKeys
+from ropewalk.spaces.space import Space, open_space
+
+__all__ = ["Upkeep", "UpkeepService"]
+
+_log = logging.getLogger("ropewalk.spaces")
+
+LOOKS_EVERY = 1.0  # seconds between two looks at the settings, and at what a space warns of
+FIRST_PAUSE, LONGEST_PAUSE = 5.0, 300.0  # seconds before a space that failed is opened again
+STEADY = 60.0  # seconds for which a store answers before it counts as back, or a space as sound
+MOST_SAID = 1000  # things that are remembered as said, of one space
+
+Opens = Callable[[Home, str, DeviceKeys], Awaitable[AbstractAsyncContextManager[Space]]]
+_What = tuple[SpaceSetting, tuple[StoreSetting | None, ...]]
+
+
+@dataclass(slots=True)
+class _Kept:
+    what: _What
+    task: asyncio.Task[None]
+
+
+class Upkeep:
+    """What is done for the spaces of one home.
+
+    Args:
+        home: Whose.
+        device: Its keys.
+        opens: Opens a space.
+        clock: Seconds, monotonic.
+    """
+
+    def __init__(
+        self,
+        home: Home,
+        device: DeviceKeys,
+        *,
+        opens: Opens = open_space,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._home, self._device, self._opens, self._clock = home, device, opens, clock
+        self._kept: dict[str, _Kept] = {}
+        self._stamp: tuple[int, int, int] | None = None
+        self._said: dict[str, dict[str, str]] = {}  # by space: about what, what
+        self.open: dict[str, Space] = {}
+
+    async def work(self) -> None:
+        """Keep all spaces of the settings, until it is cancelled."""
+        try:
+            while True:
+                await self.look()
+                await asyncio.sleep(LOOKS_EVERY)
+        finally:
+            await self._let_go(list(self._kept))
+
+    async def look(self) -> None:
+        """Take what the settings say now."""
+        stamp = _stamp(self._home)
+        if stamp == self._stamp and self._stamp is not None:
+            return
+        try:
+            wanted = self._wanted()
+        except RopewalkError as error:
+            self._say("", "settings", str(error))
+            return
+        self._stamp = stamp
+        self._said.pop("", None)
+        await self._let_go([name for name, kept in self._kept.items() if wanted.get(name) != kept.what])
+        for name, what in wanted.items():
+            if name not in self._kept:
+                self._kept[name] = _Kept(what, asyncio.create_task(self._keep(name), name=f"upkeep of {name}"))
+
+    def _wanted(self) -> Mapping[str, _What]:
+        settings = self._home.load()
+        return {
+            name: (space, tuple(settings.stores.get(store) for store in space.stores))
+            for name, space in settings.spaces.items()
+        }
+
+    async def _let_go(self, names: list[str]) -> None:
+        tasks = [self._kept.pop(name).task for name in names]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        for name in names:
+            self._said.pop(name, None)
+
+    # -- one space -------------------------------------------------------------------------------------------------
+
+    async def _keep(self, name: str) -> None:
+        pause = FIRST_PAUSE
+        while True:
+            began = self._clock()
+            try:
+                async with await self._opens(self._home, name, self._device) as space:
+                    self.open[name] = space
+                    _log.info("space %s is open", name, extra={"space": name})
+                    await self._follow(name, space)
+            except RopewalkError as error:
+                self._say(name, "space", f"{error}; {error.hint}" if error.hint else str(error), error.code)
+            except Exception as error:  # noqa: BLE001 - a fault of ours in one space is not to end the others
+                self._say(name, "space", f"{type(error).__name__}: {error}", "unexpected")
+            finally:
+                self.open.pop(name, None)
+            if self._clock() - began > STEADY:
+                pause = FIRST_PAUSE
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, LONGEST_PAUSE)
+
+    async def _follow(self, name: str, space: Space) -> None:
+        """Watch until that ends; what is owed is paid by the space itself while it is open."""
+        began = self._clock()
+        up = dict.fromkeys(space.core.pool.names, began)
+        following = asyncio.create_task(_drained(space))
+        try:
+            while not following.done():
+                self._tell(name, space, up)
+                if self._clock() - began > STEADY:
+                    self._unsay(name, "space")
+                await asyncio.wait([following], timeout=LOOKS_EVERY)
+            following.result()
+        finally:
+            following.cancel()
+            await asyncio.gather(following, return_exceptions=True)
+            self._tell(name, space, up)
+
+    def _tell(self, name: str, space: Space, up: dict[str, float]) -> None:
+        """Say what is new of what is wrong."""
+        pool, now = space.core.pool, self._clock()
+        for store in pool.names:
+            if (why := pool.why_down(store)) is not None:
+                up[store] = now
+                self._say(name, f"store {store}", f"store {store} is not there: {why}", "store.gone", again=False)
+            elif now - up.setdefault(store, now) > STEADY and self._unsay(name, f"store {store}"):
+                _log.info("%s: store %s is back", name, store, extra={"space": name})
+        away = tuple(f"store {store} is not there: " for store in pool.names)
+        while space.warnings:
+            if not (warning := space.warnings.pop(0)).startswith(away):  # said above
+                self._say(name, warning, warning)
+
+    def _say(self, name: str, about: str, what: str, code: str = "", *, again: bool = True) -> None:
+        """Log what is wrong, once; with ``again``, also if it is something else than before."""
+        said = self._said.setdefault(name, {})
+        if said.get(about) == what or (about in said and not again):
+            return
+        while len(said) >= MOST_SAID:
+            del said[next(iter(said))]
+        said[about] = what
+        fields = {"space": name} if name else {}
+        _log.warning("%s: %s", name or "settings", what, extra={**fields, **({"code": code} if code else {})})
+
+    def _unsay(self, name: str, about: str) -> bool:
+        return self._said.get(name, {}).pop(about, None) is not None
+
+
+async def _drained(space: Space) -> None:
+    """Hear of changes for as long as the space is watched; who is told of them, the log is not."""
+    async for _ in space.watch():
+        continue
+
+
+def _stamp(home: Home) -> tuple[int, int, int] | None:
+    try:
+        found = os.stat(home.settings_file)
+    except OSError:
+        return None
+    return found.st_ino, found.st_mtime_ns, found.st_size
+
+
+class UpkeepService(Service):
+    """The upkeep as a service.
+
+    Args:
+        upkeep: Made with the device's keys, which no configuration holds.
+        context: Where it runs.
+    """
+
+    def __init__(self, upkeep: Upkeep, context: Context) -> None:
+        super().__init__(self.Config(), context)
+        self.upkeep = upkeep
+
+    async def run(self) -> None:
+        """Keep the spaces, until it is stopped."""
+        await self.upkeep.work()
+
+    async def reload(self) -> None:
+        """Look at the settings now."""
+        await self.upkeep.look()
+
+    def statistics(self) -> Mapping[str, float]:
+        """How many spaces are open."""
+        return {"spaces": len(self.upkeep.open)}

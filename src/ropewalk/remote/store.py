@@ -1,0 +1,334 @@
+"""The remote store: what a node keeps for us, with the contract of a store (docs/spec/node.md 2).
+
+Flow: pool -> RemoteStore -> calls over the link, several under way for what is large
+Never: makes a call twice by itself, or says that something was kept before the node did.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Annotated, Any, Protocol
+
+import msgspec
+
+from ropewalk import broker
+from ropewalk.errors import Misuse
+from ropewalk.remote.errors import answering, as_store
+from ropewalk.spaces.store import (
+    LARGEST_OBJECT,
+    Listed,
+    ObjectName,
+    Parts,
+    Room,
+    StoreDamaged,
+    StoreGone,
+    hint_name,
+    object_name,
+)
+from ropewalk.spaces.store.parts import checked_hint, checked_range, pieces, size_of
+
+__all__ = ["RemoteStore", "Trashed", "Way"]
+
+PIECE = 1 << 20  # bytes of a large object in one message
+SMALL = 64 * 1024  # bytes; what is smaller is put without a stream
+TOGETHER = 256 * 1024  # bytes of small objects in one message, and
+MOST_TOGETHER = 64  # of them
+LONGEST_PAGE = 1000  # names; a shorter one is the last
+IN_FLIGHT = 4  # pieces of one read that are asked for at a time
+
+
+_Amount = Annotated[int, msgspec.Meta(ge=0, le=1 << 62)]
+_Page = Annotated[
+    list[tuple[Annotated[str, msgspec.Meta(max_length=200)], _Amount]], msgspec.Meta(max_length=LONGEST_PAGE)
+]
+_TrashPage = Annotated[
+    list[
+        tuple[
+            Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{1,32}$")],
+            Annotated[str, msgspec.Meta(max_length=200)],
+            _Amount,
+            float,
+        ]
+    ],
+    msgspec.Meta(max_length=LONGEST_PAGE),
+]
+_Mark = Annotated[bytes, msgspec.Meta(max_length=100)]
+
+
+class _Offer(msgspec.Struct):
+    name: Annotated[str, msgspec.Meta(pattern="^[a-z0-9][a-z0-9._-]{0,63}$")]
+
+
+class _About(msgspec.Struct):
+    id: Annotated[bytes, msgspec.Meta(min_length=16, max_length=16)]
+
+
+@dataclass(frozen=True, slots=True)
+class Trashed:
+    """What was deleted and is kept."""
+
+    label: str
+    name: str
+    size: int  # bytes
+    left: float  # seconds
+
+
+class Way(Protocol):
+    """How a node is reached."""
+
+    place: str
+
+    @property
+    def room(self) -> Any:
+        """The node's perspective, where there is a session now; else StoreGone."""
+
+
+class RemoteStore:
+    """A store of a node.  Made by `Nodes.open`.
+
+    Args:
+        way: To the node.
+        offer: Its name there; "" for the only one.
+        leave: Called once it is closed.
+
+    Attributes:
+        identity: The store's 16 bytes.
+        offer: Its name there.
+    """
+
+    identity: bytes
+
+    def __init__(self, way: Way, offer: str, leave: Callable[[], Awaitable[None]]) -> None:
+        self._way, self.offer, self._leave = way, offer, leave
+        self._where = f"store {offer or '(the only one)'} at {way.place}"
+        self._store: Any = None  # of the session that was there when it was asked for
+        self._expected: bytes | None = None
+        self._closed = False
+        self._under_way = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    async def find(self, identity: bytes | None) -> None:
+        """Find the store there, which must be ``identity`` where that is given.
+
+        Raises:
+            StoreGone: There is none, or it is another one.
+        """
+        self._expected = identity
+        with self._asking():
+            await self._reference()
+
+    async def put(self, name: ObjectName, parts: Parts) -> None:
+        size = size_of(parts)
+        object_name(name)
+        if size <= SMALL:
+            await self.put_many([(name, parts)])
+            return
+        with self._asking():
+            store = await self._reference()
+            await store.put(name, size, _stream(parts))
+
+    async def put_many(self, objects: Sequence[tuple[ObjectName, Parts]]) -> None:
+        sizes = [size_of(parts) for _, parts in objects]
+        batch: list[tuple[str, bytes]] = []
+        left = TOGETHER
+        with self._asking():
+            store = await self._reference()
+            for (name, parts), size in zip(objects, sizes, strict=True):
+                object_name(name)
+                if size > SMALL:
+                    await store.put(name, size, _stream(parts))
+                    continue
+                if batch and (size > left or len(batch) >= MOST_TOGETHER):
+                    await self._put_small(store, batch)
+                    batch, left = [], TOGETHER
+                batch.append((name, b"".join(parts)))
+                left -= size
+            if batch:
+                await self._put_small(store, batch)
+
+    async def _put_small(self, store: Any, batch: list[tuple[str, bytes]]) -> None:
+        outcomes = await store.put_small(batch)
+        told = self._told(outcomes, list[tuple[str, str] | None], "outcomes of puts")
+        if len(told) != len(batch):
+            raise StoreDamaged(f"{self._where} answered for {len(told)} objects, {len(batch)} were put")
+        for outcome in told:
+            if outcome is not None:
+                raise as_store(self._where, *outcome)
+
+    async def replace(self, name: ObjectName, parts: Parts) -> None:
+        checked_hint(name, parts)
+        with self._asking():
+            await (await self._reference()).replace(name, b"".join(parts))
+
+    async def wait_changed(self, name: ObjectName, mark: bytes) -> bytes:
+        """As `Tells.wait_changed`."""
+        hint_name(name)
+        while True:
+            with self._asking():
+                now = await (await self._reference()).wait_changed(name, mark)
+            told: bytes = self._told(now, _Mark, "a mark")
+            if told != mark:
+                return told
+
+    async def get(self, name: ObjectName, offset: int = 0, length: int | None = None) -> bytes:
+        checked_range(offset, length)
+        object_name(name)
+        found: list[bytes] = []
+        offset = min(offset, LARGEST_OBJECT)  # where each object has ended
+        left = LARGEST_OBJECT - offset if length is None else min(length, LARGEST_OBJECT - offset)
+        with self._asking():
+            store = await self._reference()
+            at_once = IN_FLIGHT if length is not None else 1  # most objects of which the size is not known are small
+            while True:
+                starts = range(offset, offset + min(left, PIECE * at_once), PIECE) or (offset,)
+                asked = [(start, min(PIECE, offset + left - start)) for start in starts]
+                for start, piece in zip(asked, await _all(store, name, asked), strict=True):
+                    if not isinstance(piece, bytes) or len(piece) > start[1]:
+                        raise StoreDamaged(f"{self._where} gave other than the bytes that were asked for")
+                    found.append(piece)
+                    if len(piece) < start[1]:
+                        return b"".join(found)
+                came = sum(wanted for _, wanted in asked)
+                offset, left, at_once = offset + came, left - came, IN_FLIGHT
+                if left <= 0:
+                    return found[0] if len(found) == 1 else b"".join(found)
+
+    async def list(self, prefix: str, after: str = "") -> AsyncIterator[Listed]:
+        while True:
+            with self._asking():
+                page = await (await self._reference()).names(prefix, after)
+            names = self._told(page, _Page, "a list of names and sizes")
+            for name, size in names:
+                if name <= after:
+                    raise StoreDamaged(f"{self._where} does not list by name: {name[:80]!r} after {after[:80]!r}")
+                after = name
+                yield Listed(ObjectName(name), size)
+            if len(names) < LONGEST_PAGE:
+                return
+
+    async def delete(self, name: ObjectName) -> None:
+        object_name(name)
+        with self._asking():
+            await (await self._reference()).delete(name)
+
+    async def room(self) -> Room | None:
+        with self._asking():
+            found = await (await self._reference()).room()
+        told = self._told(found, tuple[_Amount, _Amount] | None, "its room")
+        return None if told is None else Room(*told)
+
+    # -- what an admin of a space may besides ----------------------------------------------------------------------
+
+    async def trash(self, space: bytes) -> AsyncIterator[Trashed]:
+        """What was deleted of a space and can be taken back, by label.
+
+        Raises:
+            StoreReadOnly: Who asks is no admin of it.
+            StoreGone.
+        """
+        after = ""
+        while True:
+            with self._asking():
+                page = await (await self._reference()).trash(space, after)
+            for one in (rows := self._told(page, _TrashPage, "a list of what was deleted")):
+                if one[0] <= after:
+                    raise StoreDamaged(f"{self._where} does not list its trash by label")
+                after = one[0]
+                yield Trashed(*one)
+            if len(rows) < LONGEST_PAGE:
+                return
+
+    async def take_back(self, space: bytes, labels: Sequence[str]) -> int:
+        """Undo deletions; how many came back.
+
+        Raises:
+            StoreReadOnly: Who asks is no admin of the space.
+            StoreFull, StoreGone.
+        """
+        back = 0
+        for at in range(0, len(labels), LONGEST_PAGE):
+            with self._asking():
+                done = await (await self._reference()).take_back(space, list(labels[at : at + LONGEST_PAGE]))
+            back += self._told(done, _Amount, "how many came back")
+        return back
+
+    async def veto(self, space: bytes, seconds: float) -> None:
+        """For so long nothing of a space is deleted there.
+
+        Raises:
+            StoreReadOnly: Who asks is no admin of the space.
+            StoreGone, Misuse.
+        """
+        with self._asking():
+            await (await self._reference()).veto(space, float(seconds))
+
+    async def aclose(self) -> None:
+        if self._closed:
+            return
+        self._closed = True
+        await self._idle.wait()
+        await self._leave()
+
+    async def _reference(self) -> Any:
+        """The store in this session; it is asked for once in each."""
+        room = self._way.room
+        if self._store is None:
+            offer = self.offer
+            if not offer:
+                offers = self._told(await room.offers(), list[_Offer], "its offers")
+                names = sorted(one.name for one in offers)
+                if len(names) != 1:
+                    raise StoreGone(
+                        f"node at {self._way.place} offers {', '.join(names) or 'nothing'} to us, expected one store",
+                        hint="name it: /NAME behind the node's key" if names else "ask its owner for room",
+                    )
+                offer = names[0]
+            store = await room.open(offer)
+            identity = self._told(await store.about(), _About, "what it is").id
+            if self._expected not in (None, identity):
+                raise StoreGone(
+                    f"store {offer} at {self._way.place} is another one:"
+                    f" want {self._expected.hex()}, got {identity.hex()}"
+                )
+            self.identity = self._expected = identity
+            self.offer, self._store = offer, store
+        return self._store
+
+    def _told(self, answer: Any, kind: Any, what: str) -> Any:
+        try:
+            return msgspec.convert(answer, kind)
+        except msgspec.ValidationError as error:
+            raise StoreDamaged(f"{self._where} answered with something else than {what}: {error}") from None
+
+    @contextmanager
+    def _asking(self) -> Iterator[None]:
+        if self._closed:
+            raise Misuse(f"{self._where} is closed")
+        self._under_way += 1
+        self._idle.clear()
+        try:
+            with answering(self._where):
+                yield
+        except (broker.Lost, broker.NoReference, StoreGone):
+            self._store = None  # the next session has another reference for it
+            raise
+        finally:
+            self._under_way -= 1
+            if not self._under_way:
+                self._idle.set()
+
+
+async def _all(store: Any, name: str, asked: Sequence[tuple[int, int]]) -> list[Any]:
+    promises = [store.get(name, start, length) for start, length in asked]
+    if len(promises) == 1:
+        return [await promises[0]]
+    return list(await broker.gather(*promises))
+
+
+async def _stream(parts: Parts) -> AsyncIterator[bytes]:
+    for piece in pieces(parts, PIECE):
+        yield bytes(piece)

@@ -1,0 +1,9 @@
+"""Offline: what a device keeps at home of changes that too few stores could take (docs/spec/offline.md).
+
+In the order to read them: ``files`` (a folder), ``packs`` (what a pack's file holds).
+"""
+
+from ropewalk.spaces.offline.files import MOST_HEADS, QUEUE_FOLDER, QueueFiles, QueueFull, Waiting
+from ropewalk.spaces.offline.packs import QueuedDamaged, QueuedPack
+
+__all__ = ["MOST_HEADS", "QUEUE_FOLDER", "QueueFiles", "QueueFull", "QueuedDamaged", "QueuedPack", "Waiting"]

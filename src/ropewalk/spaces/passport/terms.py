@@ -1,0 +1,51 @@
+"""Terms: what follows from a passport (docs/spec/passport.md 4).
+
+Flow: Passport, or None -> terms -> the pool; Passport, now -> due -> whoever looks again
+Never: looks at a store or a clock.
+"""
+
+from __future__ import annotations
+
+from ropewalk._version import __version__
+from ropewalk.spaces.passport.record import Passport
+from ropewalk.spaces.store import LARGEST_OBJECT, Terms
+
+__all__ = ["EVERY", "SOONER", "due", "terms"]
+
+EVERY = 30 * 24 * 3600 * 10**9  # nanoseconds after which a store is looked at again
+SOONER = 24 * 3600 * 10**9  # the same, of one that is refused: what was wrong may have been mended
+
+
+def terms(passport: Passport | None) -> Terms:
+    """On what terms a store is used; without a passport it is used for everything."""
+    if passport is None:
+        return Terms()
+    bad = [finding.words for finding in passport.findings if finding.verdict == "bad"]
+    limited = [finding for finding in passport.findings if finding.verdict == "limited"]
+    without = {finding.probe for finding in limited if finding.value is False}
+    if "writes" in without:
+        bad += [finding.words for finding in limited if finding.probe == "writes"]
+    largest = passport.finding("largest")
+    most = LARGEST_OBJECT
+    if largest is not None and largest.verdict == "limited" and isinstance(largest.value, int):
+        most = min(max(largest.value, 0), LARGEST_OBJECT)
+    return Terms(
+        refused="; ".join(bad),
+        largest=most,
+        deletes="delete" not in without,
+        hints="hints" not in without,
+        limits=tuple(f"{finding.probe}: {finding.words}" for finding in limited),
+    )
+
+
+def due(passport: Passport | None, now: int) -> bool:
+    """Whether a store is to be looked at again.
+
+    Args:
+        passport: What is known, if anything.
+        now: Nanoseconds since 1970.
+    """
+    if passport is None or passport.quick or passport.software != __version__:
+        return True
+    age = now - passport.time
+    return not 0 <= age < (SOONER if terms(passport).refused else EVERY)

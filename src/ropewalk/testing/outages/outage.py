@@ -1,0 +1,331 @@
+"""Outages: what can befall nodes, the way to them, and clients, while files are written and read.
+
+Flow: Stage with a load -> Outage.befall -> all is as before again
+Never: takes more from a space than it promises to outlast: two nodes of five.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from ropewalk.testing.outages.nodes import run, within_net
+from ropewalk.testing.outages.stage import NAMES, Stage
+
+__all__ = ["OUTAGES", "Outage"]
+
+ROUNDS = 4
+
+
+class Outage:
+    """One kind of trouble.  The first line of its docstring is what the table says of it.
+
+    Attributes:
+        name: In the table.
+        floor: Stores that must have something before it is acknowledged; as a space has it, by default.
+        prompt: Operations go on at their pace all the while: seconds that none takes longer; None where they may wait.
+        apart: It needs network namespaces, and the whole run is in one of its own.
+        root: It needs root.
+    """
+
+    name: ClassVar[str] = ""
+    floor: ClassVar[int | None] = None
+    prompt: ClassVar[float | None] = None
+    apart: ClassVar[bool] = False
+    root: ClassVar[bool] = False
+
+    def __init__(self) -> None:
+        self.accused: list[str] = []  # nodes of which people must be told
+
+    async def begin(self, stage: Stage) -> None:
+        """Before there is a load."""
+
+    async def befall(self, stage: Stage) -> None:
+        """Strike, while the load goes on; at the end nothing is amiss any more."""
+        raise NotImplementedError
+
+
+class Killed(Outage):
+    """Any one or two nodes are killed with SIGKILL, and come back later; again and again."""
+
+    name = "kill -9"
+    floor = 3
+
+    async def befall(self, stage: Stage) -> None:
+        for at in range(ROUNDS):
+            names = stage.some(1 + at % 2)
+            await stage.kill(names)
+            await stage.load.more(10)
+            await stage.load.more_of("written", 1)
+            await stage.load.more_of("read", 1)
+            await stage.start(names)
+            await stage.load.more(stage.chance.randint(1, 10))
+
+
+class _OnTheWay(Outage):
+    """Something befalls the connections to some nodes."""
+
+    count = 1
+    rounds = 2
+
+    def faults(self, stage: Stage, name: str) -> None:
+        """From now on."""
+        raise NotImplementedError
+
+    async def befall(self, stage: Stage) -> None:
+        for _ in range(self.rounds):
+            names = stage.some(self.count)
+            stage.strike()
+            for name in names:
+                self.faults(stage, name)
+            await stage.load.more(15)
+            await stage.load.more_of("read", 2)
+            if self.count == 1:
+                await stage.load.more_of("written", 2)
+            stage.heal(names)
+            await stage.load.more(5)
+
+
+class Refuses(_OnTheWay):
+    """The way to two nodes is cut, and no connection to them is taken."""
+
+    name = "partition: refused"
+    count = 2
+    prompt = 15.0
+
+    def faults(self, stage: Stage, name: str) -> None:
+        stage.proxies[name].faults.refuse = True
+        stage.proxies[name].cut()
+
+
+class BlackHole(_OnTheWay):
+    """Nothing passes to or from a node, and nobody is told."""
+
+    name = "partition: black hole"
+    prompt = 15.0
+
+    def faults(self, stage: Stage, name: str) -> None:
+        stage.proxies[name].faults.black_hole = True
+
+
+class TwoBlackHoles(BlackHole):
+    """Nothing passes to or from two nodes, and nobody is told; writes are refused meanwhile."""
+
+    name = "partition: two black holes"
+    count = 2
+    rounds = 1
+
+
+class HalfOpen(Outage):
+    """A node is gone, and its end of each connection seems to be there still."""
+
+    name = "half-open"
+    prompt = 15.0
+
+    async def befall(self, stage: Stage) -> None:
+        (name,) = stage.some(1)
+        stage.proxies[name].faults.deaf = True
+        await stage.kill([name])
+        await stage.load.more(15)
+        await stage.load.more_of("written", 2)
+        stage.heal([name])
+        await stage.start([name])
+        await stage.load.more(5)
+
+
+class Cuts(_OnTheWay):
+    """All connections to one or two nodes are cut at once, ten times."""
+
+    name = "cut"
+    count = 2
+    rounds = 10
+    prompt = 15.0
+
+    async def befall(self, stage: Stage) -> None:
+        for at in range(self.rounds):
+            stage.strike()
+            for name in stage.some(1 + at % self.count):
+                stage.proxies[name].cut()
+            await stage.load.more(stage.chance.randint(1, 5))
+
+
+class Slow(_OnTheWay):
+    """Each piece that passes to or from a node comes 500 ms late."""
+
+    name = "delay of 500 ms"
+    prompt = 15.0
+
+    def faults(self, stage: Stage, name: str) -> None:
+        stage.proxies[name].faults.delay = 0.5
+
+
+class Narrow(_OnTheWay):
+    """A node is reached at 64 KiB a second each way."""
+
+    name = "64 KiB a second"
+    prompt = 15.0
+
+    def faults(self, stage: Stage, name: str) -> None:
+        stage.proxies[name].faults.rate = 64 * 1024
+
+
+class Flips(_OnTheWay):
+    """One of ten pieces that pass to or from a node has a bit turned over."""
+
+    name = "byte flips"
+    prompt = 15.0
+
+    def faults(self, stage: Stage, name: str) -> None:
+        stage.proxies[name].faults.flip = 0.1
+
+    async def befall(self, stage: Stage) -> None:
+        await super().befall(stage)
+        while not sum(proxy.flipped for proxy in stage.proxies.values()):
+            self.faults(stage, NAMES[0])
+            await stage.load.more(5)
+            stage.heal()
+
+
+class OldBackup(Outage):
+    """A node's folder and register are put back to what they were some time ago."""
+
+    name = "restored from a backup"
+
+    async def befall(self, stage: Stage) -> None:
+        (name,) = self.accused = stage.some(1)
+        node = stage.nodes[name]
+        await node.kill()
+        await node.back_up(stage.folder / "backup")
+        await node.start()
+        await stage.load.more_of("written", 8)
+        await stage.kill([name])
+        await node.restore(stage.folder / "backup")
+        await node.start()
+        await stage.load.more(10)
+
+
+class FullDisk(Outage):
+    """A node's disk has room for 256 KiB more, and later for all of it."""
+
+    name = "full disk"
+    root = True
+
+    async def befall(self, stage: Stage) -> None:
+        (name,) = stage.some(1)
+        node = stage.nodes[name]
+        await stage.kill([name])
+        small = node.folder / "small"
+        small.mkdir()
+        used = sum(file.stat().st_blocks * 512 for file in node.disk.rglob("*"))
+        await node.start(
+            within=f"mount: mount -t tmpfs -o size={used // 1024 + 256}k none '{small}'\n"
+            f"cp -a '{node.disk}/.' '{small}/'\nmount --bind '{small}' '{node.disk}'"
+        )
+        await stage.load.more_of("written", 15)
+        await run("nsenter", f"--target={node.pid}", "--mount", "mount", "-o", "remount,size=1g", str(small))
+        await stage.load.more(5)
+
+
+class WrongClock(Outage):
+    """Of two nodes one has a clock that is an hour ahead, and one an hour behind."""
+
+    name = "clock wrong by an hour"
+
+    async def befall(self, stage: Stage) -> None:
+        names = stage.some(2)
+        for name, ahead in zip(names, ("3600", "-3600"), strict=True):
+            await stage.kill([name])
+            await stage.nodes[name].start(bent=("--ahead", ahead))
+        await stage.load.more(20)
+        for name in names:
+            await stage.kill([name])
+        await stage.start(names)
+
+
+class _Lying(Outage):
+    """A node lies, and another one is dead for a while."""
+
+    lie: ClassVar[str] = ""
+
+    async def befall(self, stage: Stage) -> None:
+        name, dead = stage.some(2)
+        self.accused = [name]
+        await stage.kill([name])
+        await stage.nodes[name].start(bent=("--lie", self.lie))
+        await stage.load.more_of("written", 5)
+        await stage.kill([dead])
+        await stage.load.more(10)
+        await stage.start([dead])
+        await stage.audit()
+        await stage.kill([name])
+        await stage.start([name])
+
+
+class OldHeads(_Lying):
+    """A node hides all heads since some time ago; another one is dead for a while."""
+
+    name, lie = "lie: old heads", "4"
+
+
+class WrongBytes(_Lying):
+    """A node turns a bit over in every leaf of what it gives; another one is dead for a while."""
+
+    name, lie = "lie: wrong bytes", "8"
+
+
+class MissingLists(_Lying):
+    """A node leaves half of the names out of its listings; another one is dead for a while."""
+
+    name, lie = "lie: missing lists", "18"
+
+
+class KilledClient(Outage):
+    """A client is killed in the middle of a put, twenty times."""
+
+    name = "client killed in a put"
+
+    async def befall(self, stage: Stage) -> None:
+        for at in range(20):
+            await stage.client_killed(at)
+
+
+class Parted(Outage):
+    """Nodes in network namespaces of their own: the link of two is taken down, and packets are lost without a word."""
+
+    name = "partition: link down"
+    apart = True
+    root = True
+    prompt = 15.0
+
+    async def befall(self, stage: Stage) -> None:
+        for count in (1, 2):
+            nodes = [stage.nodes[name] for name in stage.some(count)]
+            stage.strike()
+            for node in nodes:
+                await within_net(node, "ip", "link", "set", "eth0", "down")
+            await stage.load.more(15)
+            await stage.load.more_of("read", 2)
+            for node in nodes:
+                await within_net(node, "ip", "link", "set", "eth0", "up")
+            await stage.load.more(5)
+
+
+OUTAGES: Sequence[type[Outage]] = (
+    Killed,
+    Refuses,
+    BlackHole,
+    TwoBlackHoles,
+    HalfOpen,
+    Cuts,
+    Slow,
+    Narrow,
+    Flips,
+    Parted,
+    OldBackup,
+    FullDisk,
+    WrongClock,
+    OldHeads,
+    WrongBytes,
+    MissingLists,
+    KilledClient,
+)

@@ -1,0 +1,196 @@
+"""The stage: five nodes as processes, a proxy before each, a space over them, and the clients of a run.
+
+Flow: Stage.set -> nodes, proxies, a space -> spaces opened by clients -> what they were told
+Never: leaves a process behind, or gives a client the memory of another.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import sys
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import msgspec
+
+from ropewalk.spaces.check import check
+from ropewalk.spaces.home import Home, StoreSetting
+from ropewalk.spaces.identity import PAPER, DeviceKeys
+from ropewalk.spaces.opening import create_space, plan_policy
+from ropewalk.spaces.pool.placement import StoreDomains
+from ropewalk.spaces.space import Space, open_space
+from ropewalk.testing.fault_proxy import FaultProxy, Faults
+from ropewalk.testing.outages.load import Known, Load
+from ropewalk.testing.outages.nodes import NodeProcess, start_apart
+from ropewalk.testing.outages.writing import content
+
+__all__ = ["DEVICE", "LOSES", "NAMES", "SPACE", "Stage"]
+
+NAMES = tuple(f"n{number}" for number in range(5))
+LOSES = 2  # of them may be lost
+SPACE = "photos"
+DEVICE = DeviceKeys(bytes(range(32)))
+_PAPER = DeviceKeys(bytes(range(32, 64)), PAPER)
+PAY_EVERY = 1.0  # seconds
+ENDS_WITHIN = 90.0  # seconds, for a client that is to be killed
+
+
+@dataclass
+class Stage:
+    """One run.
+
+    Attributes:
+        folder: Everything lies there.
+        chance: By the seed.
+        nodes: Five, by name.
+        proxies: Before each; not where it is reached directly.
+        known: What the clients know.
+        load: The clients.
+        struck: How often something befell, and how many operations were under way then.
+    """
+
+    folder: Path
+    chance: random.Random
+    nodes: dict[str, NodeProcess] = field(default_factory=dict)
+    proxies: dict[str, FaultProxy] = field(default_factory=dict)
+    known: Known = field(default_factory=Known)
+    load: Load = field(init=False)
+    times: int = 0
+    under_way: int = 0
+    said: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.load = Load(self.known, self.chance)
+
+    @classmethod
+    @asynccontextmanager
+    async def set(
+        cls, folder: Path, seed: int, floor: int | None = None, *, apart: bool = False
+    ) -> AsyncIterator[Stage]:
+        """Five nodes that run, and a space over them.
+
+        Args:
+            folder: Empty.
+            seed: Of what is left to chance.
+            floor: Stores that must have something before it is acknowledged; as a space has it, by default.
+            apart: Each node is in a network namespace of its own, and reached without a proxy.
+        """
+        stage = cls(folder, random.Random(seed))  # noqa: S311 - so that a run can be had again
+        async with AsyncExitStack() as owned:
+            for name in NAMES:
+                node = stage.nodes[name] = NodeProcess(name, folder / name)
+                await node.set_up(DEVICE.login.public_key().public_bytes_raw())
+                owned.push_async_callback(node.kill)
+            if apart:
+                for number, node in enumerate(stage.nodes.values()):
+                    await start_apart(node, number)
+            else:
+                await stage.start(NAMES)
+            for number, (name, node) in enumerate(() if apart else stage.nodes.items()):
+                stage.proxies[name] = await owned.enter_async_context(FaultProxy.before(node.port, seed + number))
+            await stage.make_space(floor)
+            yield stage
+
+    async def make_space(self, floor: int | None = None) -> None:
+        """Settings that name the stores, and the space."""
+        stores = {
+            name: StoreSetting(
+                node.address(self.proxies[name].port if name in self.proxies else None), node.identity.hex()
+            )
+            for name, node in self.nodes.items()
+        }
+        home = self.home("first")
+        home.update(lambda settings: msgspec.structs.replace(settings, stores=stores))
+        policy = plan_policy([StoreDomains(name) for name in NAMES], {"store": LOSES}, floor)
+        await create_space(
+            *(home, SPACE, NAMES, policy, 1, DEVICE, _PAPER.public()), clock=time.monotonic, now=time.time_ns
+        )
+
+    def home(self, name: str) -> Home:
+        """The home of a client: all have the same settings, and each its own memory."""
+        return Home(self.folder / "client", self.folder / f"state-{name}")
+
+    @asynccontextmanager
+    async def open(self, name: str) -> AsyncIterator[Space]:
+        """The space, as a client has it; what it is warned of is noted."""
+        space = await open_space(self.home(name), SPACE, DEVICE, threads=2, pay_every=PAY_EVERY)
+        try:
+            async with space:
+                yield space
+        finally:
+            self.said += space.warnings
+
+    @asynccontextmanager
+    async def clients(self, *names: str) -> AsyncIterator[list[Space]]:
+        """Several."""
+        async with AsyncExitStack() as owned:
+            yield [await owned.enter_async_context(self.open(name)) for name in names]
+
+    async def audit(self) -> None:
+        """Have a client look at everything that the nodes keep, and note what it is told."""
+        async with self.open("auditor") as space:
+            self.said += (await check(space.core, everything=True)).lines
+
+    async def client_killed(self, turn: int) -> None:
+        """A client of its own process, always with the same memory, is killed while it puts."""
+        home = self.home("killed")
+        words = [sys.executable, "-m", "ropewalk.testing.outages.writing", str(home.config), str(home.state)]
+        process = await asyncio.create_subprocess_exec(*words, f"turn{turn}", stdout=asyncio.subprocess.PIPE)
+        assert process.stdout is not None
+        try:
+            async with asyncio.timeout(ENDS_WITHIN):
+                for _ in range(self.chance.randint(1, 4)):  # lines; then it is somewhere in the middle
+                    self._heard(await process.stdout.readline())
+                await asyncio.sleep(self.chance.uniform(0, 0.1))
+                self.strike()
+                self.under_way += 1
+                process.kill()
+                async for line in process.stdout:
+                    self._heard(line)
+        finally:
+            if process.returncode is None:
+                process.kill()
+            await process.wait()
+
+    def _heard(self, line: bytes) -> None:
+        word, _, rest = line.decode().strip().partition(" ")
+        assert word in ("begin", "done", "refused"), f"a client that was to be killed said {line!r}"
+        path = rest.partition(" ")[0]
+        if word == "begin":
+            self.known.begin(path, content(path))
+        elif word == "done":
+            self.known.said(path, content(path))
+        else:
+            self.known.count["refused write"] += 1
+
+    def some(self, count: int) -> list[str]:
+        """So many nodes, at random."""
+        return self.chance.sample(NAMES, count)
+
+    def strike(self) -> None:
+        """Something befalls just now."""
+        self.times += 1
+        self.under_way += self.load.under_way
+
+    async def kill(self, names: Sequence[str]) -> None:
+        """Kill these nodes."""
+        self.strike()
+        await self.kill_quietly(names)
+
+    async def kill_quietly(self, names: Sequence[str]) -> None:
+        """Kill these nodes, once all has befallen."""
+        await asyncio.gather(*(self.nodes[name].kill() for name in names))
+
+    async def start(self, names: Sequence[str]) -> None:
+        """Start these nodes again, where they were."""
+        await asyncio.gather(*(self.nodes[name].start() for name in names))
+
+    def heal(self, names: Sequence[str] = NAMES) -> None:
+        """What passes to these nodes passes as it should."""
+        for name in names:
+            if name in self.proxies:
+                self.proxies[name].faults = Faults()
