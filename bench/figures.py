@@ -36,10 +36,32 @@ class Load:
     changes: int  # on each side of a merge
     members: int  # of a group that one is put out of, with a device each
     heads: int  # that a space is behind when it is opened
+    streamed: int  # bytes through nodes, in one round
+    small_files: int  # through nodes, in one round
 
 
-FULL = Load(7, 6, 1_500, 100, 10_000, 2_000, 3.0, 200_000, 20, 21, 0.4, 100_000, 1_000, 100_000, 1_000, 300, 10_000)
-QUICK = Load(3, 2, 500, 30, 1_000, 300, 1.0, 50_000, 5, 5, 0.2, 100_000, 1_000, 10_000, 100, 100, 1_000)
+FULL = Load(
+    7,
+    6,
+    1_500,
+    100,
+    10_000,
+    2_000,
+    3.0,
+    200_000,
+    20,
+    21,
+    0.4,
+    100_000,
+    1_000,
+    100_000,
+    1_000,
+    300,
+    10_000,
+    1 << 30,
+    500,
+)
+QUICK = Load(3, 2, 500, 30, 1_000, 300, 1.0, 50_000, 5, 5, 0.2, 100_000, 1_000, 10_000, 100, 100, 1_000, 1 << 27, 200)
 
 
 @dataclass(slots=True)

@@ -1,7 +1,7 @@
 """Run: `make bench`: rates beside the floors and other programs on this machine, and which goals are met.
 
     python bench/run.py --quick             smaller data, three rounds
-    python bench/run.py --only platform     the network platform's parts alone; or `spaces`, `remote`, `groups`
+    python bench/run.py --only platform     the network platform's parts alone; or `spaces`, `remote`, `groups`, `nodes`
     python bench/run.py --only large        one part; may be repeated
     python bench/run.py --ram               the large file once more on /dev/shm
     python bench/run.py --large             memory for 4 GiB and for 1,000,000 files too (many minutes)
@@ -53,9 +53,11 @@ PLATFORM = {  # part -> module and function
 }
 REMOTE = {"calls": ("remote", "calls"), "holding": ("remote", "holding")}
 TOGETHER = {"merge": ("groups", "merge"), "removal": ("people", "removal"), "opening": ("people", "opening")}
-MODULES = PLATFORM | REMOTE | TOGETHER
+OVER_NODES = {part: ("nodes", part) for part in ("stream", "dead", "slow", "rest")}
+MODULES = PLATFORM | REMOTE | TOGETHER | OVER_NODES
 PACKAGES = ("uvloop", "websockets", "twisted", "aiofastnet", "anyio", "prometheus-client", "opentelemetry-sdk")
 GROUPS = {"spaces": SPACES, "platform": tuple(PLATFORM), "remote": tuple(REMOTE), "groups": tuple(TOGETHER)}
+GROUPS |= {"nodes": tuple(OVER_NODES)}
 
 
 def main(words: list[str] | None = None) -> int:

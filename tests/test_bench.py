@@ -53,6 +53,8 @@ LIGHT = Load(
     changes=3,
     members=5,
     heads=30,
+    streamed=1 << 20,
+    small_files=3,
 )
 WORKS = {  # part -> some of what it must measure
     "echo": {"TCP echo", "TLS echo", "Unix echo", "WebSocket echo"},

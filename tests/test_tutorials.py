@@ -25,7 +25,7 @@ PAGES = [*TUTORIALS, *sorted((ROOT / "docs" / "howto").glob("*.md"))]  # a page 
 _BLOCK = re.compile(r"^```(\w*) ?(\S*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _PORT = re.compile(r"\b70\d\d\b")
 _EARLY = re.compile(r"refused|no such file|nobody listens", re.IGNORECASE)
-_OTHERS = ("openssl", "systemd-socket-activate")  # programs that a page needs and a machine may lack
+_OTHERS = ("openssl", "systemd-socket-activate", "rclone", "weed")  # programs that a page needs and a machine may lack
 _LINK = re.compile(r"\]\(([^)#: ]*)(?:#([^) ]+))?\)")
 _WITHIN = 60.0  # seconds in which a server that was started is there, and has told what it knows
 _CURL = """
@@ -68,6 +68,9 @@ def bash(tmp_path: Path) -> Iterator[Path]:
         program = programs / name
         program.write_text(f'#!/bin/sh\nexec "{sys.executable}" {words} "$@"\n')
         program.chmod(0o755)
+    for name in ("rclone", "weed"):  # they come with the packages for tests
+        with suppress(FileNotFoundError):
+            (programs / name).symlink_to((Path(sys.executable).parent / name).resolve(strict=True))
     work = tmp_path / "work"
     work.mkdir()
     yield work
@@ -99,8 +102,9 @@ def _run(command: str, expected: str, work: Path, env: dict[str, str]) -> str:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda path: path.stem)
 def test_a_page_does_what_it_says(page: Path, bash: Path) -> None:
+    path = f"{bash.parent / 'programs'}{os.pathsep}{os.environ['PATH']}"
     for program in _OTHERS:
-        if f"$ {program} " in page.read_text(encoding="utf-8") and not shutil.which(program):
+        if f"$ {program} " in page.read_text(encoding="utf-8") and not shutil.which(program, path=path):
             pytest.skip(f"{program} is not installed")
     for before in TUTORIALS[: PAGES.index(page)]:
         for _, name, body in _BLOCK.findall(before.read_text(encoding="utf-8")):
@@ -112,7 +116,7 @@ def test_a_page_does_what_it_says(page: Path, bash: Path) -> None:
     )
     env = {
         **os.environ,
-        "PATH": f"{bash.parent / 'programs'}{os.pathsep}{os.environ['PATH']}",
+        "PATH": path,
         "XDG_DATA_HOME": str(bash.parent / "data"),
         "XDG_STATE_HOME": str(bash.parent / "state"),
     }

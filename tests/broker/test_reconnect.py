@@ -100,6 +100,32 @@ def test_calls_under_way_fail_and_calls_made_meanwhile_wait(seed: int) -> None:
     simulated(main, seed)
 
 
+async def test_a_first_session_that_is_not_insisted_on_fails_with_its_first_try() -> None:
+    waited: list[float] = []
+
+    async def never(seconds: float) -> None:
+        waited.append(seconds)
+        await asyncio.get_running_loop().create_future()
+
+    with pytest.raises(Unavailable):
+        async with reconnecting(URL, backoff=Backoff(sleep=never), insist=False):
+            pytest.fail("there was a session")
+    assert waited == []
+
+
+async def test_a_later_session_is_tried_for_again_whether_or_not_the_first_was_insisted_on() -> None:
+    server = Server()
+    await server.start()
+    async with reconnecting(URL, backoff=Backoff(first=0.001, most=0.01), insist=False) as link:
+        await server.kill()
+        assert not link.connected
+        await asyncio.sleep(0.05)  # some tries fail meanwhile
+        await server.start()
+        async with asyncio.timeout(10):
+            assert await link.perspective.echo(7) == 7
+    await server.kill()
+
+
 def test_a_call_waits_until_its_deadline_and_not_longer() -> None:
     async def main() -> None:
         server = Server()
@@ -284,6 +310,18 @@ def test_a_followed_object_that_is_gone_tells_so() -> None:
         await server.kill()
 
     simulated(main)
+
+
+def test_a_server_that_is_away_is_warned_of_once(caplog: pytest.LogCaptureFixture) -> None:
+    async def main() -> None:
+        server = Server()
+        await server.start()
+        async with reconnecting(URL, backoff=QUICK):
+            await server.kill()
+            await asyncio.sleep(60)
+
+    simulated(main)
+    assert [record.levelname for record in caplog.records if "no session" in record.message] == ["WARNING"]
 
 
 def test_back_off_doubles_up_to_a_bound_with_jitter() -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from ropewalk.spaces.learning import send_record
 from ropewalk.spaces.members import NO_CUT, Author, Role
+from ropewalk.spaces.space import open_space
 from tests.cli.conftest import Run
 from tests.cli.pair import PASSPHRASE
 from tests.cli.restoring import Anna, Terminal, an_anna
@@ -177,6 +178,41 @@ def test_who_came_by_it_and_stays_is_named(anna: Anna) -> None:
     assert any("phone had let in, and they stay: bob, tablet;" in one for one in said)
     told = anna.anna("device", "revoke", "tablet")
     assert "tablet had let in, and they stay: bob;" in told.err
+
+
+def test_of_two_of_one_name_none_is_put_out(anna: Anna) -> None:
+    """As where two machines of one host name came."""
+    let_in(anna, "tablet", by="home")
+    call(anna, "phone", "vm")
+    anna.attach("tablet")
+    call(anna, "tablet", "vm")
+    ids = [anna.home(one).open_keys(PASSPHRASE).public().id.hex() for one in ("phone", "tablet")]
+    told = anna.anna("device", "revoke", "vm", "--json", status=3)
+    assert told.error["message"].startswith("2 devices of yours are called 'vm': ")
+    assert all(f"{one[:8]} in photos" in told.error["message"] for one in ids)
+    assert ours(anna, "home") == [None, "laptop", "vm", "vm"]
+    anna.anna("device", "revoke", ids[0][:8])
+    left = [one for one in anna.anna("device", "list", "--json").lines if one["name"] == "vm"]
+    assert [one["id"] for one in left] == [ids[1]]
+
+
+def test_of_one_name_in_two_spaces_none_is_put_out(anna: Anna) -> None:
+    """Where each space has another device of it, one command would put both out."""
+    anna.anna("space", "create", "music", "--stores", "s0,s1,s2", "--survive", "1")
+    anna.machine("tablet")
+
+    async def add() -> None:
+        keys = anna.home("tablet").open_keys(PASSPHRASE).public()
+        home = anna.home("home")
+        async with await open_space(home, "music", home.open_keys(PASSPHRASE)) as space, space.group() as group:
+            await group.add_device("phone", keys)
+
+    asyncio.run(add())
+    told = anna.anna("device", "revoke", "phone", "--json", status=3)
+    assert told.error["message"].startswith("2 devices of yours are called 'phone': ")
+    assert "in music" in told.error["message"]
+    assert "in photos" in told.error["message"]
+    assert [len(ours(anna, "home", space)) for space in ("music", "photos")] == [3, 3]
 
 
 # ---- members ---------------------------------------------------------------------------------------------------------

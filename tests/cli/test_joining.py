@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 import os
 import socket
@@ -12,17 +13,21 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from ropewalk import mailbox
+from ropewalk.cli import join as join_command
 from ropewalk.cli.join import _meet
 from ropewalk.cli.output import Voice
 from ropewalk.spaces.group import BelowFloor, Group
 from ropewalk.spaces.home import Home
-from ropewalk.spaces.identity import DeviceKeys
+from ropewalk.spaces.identity import PAPER, DeviceKeys
 from ropewalk.spaces.invites import Code, Joiner, JoinerKeys
+from ropewalk.spaces.space import open_space
 from tests.cli.conftest import STORES, As
 from tests.cli.inviting import MAIN, by_file, waiting
+from tests.cli.restoring import Terminal
 
 
 def home_of(user: Path, name: str) -> Home:
@@ -100,8 +105,9 @@ def test_what_is_under_way_can_be_forgotten(machine: As, photos: Path) -> None:
     assert machine("anna", "join", "--forget", "--json").json == {"forgotten": 1}
     assert machine("anna", "join", "--forget", "--json").json == {"forgotten": 0}
     machine("anna", "join", "--again", status=3)
+    machine("anna", "join", "--file", str(invite), "--welcome", str(welcome), status=2)
     machine("anna", "store", "add", "mine", str(photos / "s0"))
-    machine("anna", "join", "--file", str(invite), "--welcome", str(welcome))
+    machine("anna", "join", "--again")
     assert not list((photos.parent / "anna" / "state" / "invites").glob("*.answer")), "kept for ever"
 
 
@@ -116,6 +122,35 @@ def test_somebody_who_is_here_already_is_told_so(machine: As, photos: Path) -> N
         path.write_bytes(data)
     assert machine("anna", "join", "--again").out == "photos is here already\n"
     machine("anna", "join", "--again", status=3)
+
+
+def slipped_in(photos: Path, machine: As) -> Path:
+    """Whoever invites lets bob in as one more device of anna's, and invites him as a new member: the welcome."""
+    by_file(photos, machine, "anna", "--as", "anna")
+    machine("bob", "init", "--yes")
+    homes = [home_of(photos, name) for name in ("anna", "bob")]
+    theirs, his = (home.open_keys("one two three") for home in homes)
+
+    async def slip() -> None:
+        async with await open_space(homes[0], "photos", theirs) as space, space.group() as group:
+            await group.add_device("x", his.public())
+
+    asyncio.run(slip())
+    return handed_over(photos, machine, "bob")[1]
+
+
+@pytest.mark.parametrize("said", ["", "no", "yes"])
+def test_who_comes_to_share_a_member_is_asked(
+    machine: As, photos: Path, monkeypatch: pytest.MonkeyPatch, said: str
+) -> None:
+    welcome = slipped_in(photos, machine)
+    monkeypatch.setattr("sys.stdin", Terminal(f"{said}\n") if said else io.StringIO("yes\n"))
+    take = ["join", "--file", str(photos / "bob.invite"), "--welcome", str(welcome)]
+    told = machine("bob", *take, status=0 if said == "yes" else 7)
+    assert ("Are all of them yours? (yes/no)" in told.err) is bool(said)
+    assert "one more device of anna, which has these: paper key, " in told.err
+    assert ("photos" in home_of(photos, "bob").load().spaces) is (said == "yes")
+    assert ("this machine is one more device of anna" in told.out) is (said == "yes")
 
 
 # ---- what got lost ---------------------------------------------------------------------------------------------------
@@ -204,6 +239,36 @@ def test_codes_are_open_beside_files(machine: As, photos: Path) -> None:
         assert [one["number"] for one in listed if one["by"] == "code"] == [int(inviter.told["code"].split("-")[0])]
 
 
+def test_an_answer_of_somebody_who_was_put_out_since_is_refused(machine: As, photos: Path) -> None:
+    _, welcome = handed_over(photos, machine, "anna", "--as", "anna")
+    machine("home", "member", "remove", "anna", "--yes")
+    welcome.unlink()
+    refused = machine("home", "invite", "photos", "--answer", str(welcome.with_suffix(".answer")), "--json", status=4)
+    assert refused.error["code"] == "invite.put-out"
+    assert "was put out of photos since" in refused.error["message"]
+    assert (refused.out, welcome.exists()) == ("", False)
+
+
+def test_what_an_answer_has_named_holds(machine: As, photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Names, and the paper key that this machine had then: the inviter let in that one."""
+    invite = photos / "anna.invite"
+    machine("home", "invite", "photos", "--file", str(invite))
+    machine("anna", "join", "--file", str(invite), "--as", "anna", "--device", "desk", "--yes")
+    (answer,) = photos.glob("*.answer")
+    machine("home", "invite", "photos", "--answer", str(answer))
+    take = ["join", "--file", str(invite), "--welcome", str(answer.with_suffix(".welcome"))]
+    for option, said in (("--device", "desk"), ("--as", "anna")):
+        refused = machine("anna", *take, option, "other", "--json", status=2)
+        assert f"the answer to this invite has said '{said}'" in refused.error["message"]
+        refused = machine("anna", "join", "--file", str(invite), option, "other", "--json", status=2)
+        assert f"the answer to this invite has said '{said}'" in refused.error["message"]
+    other = DeviceKeys(bytes(range(32)), PAPER).public()
+    (home_of(photos, "anna").config / "paper.public").write_bytes(msgspec.msgpack.encode(other))
+    machine("anna", *take)
+    (anna,) = [one for one in machine("anna", "members", "photos", "--json").lines if one["you"]]
+    assert (anna["name"], [one["name"] for one in anna["devices"]]) == ("anna", [None, "desk"])
+
+
 # ---- what is told ----------------------------------------------------------------------------------------------------
 
 
@@ -245,6 +310,41 @@ def test_a_mailbox_that_is_not_there_is_told_once(machine: As, user: Path) -> No
     assert done.returncode == 5
     (line,) = done.stderr.splitlines()
     assert json.loads(line)["error"]["code"] == "net.connection-refused"
+
+
+@pytest.mark.system
+def test_a_mailbox_that_is_not_there_is_told_before_there_are_keys(
+    machine: As, user: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(join_command, "PATIENCE", 0.5)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    words = ["join", "7-crossover-clockwork", "--mailbox", f"tcp://127.0.0.1:{port}", "--yes", "--json"]
+    refused = machine("anna", *words, status=5)
+    assert (refused.error["code"], refused.out) == ("net.connection-refused", "")
+    assert not home_of(user, "anna").has_keys
+
+
+@pytest.mark.system
+def test_who_is_the_mailbox_itself_says_where_it_listens(machine: As, photos: Path) -> None:
+    """And for how long: it is open to whoever reaches this machine."""
+    script = MAIN.replace("sys.exit(main())", "main(['invite', 'photos', '--expires', '3m'])")
+    process = subprocess.Popen(
+        [sys.executable, "-c", script],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={**os.environ, "ROPEWALK_HOME": str(photos.parent / "home")},
+        text=True,
+    )
+    try:
+        assert process.stderr is not None
+        told = next(line for line in process.stderr if "listens" in line)
+    finally:
+        process.kill()
+        out, _ = process.communicate()
+    port = out.split("tcp://")[1].split()[0].rpartition(":")[2]
+    assert f"this machine is the mailbox: it listens at port {port} of all its addresses" in told
+    assert "until the other machine has joined, or for 3 minutes" in told
 
 
 @pytest.mark.system

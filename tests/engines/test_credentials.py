@@ -10,7 +10,7 @@ import pytest
 from ropewalk.engines import CredentialsUnfit, EngineAddress, NoCredentials
 from ropewalk.engines.bucket import Bucket
 from ropewalk.engines.credentials import FILE, Credentials, find_credentials
-from ropewalk.engines.errors import as_store
+from ropewalk.engines.errors import as_store, ends_before
 from ropewalk.errors import RopewalkError
 from ropewalk.spaces.store import StoreFull, StoreGone, StoreReadOnly
 
@@ -162,6 +162,7 @@ REFUSED = (
         (400, "QuotaExceeded", StoreFull, StoreFull),
         (500, "InternalError", StoreGone, StoreGone),
         (503, "SlowDown", StoreGone, StoreGone),
+        (404, "NoSuchBucket", StoreGone, StoreGone),
     ],
 )
 def test_what_an_engine_says_becomes_what_a_store_may_say(
@@ -175,3 +176,22 @@ def test_what_an_engine_says_becomes_what_a_store_may_say(
         assert type(told) is kind
         assert f"status {status}, {code}" in str(told)
         assert "SECRET" not in f"{told} {told.hint}"
+
+
+def test_what_the_provider_of_credentials_refuses_is_not_laid_on_the_store() -> None:
+    error = Exception("Error performing token request: Error performing GET http://x - status code: 403 Forbidden")
+    told = as_store("gs://b", error, writing=True)
+    assert type(told) is StoreGone
+    assert "no token" in str(told)
+
+
+@pytest.mark.parametrize(
+    ("text", "ended"),
+    [
+        ("status code: 416 Range Not Satisfiable", True),
+        ("Wanted range starting at 10, but object was only 10 bytes long ... StartTooLarge {", True),
+        ("status code: 500", False),
+    ],
+)
+def test_a_range_past_the_end_is_told_in_two_ways(text: str, ended: bool) -> None:
+    assert ends_before(Exception(text)) is ended

@@ -18,6 +18,7 @@ from ropewalk.testing.liars import (
     Lie,
     Verdict,
 )
+from ropewalk.testing.liars.lies_heads import FloodAndRollBack
 from ropewalk.testing.liars.matrix import MARKS, matrix, table
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "liars.md"
@@ -50,7 +51,7 @@ D24 = {
     "substitute public key",
     "downgrade feature level",
 }
-MORE_THAN_A_STORE = {lie.number for lie in LIES if lie.all_alike or lie.by_device or lie.by_mailbox}
+MORE_THAN_A_STORE = {lie.number for lie in LIES if lie.all_alike or lie.tellers or lie.by_device or lie.by_mailbox}
 FIT = {  # what the page says -> what may be measured with another seed
     "": {NOT_TRIED, HARMLESS, DETECTED},
     "h": {NOT_TRIED, HARMLESS, DETECTED},
@@ -64,7 +65,7 @@ FIT = {  # what the page says -> what may be measured with another seed
 def test_all_lies_of_the_list_can_be_told() -> None:
     assert {lie.name for lie in LIES} >= D24
     assert len({lie.number for lie in LIES}) == len(LIES)
-    assert len(LIES) == 58
+    assert len(LIES) == 60
     assert len(SCENARIOS) == 35
     assert all(lie.__doc__ for lie in LIES)
 
@@ -81,6 +82,14 @@ def test_without_a_lie_every_operation_goes_well_and_nobody_is_warned(folder: Pa
         assert verdict.outcome == NOT_TRIED, verdict  # else it failed, or stopped
         if verdict.operation != "repair":  # there a store did lose what it had
             assert not verdict.why, verdict
+
+
+@pytest.mark.slow
+def test_a_flood_in_one_store_hides_no_roll_back_in_another(folder: Path, seed: int) -> None:
+    (warm,) = [scenario for scenario in SCENARIOS if scenario.name == "open warm"]
+    (verdict,) = matrix(folder / "flood", seed, [FloodAndRollBack], [warm])
+    assert verdict.outcome == DETECTED, verdict
+    assert "store d1 no longer shows" in verdict.why
 
 
 @pytest.mark.slow

@@ -14,15 +14,18 @@ from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from msgspec.structs import replace
 
 from ropewalk.errors import Misuse, Unavailable
+from ropewalk.node import node
 from ropewalk.node.offered import LONGEST_VETO, NotGranted, Offered, Vetoed
 from ropewalk.node.register import OverQuota
+from ropewalk.node.settings import NodeSettingsDamaged
 from ropewalk.spaces.identity import PAPER, DeviceKeys
 from ropewalk.spaces.members import NO_CUT, Membership, Policy, Role, create
 from ropewalk.spaces.members.authoring import Author
 from ropewalk.spaces.members.wraps import deliver, open_ring
-from ropewalk.spaces.store import LARGEST_HINT, NameTaken, NoSuchObject, ObjectName
+from ropewalk.spaces.store import LARGEST_HINT, DiskStore, NameTaken, NoSuchObject, ObjectName
 from tests.node.making import GUEST, STRANGER, Town, a_node
 
 OWNER, ANNA, BOB, CARL = (DeviceKeys(bytes([number]) * 32) for number in range(1, 5))
@@ -257,6 +260,109 @@ async def test_a_listing_shows_what_may_be_read_and_passes_over_the_rest(folder:
         assert paged == seen
 
 
+async def test_room_of_one_s_own_is_no_right_to_what_others_keep_beside_it(folder: Path) -> None:
+    async with _offered(folder) as (town, offered):
+        family = Family.make()
+        await _founded(town, offered, family)
+        name = family.name("packs/1")
+        await _put(offered, OWNER, name)
+        town.grant(key=None, keys=(key(BOB).hex(),))
+        await _put(offered, BOB, "f" * 64 + "/packs/2")
+        for call in (
+            offered.get(key(BOB), name, 0, 4),
+            offered.delete(key(BOB), name),
+            offered.page(key(BOB), family.name(""), "", 10),
+            _put(offered, BOB, family.name("packs/2")),
+        ):
+            with pytest.raises(NotGranted):
+                await call
+        assert [one.name for one in await offered.page(key(BOB), "", "", 10)] == ["f" * 64 + "/packs/2"]
+        await _put(offered, OWNER, *family.add(Role.READER, BOB))
+        assert await offered.get(key(BOB), name, 0, 4) == b"data"
+        with pytest.raises(NotGranted):
+            await offered.delete(key(BOB), name)  # his own room makes a reader nothing more
+        town.grant(key=None, keys=(key(CARL).hex(),), spaces=(family.space.hex(),), may=("get",))
+        assert await offered.get(key(CARL), name, 0, 4) == b"data"  # as whoever owns the node has said
+
+
+async def test_a_listing_of_a_space_alone_that_may_not_be_read_is_refused_and_not_empty(folder: Path) -> None:
+    async with _offered(folder) as (town, offered):
+        family = Family.make()
+        await _founded(town, offered, family)
+        await _put(offered, OWNER, *family.add(Role.WRITER, BOB))
+        bob = family.last
+        assert await offered.page(key(BOB), family.name("records/"), "", 100)
+        await _put(offered, OWNER, *family.remove(bob))
+        with pytest.raises(NotGranted, match="put out"):
+            await offered.page(key(BOB), family.name("records/"), "", 100)
+        with pytest.raises(NotGranted):
+            await offered.page(key(STRANGER), family.name(""), "", 100)
+
+
+async def test_a_removal_that_the_owner_puts_into_his_folder_himself_is_heeded_by_the_next_look(folder: Path) -> None:
+    async with _offered(folder) as (town, offered):
+        family = Family.make()
+        await _founded(town, offered, family)
+        await _put(offered, OWNER, family.name("packs/1"))
+        await _put(offered, OWNER, *family.add(Role.WRITER, BOB))
+        bob = family.last
+        await offered.store.put(ObjectName(family.name(f"records/{0:064x}")), [b"junk"])
+        assert await offered.get(key(BOB), family.name("packs/1"), 0, 4) == b"data"
+        await offered.look()
+        own = await DiskStore.open(town.folder / "disk1")
+        name, data = family.remove(bob)
+        await own.put(name, [data])
+        await own.aclose()
+        await offered.look()
+        with pytest.raises(NotGranted, match="put out"):
+            await offered.get(key(BOB), family.name("packs/1"), 0, 4)
+
+
+async def _read_for_ever(offered: Offered, who: DeviceKeys, name: str) -> None:
+    while True:
+        await offered.get(key(who), name, 0, 4)
+
+
+async def test_a_node_at_work_looks_by_itself(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(node, "LOOKS_EVERY", 0.001)
+    async with _offered(folder) as (town, offered):
+        family = Family.make()
+        await _founded(town, offered, family)
+        await _put(offered, OWNER, family.name("packs/1"))
+        await _put(offered, OWNER, *family.add(Role.WRITER, BOB))
+        bob = family.last
+        assert await offered.get(key(BOB), family.name("packs/1"), 0, 4) == b"data"
+        work = asyncio.create_task(town.node.work())
+        own = await DiskStore.open(town.folder / "disk1")
+        name, data = family.remove(bob)
+        await own.put(name, [data])
+        await own.aclose()
+        async with asyncio.timeout(30):
+            with pytest.raises(NotGranted, match="put out"):
+                await _read_for_ever(offered, BOB, family.name("packs/1"))
+        work.cancel()
+        await asyncio.gather(work, return_exceptions=True)
+
+
+async def test_grants_count_from_the_next_call_without_a_look(folder: Path) -> None:
+    async with _offered(folder) as (town, offered):
+        grant = town.grant()
+        await _put(offered, GUEST, "a")
+        before = town.node.file.load()
+        town.node.file.update(lambda old: replace(old, grants=tuple(one for one in old.grants if one.id != grant)))
+        with pytest.raises(NotGranted):
+            await _put(offered, GUEST, "b")
+        town.node.file.update(lambda _: before)
+        await _put(offered, GUEST, "b")
+        (town.folder / "node.toml").write_text("grants = 7")
+        await _put(offered, GUEST, "c")  # what cannot be understood changes nothing
+        with pytest.raises(NodeSettingsDamaged):
+            await town.node.look()
+        town.node.file._path.unlink()
+        with pytest.raises(NotGranted):
+            await _put(offered, GUEST, "d")
+
+
 # ---- quota -----------------------------------------------------------------------------------------------------------
 
 
@@ -389,6 +495,31 @@ async def test_what_is_deleted_stays_for_its_time_and_is_paid_for_until_then(fol
         assert await offered.trash(key(OWNER), family.space, "", 10) == []
         assert await offered.store.aside() == set()
         assert offered._register.used("disk1") == records
+
+
+@pytest.mark.parametrize("name", ["a", "f" * 64 + "/packs/1"])
+async def test_what_no_admin_could_take_back_is_deleted_at_once(folder: Path, name: str) -> None:
+    async with _offered(folder) as (town, offered):
+        town.grant(quota=100)
+        for _ in range(3):
+            await _put(offered, GUEST, name, bytes(100))
+            await offered.delete(key(GUEST), name)
+            assert offered._register.used("disk1") == 0
+        await offered.delete(key(GUEST), name)
+        assert await offered.store.aside() == set()
+
+
+async def test_a_space_whose_genesis_was_deleted_keeps_its_trash_after_a_restart(folder: Path) -> None:
+    family = Family.make()
+    async with _offered(folder) as (town, offered):
+        await _founded(town, offered, family)
+        await _put(offered, OWNER, family.name("packs/1"))
+        for name in family.objects:
+            await offered.delete(key(OWNER), name)
+    async with a_node(folder / "home") as town:
+        offered = town.node.offers["disk1"]
+        await offered.delete(key(OWNER), family.name("packs/1"))
+        assert len(await offered.store.aside()) == len(family.objects) + 1
 
 
 async def test_an_admin_takes_back_what_a_steward_deleted(folder: Path) -> None:

@@ -24,6 +24,7 @@ from ropewalk.spaces.store import (
     StoreReadOnly,
 )
 from tests.node.making import GUEST, STRANGER, Town, a_node, public
+from tests.node.test_offered import OWNER, Family
 
 KEY = "8a88e3dd7409f195fd52db2d3cba5d72ca6709bf1d94121bf3748801b40f6f5c"
 NAME = ObjectName("s/packs/1")
@@ -82,10 +83,66 @@ async def test_what_a_node_refuses_is_what_a_store_may_say(folder: Path) -> None
         stranger = await town.store(key=STRANGER)
         with pytest.raises(StoreReadOnly, match="may not put"):
             await stranger.put(NAME, [b"x"])
-        with pytest.raises(StoreReadOnly, match="may not get"):
+        with pytest.raises(StoreGone, match="may not get"):
             await stranger.get(NAME)
         assert [listed async for listed in stranger.list("")] == []
         await stranger.aclose()
+
+
+async def test_an_admin_sees_the_trash_of_his_space_takes_back_and_vetoes(folder: Path) -> None:
+    async with a_node(folder / "home") as town:
+        await (await town.offer("disk1")).aclose()
+        family = Family.make()
+        town.grant(key=OWNER.login)
+        owner = await town.store(key=OWNER.login)
+        names = [ObjectName(family.name(f"packs/{number}")) for number in range(3)]
+        await owner.put_many([(name, [data]) for name, data in family.objects.items()])
+        for name in names:
+            await owner.put(name, [b"data"])
+            await owner.delete(name)
+        trashed = [one async for one in owner.trash(family.space)]
+        assert {one.name for one in trashed} == set(names)
+        assert all(one.size == 4 and 0 < one.left <= 7 * 86_400 for one in trashed)
+        assert await owner.take_back(family.space, [one.label for one in trashed] + ["00"] * 1000) == 3
+        assert await owner.get(names[0]) == b"data"
+        await owner.veto(family.space, 86_400)
+        with pytest.raises(StoreReadOnly, match=r"next 1\.0 days"):
+            await owner.delete(names[0])
+        guest = await _with_key(town)
+        for call in (anext(guest.trash(family.space)), guest.take_back(family.space, ["00"]), guest.veto(bytes(32), 1)):
+            with pytest.raises(StoreReadOnly, match="admin"):
+                await call
+        with pytest.raises(StoreGone, match="may not get"):
+            await anext(guest.list(family.name("")))  # which is not the same as an empty one
+        assert [one async for one in guest.list("")] == []
+        for store in (owner, guest):
+            await store.aclose()
+
+
+async def _with_key(town: Town) -> RemoteStore:
+    town.grant()
+    return await town.store()
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        7,
+        None,
+        [("00", "n", 1)],
+        [("00", "n", 1, "x")],
+        [("../x", "n", 1, 1.0)],
+        [("00", "n" * 201, 1, 1.0)],
+        [("00", "n", -1, 1.0)],
+        [("01", "n", 1, 1.0), ("00", "n", 1, 1.0)],
+        [("00", "n", 1, 1.0)] * 1001,
+    ],
+)
+async def test_a_trash_that_is_none_is_refused(answer: Any) -> None:
+    async for store in _lied(Lying(trash=lambda _: answer)):
+        with pytest.raises((StoreDamaged, StoreGone)):
+            async for _ in store.trash(bytes(32)):
+                pass
 
 
 async def test_the_only_offer_needs_no_name(folder: Path) -> None:
@@ -193,6 +250,23 @@ async def test_a_call_that_was_under_way_when_the_link_broke_is_not_made_again(f
         await store.aclose()
 
 
+async def test_the_first_call_in_a_new_session_is_answered(folder: Path) -> None:
+    async with a_node(folder) as town:
+        await town.offer("disk1")
+        town.grant()
+        store = await town.store()
+        await store.put(NAME, [b"x"])
+        for session in list(town.node.host.sessions):
+            session.close("a test")
+            await session.ended(0)
+        before = store._way.sessions
+        async with asyncio.timeout(10):
+            while store._way.sessions == before:  # noqa: ASYNC110 - nobody asks meanwhile
+                await asyncio.sleep(0.01)
+        assert await store.get(NAME) == b"x"
+        await store.aclose()
+
+
 # ---- nodes that lie --------------------------------------------------------------------------------------------------
 
 
@@ -221,6 +295,10 @@ class Lying(broker.Object):
     @broker.remote
     def room(self) -> Any:
         return self.answers["room"]()
+
+    @broker.remote
+    def trash(self, space: bytes, after: str) -> Any:
+        return self.answers["trash"](after)
 
     @broker.remote
     def wait_changed(self, name: str, mark: bytes) -> Any:

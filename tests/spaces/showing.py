@@ -26,8 +26,9 @@ def sealed(
     by: DeviceKeys | None = None,
     incarnation: bytes = OTHER,
     note: str = "",
+    feature: int | None = None,
 ) -> tuple[HeadName, bytes]:
-    """A head of this space by another writer."""
+    """A head of this space by another writer; of the space's feature level, unless it is given."""
     return seal_head(
         incarnation=incarnation,
         sequence=sequence,
@@ -37,7 +38,7 @@ def sealed(
         embedded=b"",
         device=by or device(),
         keys=space.core.keys,
-        feature=space.core.membership.feature,
+        feature=space.core.membership.feature if feature is None else feature,
     )
 
 

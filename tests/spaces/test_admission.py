@@ -11,7 +11,7 @@ import pytest
 from ropewalk.errors import Misuse, Refused
 from ropewalk.spaces.admission import Admission
 from ropewalk.spaces.arrival import arrive
-from ropewalk.spaces.group import BelowFloor
+from ropewalk.spaces.group import BelowFloor, TooOld
 from ropewalk.spaces.invites import NEW_DEVICE, Invited, JoinerKeys
 from ropewalk.spaces.invites.messages import read_grants
 from ropewalk.spaces.learning import send_record
@@ -264,4 +264,15 @@ async def test_what_can_be_seen_to_fail_is_seen_before_an_invite_is_used_up(hous
         async with space.group() as group:
             await group.set_role(space.core.membership.state.devices[device().public().id], READER)
         with pytest.raises(Refused, match="you are a reader"):
+            await one.check_ready()
+
+
+async def test_who_made_a_space_read_only_is_named_before_an_invite_is_used_up(house: House) -> None:
+    async with house.open("admin", "photos") as (space,):
+        async with space.group() as group:
+            await group.add(ADMIN, "carl", [keys_of("carl").public()])
+        one = admission(house, [space])
+        async with space.group():
+            await send_record(space.core, *Author(space.core.membership, keys_of("carl"), b"c" * 16, 1).level(255))
+        with pytest.raises(TooOld, match="does not know, of carl"):
             await one.check_ready()

@@ -12,15 +12,17 @@ import pytest
 from ropewalk.errors import Misuse, Refused, RopewalkError
 from ropewalk.spaces import arrival as arrival_module
 from ropewalk.spaces.admission import Admission
-from ropewalk.spaces.arrival import arrive
+from ropewalk.spaces.arrival import Shared, arrive
 from ropewalk.spaces.discover import Discovery
 from ropewalk.spaces.home import Home, Settings, SpaceSetting, StoreSetting
-from ropewalk.spaces.invites import GrantedStore, Grants, Invited, NotAsOffered
+from ropewalk.spaces.invites import NEW_MEMBER, GrantedStore, Grants, Invited, NotAsOffered
 from ropewalk.spaces.invites.messages import read_grants
 from ropewalk.spaces.keys import hashed
-from ropewalk.spaces.members import Role
+from ropewalk.spaces.learning import send_record
+from ropewalk.spaces.members import Author, Role
 from tests.spaces.house import PAPER_KEY, STORES, House, admission, admit, built, come, create, joiner
 from tests.spaces.machines import keys_of
+from tests.spaces.making import device
 
 STEWARD, READER, WRITER, ADMIN = Role
 
@@ -229,6 +231,81 @@ async def test_who_was_let_in_together_with_somebody_is_not_given_anew_quietly(h
         invited = Invited(one.offer, read_grants(await one.admit(joiner())))
     assert invited.grants.spaces[0].member is not None
     await refused(house, invited, "other keys than those that were named")
+
+
+# ---- whose keys act in our place -------------------------------------------------------------------------------------
+
+
+async def shared(house: House) -> tuple[Invited, bytes]:
+    """Whoever invites has turned: "bob" is eve, whose machine let bob's in; what bob is given, and eve's device."""
+    async with house.open("admin", "photos") as (space,):
+        async with space.group() as group:
+            await group.add(WRITER, "bob", [keys_of("eve").public()])
+        async with space.group():
+            author = Author(space.core.membership, keys_of("eve"), b"e" * 16, 1)
+            await send_record(space.core, *author.device(keys_of("bob").public(), b""))
+        one = admission(house, [space])
+        return Invited(one.offer, read_grants(await one.admit(joiner()))), keys_of("eve").public().id
+
+
+async def test_one_more_device_of_somebody_is_not_a_new_member_unasked(house: House) -> None:
+    """Where nobody is there to be asked, and where he says no."""
+    invited, eve = await shared(house)
+    assert (invited.offer.kind, invited.grants.spaces[0].member is None) == (NEW_MEMBER, False)
+    await refused(house, invited, f"one more device of bob, which has these: device {eve.hex()[:8]}")
+    asked: list[Shared] = []
+
+    def says_no(one: Shared) -> bool:
+        asked.append(one)
+        return False
+
+    before = house.home("bob").load()
+    with pytest.raises(NotAsOffered, match="one more device"):
+        await come(house, invited, confirm=says_no)
+    assert house.home("bob").load() == before
+    (one,) = asked
+    assert (one.space, one.member, one.name) == ("photos", invited.grants.spaces[0].member, "bob")
+    assert list(one.devices) == [(eve, f"device {eve.hex()[:8]}")]
+
+
+async def test_who_says_that_the_other_devices_are_his_comes_as_one_more(house: House) -> None:
+    invited, _ = await shared(house)
+    (here,) = await come(house, invited, confirm=lambda _: True)
+    assert (here.own, here.role) == (True, WRITER)
+
+
+async def test_a_new_member_is_none_who_was_there(house: House) -> None:
+    """The inviter lets the joiner in as a device of its own member, and offers a new one."""
+    async with house.open("admin", "photos") as (space,):
+        async with space.group() as group:
+            await group.add_device("bobs", keys_of("bob").public())
+        one = admission(house, [space], None)
+        invited = Invited(one.offer, read_grants(await one.admit(joiner(with_paper=False))))
+    offer = msgspec.structs.replace(invited.offer, kind=NEW_MEMBER)
+    with pytest.raises(NotAsOffered, match="other keys than those that were named"):
+        await arrive(house.home("bob"), keys_of("bob"), replace(invited, offer=offer), confirm=lambda _: True)
+
+
+@pytest.mark.parametrize("given", [False, True])
+async def test_a_member_that_was_added_twice_at_once_is_refused(house: House, given: bool) -> None:
+    """Once with the joiner's keys, and once with another's: concurrent records of one nonce stand both."""
+    async with house.open("admin", "photos") as (space,):
+        one = admission(house, [space])
+        (offered,) = one.offer.spaces
+        nonce = hashed("test nonce", space.core.space_id)[:16]
+        async with space.group():
+            other = Author(space.core.membership, device(), b"o" * 16, 1)
+            twin = other.add(nonce, WRITER, [keys_of("eve").public()], b"", [])
+        grants = read_grants(await one.admit(joiner()))
+        async with space.group():
+            await send_record(space.core, *twin)
+            state = space.core.membership.state
+            assert {keys_of(name).public().id for name in ("bob", "eve")} < set(state.members[offered.member].devices)
+    if given:
+        (grant,) = grants.spaces
+        grants = msgspec.structs.replace(grants, spaces=[msgspec.structs.replace(grant, member=offered.member)])
+    with pytest.raises(NotAsOffered, match="other keys than those that were named"):
+        await come(house, Invited(one.offer, grants), confirm=lambda _: True)
 
 
 async def test_spaces_that_are_here_are_left_alone(house: House) -> None:

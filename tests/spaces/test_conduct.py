@@ -207,7 +207,8 @@ def test_honest_heads_are_accepted_and_what_they_rest_on_is_waited_for() -> None
     a2 = head("a", 2, a1, [b1])
     here = room()
     assert isinstance(judge(a1, here), Accept)
-    assert judge(b1, here) == Wait(f"it has seen {writer('a').hex()[:8]}-1, which no store shows", a1.hash)
+    why = f"it has seen {writer('a').hex()[:8]}-1, which no store shows"
+    assert judge(b1, here) == Wait(why, a1.hash, (writer("a"), 1))
     for one in (a2, b1, a1):
         here.come(one)
     assert set(here.settle().values()) == {ACKED}
@@ -224,6 +225,17 @@ def test_a_head_behind_a_gap_is_not_waited_for() -> None:
     here.come(a2)
     here.come(b1)
     assert b1.hash in here.heads
+
+
+def test_no_later_head_does_where_it_is_not_known_which_branch_is_meant() -> None:
+    a1, twin = head("a", 1, note="one"), head("a", 1, note="other")
+    b1 = head("b", 1, seen=[a1])
+    here = room()
+    for one in (twin, head("a", 2, twin)):
+        here.come(one)
+    verdict = judge(b1, here)
+    assert isinstance(verdict, Wait)
+    assert (verdict.missing, verdict.past) == (a1.hash, None)
 
 
 def test_records_that_are_not_here_are_waited_for() -> None:

@@ -210,6 +210,7 @@ async def test_too_few_shares_that_answer_are_unreachable_in_the_end(
     monkeypatch.setattr(columns_module, "DEADLINE", 0.05)
     monkeypatch.setattr(columns_module, "SLOWEST", 0.01)
     monkeypatch.setattr(health_module, "QUICKEST_HEDGE", 0.01)
+    monkeypatch.setattr(health_module, "QUICKEST_PACE", 1 << 40)
     world = await _filled(tmp_path)
     async with world.open() as space:
         await space.read("file", 0, 1)

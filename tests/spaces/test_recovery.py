@@ -24,7 +24,6 @@ from ropewalk.spaces.recovery import (
     paper_of,
     replace_paper,
     restore,
-    revoke,
 )
 from ropewalk.testing.faults import Fault, Rule
 from tests.spaces.club import WRITER, Club, device, first, keys, opens
@@ -215,9 +214,7 @@ def test_words_let_fresh_keys_in_and_revoke_those_that_were_lost(club: Club) -> 
     club.put(record)
     assert opens(club.ring("a2"), first(club))
     assert set(others_of(club.read(), device("paperA"))) == {device("a1"), device("a2")}
-    lost = {device("a1"): Cut({})}
-    for one in revoke(club.space_id, club.objects, keys("paperA"), b"j" * 16, 9, lost):
-        club.put(one)
+    club.put(with_words(club, club.objects).revoke(device("a1"), Cut({})))
     assert set(club.read().state.devices) == {device("paperA"), device("a2")}
     made = club.rotate("a2")
     assert [club.ring(one).knows(made.hash, members=True) for one in ("a1", "a2", "paperA")] == [False, True, True]
@@ -227,8 +224,7 @@ def test_a_thief_who_revokes_the_paper_key_at_the_same_time_is_out(club: Club) -
     """The paper key is senior to its member's devices."""
     before = list(club.objects)
     club.put(club.author("a1", before).revoke(device("paperA"), Cut({})))
-    for one in revoke(club.space_id, before, keys("paperA"), LIFE, 9, {device("a1"): Cut({})}):
-        club.put(one)
+    club.put(with_words(club, before).revoke(device("a1"), Cut({})))
     assert set(club.read().state.devices) == {device("paperA")}
 
 

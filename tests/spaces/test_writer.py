@@ -170,3 +170,21 @@ async def test_an_error_of_the_caller_goes_on_as_it_is(tmp_path: Path) -> None:
 
         with pytest.raises(KeyError):
             await fail()
+
+
+@pytest.mark.slow
+async def test_a_small_change_in_a_large_folder_goes_into_its_head_or_into_packs_and_never_fails(
+    tmp_path: Path,
+) -> None:
+    """Nodes with many children make a long directory, though their bytes are few."""
+    chance = random.Random(1)
+    world = await a_space(tmp_path)
+    async with world.open() as space:
+        for number in range(1300):
+            async with space.change() as change:
+                for name in (number, 2600 - number):
+                    await change.write(f"d/{name:04}", chance.randbytes(600))
+        for count in range(1, 13):
+            async with space.change() as change:
+                for at in range(count):
+                    await change.write(f"d/{at * 2600 // count:04}", chance.randbytes(600))

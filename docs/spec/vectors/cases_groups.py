@@ -1,4 +1,4 @@
-"""Vectors of operations, and of who belongs to a space: the examples of groups.md, E1 to E14;
+"""Vectors of operations, and of who belongs to a space: the examples of groups.md, E1 to E17;
 which records count where there are too many; and names in their boxes.
 
 Records stand as rows of labels; `bodies` makes their bytes, whose hashes the file holds. Signatures are left out: that
@@ -97,6 +97,10 @@ def _content(kind: int, said: list[object], members: dict[str, bytes]) -> list[o
         return [device(first).public, b"", []]
     if kind == _ROLE:
         return [members[first], said[1], cuts]
+    if kind == _PROOF:  # the file stands for one that proves what is said; `reference_groups` takes it so
+        return [pack([device(first).id, *said[1:]]), []]
+    if kind == _ACCEPT:
+        return [[], [device(first).id]]
     if kind not in (_REMOVE, _REVOKE):  # a level, or what is not known
         return [said[0]]
     return [device(first).id if kind == _REVOKE else members[first], cuts]
@@ -248,6 +252,53 @@ EXAMPLES: dict[str, list[Row]] = {
         ["w1 revokes w2", "w1", ["raised"], _REVOKE, "w2"],
         ["w2 revokes w1", "w2", ["w2"], _REVOKE, "w1"],
     ],
+    "E15 a minted device leaves with its member": [
+        _B,
+        ["b2", "b1", ["B"], _DEVICE, "b2"],
+        ["C", "b1", ["b2"], _ADD, "C", WRITER],
+        ["b1 revokes b2", "b1", ["C"], _REVOKE, "b2"],
+        ["b3", "b2", ["b2"], _DEVICE, "b3"],
+        ["B leaves", "b3", ["b3"], _REMOVE, "B"],
+    ],
+    "E15 a device that a retired one lets in leaves with its member": [
+        ["a2", "a1", ["epoch"], _DEVICE, "a2"],
+        ["C", "a2", ["a2"], _ADD, "C", WRITER],
+        ["retired", "paperA", ["C"], _REVOKE, "paperA"],
+        ["a3", "paperA", ["epoch"], _DEVICE, "a3"],
+        ["A leaves", "a3", ["a3"], _REMOVE, "A"],
+    ],
+    "E16 who was demoted retires under an old date": [
+        *(_B, ["X", "a1", ["B"], _ADD, "X", WRITER]),
+        *(["B removes X", "b1", ["X"], _REMOVE, "X"], ["C", "b1", ["B removes X"], _ADD, "C", ADMIN]),
+        ["lower", "a1", ["C"], _ROLE, "B", READER],
+        ["retired", "b1", ["X"], _REVOKE, "b1"],
+    ],
+    "E16 who was demoted revokes the device that removed somebody": [
+        *(_B, ["X", "a1", ["B"], _ADD, "X", WRITER], ["b2", "b1", ["X"], _DEVICE, "b2"]),
+        *(["b2 removes X", "b2", ["b2"], _REMOVE, "X"], ["lower", "a1", ["b2 removes X"], _ROLE, "B", READER]),
+        ["b1 revokes b2", "b1", ["b2"], _REVOKE, "b2"],
+    ],
+    "E16 who became an admin later is removed, and says that he had left": [
+        ["W", "a1", ["epoch"], _ADD, "W", WRITER],
+        ["B", "a1", ["W"], _ADD, "B", ADMIN],
+        ["raised", "a1", ["B"], _ROLE, "W", ADMIN],
+        ["C", "w1", ["raised"], _ADD, "C", WRITER],
+        ["B removes W", "b1", ["C"], _REMOVE, "W"],
+        ["W leaves", "w1", ["raised"], _REMOVE, "W"],
+    ],
+    "E17 a fork that was let off is shown once more": [
+        *(["D", "a1", ["epoch"], _ADD, "D", WRITER], ["W", "a1", ["D"], _ADD, "W", READER]),
+        ["shown", "w1", ["W"], _PROOF, "d1", "fork at 3", "file 1"],
+        ["let off", "a1", ["shown"], _ACCEPT, "d1"],
+        ["A removes W", "a1", ["let off"], _REMOVE, "W"],
+        ["again", "w1", ["W"], _PROOF, "d1", "fork at 3", "file 2"],
+    ],
+    "E17 another fork is shown": [
+        *(["D", "a1", ["epoch"], _ADD, "D", WRITER], ["W", "a1", ["D"], _ADD, "W", READER]),
+        ["shown", "w1", ["W"], _PROOF, "d1", "fork at 3", "file 1"],
+        ["let off", "a1", ["shown"], _ACCEPT, "d1"],
+        ["again", "w1", ["W"], _PROOF, "d1", "fork at 4", "file 1"],
+    ],
     "a demotion leaves what the lower role may": [
         _B,
         ["lower", "a1", ["B"], _ROLE, "B", WRITER],
@@ -364,6 +415,7 @@ def _example(why: str, rows: list[Row]) -> Case:
             labels[one]: labels[by] for one, by in sorted(outcome.struck.items(), key=lambda one: labels[one[0]])
         },
         "standing": sorted(labels[one] for one in outcome.good),
+        "frozen": sorted(devices[one] for one in outcome.frozen),
         "feature": outcome.feature,
         "unknown": outcome.unknown,
         "labels": {

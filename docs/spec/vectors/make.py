@@ -30,6 +30,7 @@ from docs.spec.vectors import (  # noqa: E402
     cases_invites,
     cases_metrics_push,
     cases_packs,
+    cases_passport,
     cases_proofs,
     cases_space,
     fixture,
@@ -61,6 +62,7 @@ def wanted() -> dict[str, object]:
     made["hints"] = cases_hints.cases()
     made["proofs"] = cases_proofs.cases()
     made["invites"] = cases_invites.cases()
+    made["passport"] = cases_passport.cases()
     return made | {"recorded": dict(sorted(fixture.used.items()))}
 
 

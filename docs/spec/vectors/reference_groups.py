@@ -76,6 +76,7 @@ class Outcome:
     privacy: int
     policy: object
     labels: dict[bytes, object]  # of active members and devices
+    frozen: set[bytes]
     unknown: bool  # an admin wrote what this version does not know
 
 
@@ -338,7 +339,29 @@ class Group:
         labels = self._labels({**self.members(good), **devices}, good)
         unknown = any(self._kind(one) not in (-1, 0, *range(1, 11), _LABEL) for one in good)
         agreed = self.genesis[6] if policy is None else policy.content[0]
-        return Outcome(self.members(good), devices, struck, good, *features, agreed, labels, unknown)
+        frozen = self._frozen(good)
+        return Outcome(self.members(good), devices, struck, good, *features, agreed, labels, frozen, unknown)
+
+    def _frozen(self, good: set[bytes]) -> set[bytes]:
+        """Who is accused of what no accept had seen a proof of; a file is taken to be `[device id, matter, ..]`."""
+        ever = {one: self._shows(one) for one in self.ground(set()) if self._kind(one) == _PROOF}
+        let_off: set[tuple[object, object]] = set()
+        for one in (self.records[o] for o in good if self._kind(o) == _ACCEPT):
+            thawed = one.content[1]
+            assert isinstance(thawed, list)
+            let_off |= {shown for place, shown in ever.items() if place in one.past and shown[0] in thawed}
+        return {
+            device
+            for one, (device, matter) in ever.items()
+            if one in good and (device, matter) not in let_off
+            if isinstance(device, bytes)
+        }
+
+    def _shows(self, one: bytes) -> tuple[object, object]:
+        file = self.records[one].content[0]
+        assert isinstance(file, bytes)
+        device, matter, *_ = unpack(file, len(file))
+        return device, matter
 
     def _labels(self, bearers: dict[bytes, object], good: set[bytes]) -> dict[bytes, object]:
         found: dict[bytes, object] = dict.fromkeys(bearers, b"")
@@ -355,6 +378,7 @@ class Group:
 
     def _hits(self, one: Record, good: set[bytes]) -> set[bytes]:
         found = set()
+        against = self._opponents(one)
         for other in (self.records[o] for o in good if o in self.signer):
             if other.hash == one.hash or other.hash in one.past or one.hash in other.past or other.kind == _PROOF:
                 continue
@@ -363,6 +387,8 @@ class Group:
             if one.kind == _REVOKE and other.author != one.content[0]:
                 continue
             if one.kind == _ROLE and other.hash not in self.as_admin:
+                continue
+            if other.hash in self.as_admin and any(self.ranks[o.hash] < self.ranks[other.hash] for o in against):
                 continue
             if other.hash in self.taking and not self._takes_back(one, other):
                 continue
@@ -384,11 +410,21 @@ class Group:
         return one.kind == _REMOVE and self.taking[one.hash] == self.signer[one.hash]
 
     def _in_turn(self, good: set[bytes]) -> list[Record]:
-        """Takings in the order in which they may strike."""
+        """Takings in the order in which they may strike, less those that wait for a retirement or a leave."""
         takings = sorted((self.records[one] for one in self.taking), key=lambda one: (self.ranks[one.hash], one.order))
-        hit = {struck for one in takings for struck in self._hits(one, good)}
-        free = [one for one in takings if self._is_own(one) and one.hash not in hit]
-        return [*sorted(free, key=lambda one: one.order), *takings]
+        own = [one for one in takings if self._is_own(one)]
+        late = {o for one in own for o in self._hits(one, good) if self.records[o].author == one.author}
+        return [one for one in takings if one.hash not in late]
+
+    def _opponents(self, one: Record) -> list[Record]:
+        """For a taking that took no admin: those concurrent with it that did, and that take from whoever signed it."""
+        takings = [self.records[o] for o in self.taking if o in self.as_admin and one.hash not in self.as_admin]
+        return [
+            o
+            for o in takings
+            if o.hash not in one.past and one.hash not in o.past and self.taking[o.hash] == self.signer[one.hash]
+            if o.kind != _REVOKE or o.content[0] == one.author
+        ]
 
     def _newest(self, among: list[bytes]) -> Record | None:
         """Of what no other of them has seen the most senior one's; among equals that with the greater hash."""

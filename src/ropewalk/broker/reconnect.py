@@ -69,12 +69,17 @@ class Link:
     Attributes:
         perspective: What was given to us by the login, in whatever session.
         error: Why there will be no other session; None as long as there may be.
+        sessions: How many there were.
     """
 
-    def __init__(self, enter: Enter, backoff: Backoff, patience: float, most_waiting: int) -> None:
+    def __init__(
+        self, enter: Enter, backoff: Backoff, patience: float, most_waiting: int, *, insist: bool = True
+    ) -> None:
+        self._insist = insist
         self._enter, self._backoff, self._patience, self._most = enter, backoff, patience, most_waiting
         self.perspective: Any = Standing(self, lambda _session, perspective: perspective)
         self.error: RopewalkError | None = None
+        self.sessions = 0
         self._session: Session | None = None
         self._perspective: Remote
         self._waiting: dict[Call, None] = {}  # in their order
@@ -157,14 +162,18 @@ class Link:
             try:
                 self._session, self._perspective = session, _ = await self._enter()
             except RopewalkError as error:
-                if isinstance(error, Misuse) or error.code in _FINAL:
+                if isinstance(error, Misuse) or error.code in _FINAL or not (self._insist or first.done()):
                     self._end(error)
                     if not first.done():
                         first.set_exception(error)
                     return
-                _log.warning("no session: %s", error, extra={"code": error.code})
+                again = self._why is not None and str(self._why) == str(error)
+                _log.log(
+                    logging.DEBUG if again else logging.WARNING, "no session: %s", error, extra={"code": error.code}
+                )
                 self._why = error
             else:
+                self.sessions, self._why = self.sessions + 1, None
                 began = loop.time()
                 if not first.done():
                     first.set_result(None)
@@ -232,6 +241,7 @@ async def reconnecting(
     patience: float = 30.0,
     most_waiting: int = 1000,
     backoff: Backoff | None = None,
+    insist: bool = True,
 ) -> AsyncIterator[Link]:
     """A link to a server, whose first session is there when the block begins.
 
@@ -244,12 +254,13 @@ async def reconnecting(
         patience: Seconds that a call waits for a session, where it has no nearer deadline.
         most_waiting: Calls that may wait.
         backoff: How long to wait between tries.
+        insist: Whether the first session is tried for more than once.
 
     Raises:
         RopewalkError: There is no first session.
     """
     enter = partial(entered, url, credentials, wanted=wanted, node=node, limits=limits, deadline=deadline)
-    link = Link(enter, backoff or Backoff(), patience, most_waiting)
+    link = Link(enter, backoff or Backoff(), patience, most_waiting, insist=insist)
     first: asyncio.Future[None] = asyncio.get_running_loop().create_future()
     task = asyncio.create_task(link.run(first), name="ropewalk broker link")
     try:

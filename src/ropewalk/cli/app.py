@@ -22,11 +22,13 @@ _GROUPS = {title: Group(title, sort_key=place) for place, title in enumerate(GRO
 _OTHERS = Group("Others", sort_key=len(_GROUPS))
 _PARTS = {
     "store": ("Setting up", "The places that keep things: add, list, remove."),
-    "space": ("Setting up", "Spaces over stores: create, list, attach, add-store, remove-store."),
+    "space": ("Setting up", "Spaces over stores: create, list, attach, add-store, remove-store, offline, queue."),
     "recovery": ("Setting up", "When a machine is lost, or the words on paper are: restore, paper."),
     "audit": ("History", ""),  # a command itself, whose help is its own
+    "pool": ("Health", "The stores of a space together: show, drain, evacuate."),
     "member": ("Members", "Other people in a space: role, remove, reseal."),
     "device": ("Members", "Your own machines: add, list, revoke."),
+    "node": ("Nodes", "Offer stores of this machine to people: show, offer, withdraw, allow, deny, key, trash, ..."),
     "new": ("Servers", "Write a small protocol or service to begin with: protocol, service."),
     "account": ("Servers", "Who may log in to a server: add, list, remove, password, groups, key, token."),
 }
@@ -35,7 +37,7 @@ _ENDING = (
     " into it. `ropewalk COMMAND --help` says more.\n\n"
     "Exit status: 0 done; 1 a fault of ropewalk; 2 wrong input; 3 not there; 4 not allowed, or cannot be promised;"
     " 5 not possible now, try again; 6 damaged; 10 done, and something is still owed to some store; 11 done, and"
-    " something was left out; 130 stopped."
+    " something was left out; 12 kept on this machine alone, not acknowledged; 130 stopped."
 )
 
 

@@ -10,12 +10,12 @@ from collections.abc import Sequence
 
 __all__ = ["COMMANDS", "GROUPS", "named", "needs_keys"]
 
-GROUPS = ("Setting up", "Files", "History", "Health", "Members", "Servers")
+GROUPS = ("Setting up", "Files", "History", "Health", "Members", "Nodes", "Servers")
 IN_A_SPACE = GROUPS[1:4]  # those of members may ask before they open one, or open several
 # words, where, group, usage; in the order of the help
 COMMANDS: tuple[tuple[str, str, str, str], ...] = (
     ("init", "init:init", "Setting up", "[OPTIONS]"),
-    ("store add", "store:add", "", "NAME FOLDER [OPTIONS]"),
+    ("store add", "store:add", "", "NAME PLACE [OPTIONS]"),
     ("store list", "store:list_stores", "", "[OPTIONS]"),
     ("store remove", "store:remove", "", "NAME [OPTIONS]"),
     ("store passport", "passport:passport", "", "NAME [OPTIONS]"),
@@ -24,6 +24,8 @@ COMMANDS: tuple[tuple[str, str, str, str], ...] = (
     ("space attach", "attach:attach", "", "NAME [OPTIONS]"),
     ("space add-store", "space:add_store", "", "SPACE STORE [OPTIONS]"),
     ("space remove-store", "space:remove_store", "", "SPACE STORE [OPTIONS]"),
+    ("space offline", "offline:offline", "", "SPACE [STATE] [OPTIONS]"),
+    ("space queue", "offline:queue", "", "SPACE [OPTIONS]"),
     ("recovery paper", "paper:paper", "", "[OPTIONS]"),
     ("recovery restore", "recovery:restore", "", "[OPTIONS]"),
     ("put", "put:put", "Files", "SOURCE... SPACE:/PATH [OPTIONS]"),
@@ -48,6 +50,9 @@ COMMANDS: tuple[tuple[str, str, str, str], ...] = (
     ("status", "health:status", "Health", "SPACE [OPTIONS]"),
     ("check", "health:check", "Health", "SPACE [OPTIONS]"),
     ("repair", "health:repair", "Health", "SPACE [OPTIONS]"),
+    ("pool show", "pool:show", "", "SPACE [OPTIONS]"),
+    ("pool drain", "pool:drain", "", "SPACE STORE [OPTIONS]"),
+    ("pool evacuate", "pool:evacuate", "", "SPACE STORE [OPTIONS]"),
     ("invite", "invite:invite", "Members", "[SPACE] [OPTIONS]"),
     ("join", "join:join", "Members", "[CODE] [OPTIONS]"),
     ("members", "member:members", "Members", "SPACE [OPTIONS]"),
@@ -57,6 +62,16 @@ COMMANDS: tuple[tuple[str, str, str, str], ...] = (
     ("device add", "invite:add_device", "", "[OPTIONS]"),
     ("device list", "device:list_devices", "", "[OPTIONS]"),
     ("device revoke", "device:revoke", "", "NAME [OPTIONS]"),
+    ("up", "up:up", "Nodes", "[OPTIONS]"),
+    ("node show", "node_show:show", "", "[OPTIONS]"),
+    ("node offer", "node:offer", "", "NAME FOLDER [OPTIONS]"),
+    ("node withdraw", "node:withdraw", "", "NAME [OPTIONS]"),
+    ("node allow", "node:allow", "", "WHO [SPACE] [OPTIONS]"),
+    ("node deny", "node:deny", "", "ID [OPTIONS]"),
+    ("node key", "node:key", "", "[OPTIONS]"),
+    ("node trash", "node_trash:trash", "", "SPACE [OPTIONS]"),
+    ("node take-back", "node_trash:take_back", "", "SPACE LABEL... [OPTIONS]"),
+    ("node veto", "node_trash:veto", "", "SPACE DAYS [OPTIONS]"),
     ("serve", "serve:serve", "Servers", "FILE [OPTIONS]"),
     ("new protocol", "new:protocol", "", "NAME [OPTIONS]"),
     ("new service", "new:service", "", "NAME [OPTIONS]"),

@@ -1,13 +1,15 @@
 """`ropewalk device list`, `device revoke`: one's own machines, in all spaces.
 
-Flow: spaces -> our member's devices -> lines; a name -> Group.revoke in each space that has it
-Never: takes this very device or the paper key away unasked, calls it done where a space is left, or passes over who
-    could undo it.
+Flow: spaces -> our member's devices -> lines; a name -> one device -> Group.revoke in each space that has it
+Never: takes this very device or the paper key away unasked, calls it done where a space is left, passes over who
+    could undo it, or chooses between two of one name.
 """
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
 from typing import Annotated
 
 from cyclopts import Parameter
@@ -22,11 +24,13 @@ from ropewalk.cli.session import opened
 from ropewalk.cli.who import space_names
 from ropewalk.errors import Misuse, RopewalkError
 from ropewalk.spaces.identity import PAPER, DeviceKeys
-from ropewalk.spaces.members import Machine, Membership, Names, NoSuchPerson, find_machine
+from ropewalk.spaces.members import Machine, Membership, Names, NoSuchPerson, machines_called
 from ropewalk.spaces.members.operations import Revoke
 from ropewalk.spaces.space import Space
 
 __all__ = ["list_devices", "revoke"]
+
+SHOWN_ID = 8  # hex digits
 
 
 async def list_devices(*, common: Keyed = KEYED) -> int:
@@ -39,7 +43,7 @@ async def list_devices(*, common: Keyed = KEYED) -> int:
     width = max((len(machine.called) for machine, _ in seen.values()), default=0)
     for machine, names in seen.values():
         common.voice.line(
-            f"{machine.called:<{width}}  {machine.id.hex()[:8]}  {', '.join(names)}"
+            f"{machine.called:<{width}}  {machine.id.hex()[:SHOWN_ID]}  {', '.join(names)}"
             + ("  (this machine)" if machine.ours else "")
             + ("  (frozen)" if machine.frozen else ""),
             {
@@ -82,44 +86,49 @@ async def revoke(
 
     Exit status: 11 some spaces are left; the same command goes on.
     """
-    done, left = 0, 0
+    left = 0
     signing = _Signing(with_words, asks=not yes and common.voice.for_people and sys.stdin.isatty())
-    for name in space_names(None):
-        async with opened(name, common, stewards=True) as space:
-            if (found := _find(space, which, with_words)) is None:
-                continue
-            device, called = found
+    async with AsyncExitStack() as stack:
+        # All of them before any is changed: in two spaces one name may be that of two devices.
+        spaces = [await stack.enter_async_context(opened(one, common, stewards=True)) for one in space_names(None)]
+        found = [(space, machine) for space in spaces for machine in _find(space, which, with_words)]
+        device, called = _one(found, which)
+        for space, _ in found:
             if device == space.core.device.public().id and not yes:
                 raise Misuse(f"{called} is this device itself", hint="if that is meant: --yes")
-            words = signing.words(space, device, called, common.voice)
-            before = space.core.membership
-            try:
-                async with space.group() as group:
-                    before = space.core.membership
-                    written = await group.revoke(device, words)
-            except RopewalkError as error:
-                left += 1
-                common.voice.warning(f"{name}: {error}" + (f"; {error.hint}" if error.hint else ""))
-                continue
-            done += 1
-            signer = (words or space.core.device).public().id
-            fields = {
-                "space": name,
-                "device": device.hex(),
-                "copies": written.copies,
-                "signed_by": "device" if words is None else "paper key",
-                "senior": undoes(before.state, device, signer),
-                "still_in": still_in(space, [device]),
-            }
-            common.voice.done(f"{called} does not belong to {name} any more", fields)
-            tell_tended(space, common.voice)
-            tell_taken_back(space, before, common.voice)
-            tell_still_in(called, still_in(space, [device]), common.voice)
-            if fields["senior"]:
-                _tell_senior(space, before, device, called, common.voice, by_words=words is not None)
-    if not done and not left:
-        raise NoSuchPerson(f"no device of yours is called {which!r}", hint="`ropewalk device list` shows them")
+        for space, machine in found:
+            left += not await _revoke(space, machine, signing, common.voice)
     return LEFT_OUT if left else 0
+
+
+async def _revoke(space: Space, machine: Machine, signing: _Signing, voice: Voice) -> bool:
+    """Put a device out of one space; whether it is."""
+    device, called = machine.id, machine.called
+    words = signing.words(space, device, called, voice)
+    before = space.core.membership
+    try:
+        async with space.group() as group:
+            before = space.core.membership
+            written = await group.revoke(device, words)
+    except RopewalkError as error:
+        voice.warning(f"{space.name}: {error}" + (f"; {error.hint}" if error.hint else ""))
+        return False
+    signer = (words or space.core.device).public().id
+    fields = {
+        "space": space.name,
+        "device": device.hex(),
+        "copies": written.copies,
+        "signed_by": "device" if words is None else "paper key",
+        "senior": undoes(before.state, device, signer),
+        "still_in": still_in(space, [device]),
+    }
+    voice.done(f"{called} does not belong to {space.name} any more", fields)
+    tell_tended(space, voice)
+    tell_taken_back(space, before, voice)
+    tell_still_in(called, still_in(space, [device]), voice)
+    if fields["senior"]:
+        _tell_senior(space, before, device, called, voice, by_words=words is not None)
+    return True
 
 
 class _Signing:
@@ -166,14 +175,25 @@ def _tell_senior(space: Space, before: Membership, device: bytes, called: str, v
     )
 
 
-def _find(space: Space, which: str, with_words: bool | None) -> tuple[bytes, str] | None:
-    """The device of ours that is meant, and what it is called; with words also one that was put out."""
-    try:
-        machine = find_machine(_mine(space), which)
-    except NoSuchPerson:
-        if not with_words:
-            return None
-        return _find_gone(space, which)
+def _one(found: Sequence[tuple[Space, Machine]], which: str) -> tuple[bytes, str]:
+    """The one device that was found, in one space or more, and what it is called.
+
+    Raises:
+        NoSuchPerson: None was, or several.
+        Misuse: It is the paper key.
+    """
+    where: dict[bytes, list[str]] = {}
+    for space, machine in found:
+        where.setdefault(machine.id, []).append(space.name)
+    if not where:
+        raise NoSuchPerson(f"no device of yours is called {which!r}", hint="`ropewalk device list` shows them")
+    if len(where) > 1:
+        ids = ", ".join(f"{device.hex()[:SHOWN_ID]} in {', '.join(spaces)}" for device, spaces in where.items())
+        raise NoSuchPerson(
+            f"{len(where)} devices of yours are called {which!r}: {ids}; nothing was changed",
+            hint="say which by the digits of its id",
+        )
+    machine = found[0][1]
     if machine.paper:
         raise Misuse(
             "the paper key is not put out alone: who then loses the machines has lost the space",
@@ -182,7 +202,12 @@ def _find(space: Space, which: str, with_words: bool | None) -> tuple[bytes, str
     return machine.id, machine.called
 
 
-def _find_gone(space: Space, which: str) -> tuple[bytes, str] | None:
+def _find(space: Space, which: str, with_words: bool | None) -> list[Machine]:
+    """The devices of ours that may be meant in one space; with words also one that was put out."""
+    return machines_called(_mine(space), which) or (machines_called(_gone(space), which) if with_words else [])
+
+
+def _gone(space: Space) -> list[Machine]:
     membership, core = space.core.membership, space.core
     names = Names(membership, core.keys)
     ours = names.devices_of(membership.state.devices.get(core.device.public().id, b""))
@@ -191,16 +216,11 @@ def _find_gone(space: Space, which: str) -> tuple[bytes, str] | None:
         for record in membership.records
         if record.grounded and isinstance(record.content, Revoke) and membership.devices[record.author].kind == PAPER
     }
-    gone = [
+    return [
         Machine(one, names.device(one), paper=False, ours=False, frozen=False)
         for one in sorted(ours - membership.state.devices.keys() - done)
         if membership.devices[one].kind != PAPER
     ]
-    try:
-        machine = find_machine(gone, which)
-    except NoSuchPerson:
-        return None
-    return machine.id, machine.called
 
 
 def _mine(space: Space) -> list[Machine]:

@@ -116,7 +116,7 @@ async def seal_anew(space: Space, common: Keyed, *, asked: bool, clock: Clock = 
         {"space": space.name, "estimate": _costs(found, rate), **_fields(done), "owed": settled.fields["owed"]},
     )
     left = _tell_rest(done, voice, space.name)
-    return LEFT_OUT if left else settled.status
+    return LEFT_OUT if left and not settled.queued else settled.status
 
 
 def _cost(name: str, found: Estimate, rate: float | None) -> str:

@@ -18,11 +18,12 @@ from ropewalk.cli.output import count, date, iso, path_fields
 from ropewalk.cli.place import parse_version
 from ropewalk.cli.session import opened
 from ropewalk.errors import Misuse
+from ropewalk.spaces.state import State
 from ropewalk.spaces.tree.entry import Kind
 from ropewalk.spaces.tree.view import Shown
 from ropewalk.spaces.version import NoSuchPath, Version, parse_path
 
-__all__ = ["diff", "log"]
+__all__ = ["diff", "differences", "log"]
 
 _SIGNS = {"added": "+", "removed": "-", "changed": "~"}
 _Item = tuple[tuple[bytes, ...], Shown]
@@ -43,9 +44,11 @@ async def log(
     voice = common.voice
     async with opened(parse_version(space).space, common) as open_one:
         heads = await open_one.log()
+        waiting = set(await open_one.core.ledger.do(State.queued_names))
     for head in heads[:limit]:
         voice.line(
-            f"{head.hash.hex()[:SHORT]}  {date(head.time)}  {count(head.entries, 'entry/entries'):>14}  {head.note}",
+            f"{head.hash.hex()[:SHORT]}  {date(head.time)}  {count(head.entries, 'entry/entries'):>14}  "
+            f"{'(queued) ' if head.name in waiting else ''}{head.note}",
             {
                 "version": head.hash.hex(),
                 "time": iso(head.time),
@@ -53,6 +56,7 @@ async def log(
                 "note": head.note,
                 "writer": head.writer.hex(),
                 "sequence": head.sequence,
+                "queued": head.name in waiting,
             },
         )
     if not heads:
@@ -85,7 +89,7 @@ async def diff(
         first, second = await space.at(before.version), await space.at(after.version)
         if not await _there(first, before.path) and not await _there(second, before.path):
             raise NoSuchPath(f"no {before} in either version")
-        async for change, names, what in _differences(first, second, before.path):
+        async for change, names, what in differences(first, second, before.path):
             path = f"/{os.fsdecode(b'/'.join((*top, *names)))}"
             words = f" ({', '.join(what)})" if what else ""
             voice.line(f"{_SIGNS[change]} {path}{words}", {"change": change, **path_fields(path), "what": what})
@@ -106,10 +110,13 @@ async def _walk(version: Version, path: str) -> AsyncIterator[_Item]:
             yield item
 
 
-async def _differences(
+async def differences(
     first: Version, second: Version, path: str
 ) -> AsyncIterator[tuple[str, tuple[bytes, ...], list[str]]]:
-    """Both walks give paths in the same order, so one look at each is enough."""
+    """What was added, removed or changed below a path, with its names from there on, and how.
+
+    Both walks give paths in the same order, so one look at each is enough.
+    """
     if first.tree.root == second.tree.root:
         return
     olds, news = _walk(first, path), _walk(second, path)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
@@ -15,16 +16,16 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from ropewalk.cli.init import paper_key, set_up
-from ropewalk.cli.mailboxes import MAILBOX, MailboxUrl, invites_of, joinings_of, mailbox_at, read_small
+from ropewalk.cli.mailboxes import MAILBOX, MailboxUrl, check_answers, invites_of, joinings_of, mailbox_at, read_small
 from ropewalk.cli.options import KEYED, Keyed
 from ropewalk.cli.outcome import LEFT_OUT
-from ropewalk.cli.output import Voice, count
+from ropewalk.cli.output import Voice, count, shown
 from ropewalk.cli.place import check_own_name
 from ropewalk.cli.session import device_keys, opened
 from ropewalk.cli.which_space import WHY, shown_id
 from ropewalk.cli.who import own_device, own_name
 from ropewalk.errors import Misuse, RopewalkError
-from ropewalk.spaces.arrival import Arrival, arrive
+from ropewalk.spaces.arrival import Arrival, Shared, arrive
 from ropewalk.spaces.home import Home
 from ropewalk.spaces.identity import DeviceKeys
 from ropewalk.spaces.invites import (
@@ -38,6 +39,7 @@ from ropewalk.spaces.invites import (
     State,
     accept,
     answer,
+    joiner_of,
     read_invite,
     write_private,
 )
@@ -110,25 +112,20 @@ async def join(
     if again:
         return await _go_on(home, extra, name, common)
     invite = _invite(code, file)
+    if invite is not None and not invite.mailboxes and welcome is not None:
+        return await _take_welcome(home, invite, welcome, (person, device or ""), extra, name or "", common)
     words = Code.parse(code) if invite is None and code is not None else None
     by_files = invite is not None and not invite.mailboxes
-    url = "" if by_files else _url(mailbox, invite)  # what is missing is told before there are keys, and words
+    url = "" if by_files else _url(mailbox, invite)
     if not home.has_keys:
+        if url:
+            await check_answers(url, PATIENCE)  # what is missing is told before there are keys, and words
         set_up(home, common, yes=yes)
     keys = device_keys(home, common)
     me = JoinerKeys(keys.public(), paper_key(home), check_person(person) if person else own_name(), called)
-    joinings = joinings_of(home)
-    joinings.check_room()
+    joinings_of(home).check_room()
     if invite is not None and by_files:
-        if welcome is None:
-            return _leave_answer(home, invite, me, common)
-        invited = accept(invite, joinings.answered(invite.slot), read_small(welcome), keys)
-        joining = Joining.of(invite.slot, invite.secret, invited, me, name or "")
-        joinings.keep(joining, keys)
-        status = await _come(home, joining, keys, extra, common)
-        if not status:
-            joinings.drop_answer(invite.slot)
-        return status
+        return _leave_answer(home, invite, me, (person, device or ""), common)
     joining = await _meet(home, words, invite, url, keys, me, name or "", common.voice)
     return await _come(home, joining, keys, extra, common)
 
@@ -192,8 +189,9 @@ async def _meet(
     return Joining.of(slot, secret, invited, me, name)
 
 
-def _leave_answer(home: Home, invite: InviteFile, me: JoinerKeys, common: Keyed) -> int:
-    data = joinings_of(home).answer(invite.slot, lambda: answer(invite, me, os.urandom))
+def _leave_answer(home: Home, invite: InviteFile, me: JoinerKeys, named: tuple[str, str], common: Keyed) -> int:
+    data = joinings_of(home).answer(invite.slot, invite.secret, lambda: answer(invite, me, os.urandom))
+    _check_names(joiner_of(invite, data), named)
     target = Path(f"{invite.slot.hex()[:8]}.answer")
     if not target.exists() or read_small(target) != data:
         write_private(target, data)
@@ -206,6 +204,39 @@ def _leave_answer(home: Home, invite: InviteFile, me: JoinerKeys, common: Keyed)
         {"answer": str(target)},
     )
     return 0
+
+
+async def _take_welcome(
+    home: Home,
+    invite: InviteFile,
+    welcome: Path,
+    named: tuple[str, str],
+    extra: Sequence[str],
+    name: str,
+    common: Keyed,
+) -> int:
+    keys, joinings = device_keys(home, common), joinings_of(home)
+    joinings.check_room()
+    answered = joinings.answered(invite.slot, invite.secret)
+    me = joiner_of(invite, answered)
+    _check_names(me, named)
+    joining = Joining.of(invite.slot, invite.secret, accept(invite, answered, read_small(welcome), keys), me, name)
+    joinings.keep(joining, keys)
+    return await _come(home, joining, keys, extra, common)
+
+
+def _check_names(me: JoinerKeys, named: tuple[str, str]) -> None:
+    """See that names which are given now are those of the answer, which whoever invited has seen.
+
+    Raises:
+        Misuse: They are others.
+    """
+    for option, wanted, said in zip(("--as", "--device"), named, (me.name, me.device_name), strict=True):
+        if wanted and wanted != said:
+            raise Misuse(
+                f"{option} is {wanted!r}, and the answer to this invite has said {said!r}",
+                hint=f"leave {option} out: an invite is answered once",
+            )
 
 
 # ---- once the invite was taken ---------------------------------------------------------------------------------------
@@ -256,6 +287,7 @@ async def _come(
         arrived = await arrive(
             *(home, keys, joining.invited, extra, name or joining.name or None),
             paper=me.paper,
+            confirm=_is_mine if sys.stdin.isatty() and voice.for_people else None,
             left=lambda space, why: left.append(f"{space} was left out: {why}"),
             here=here,
         )
@@ -278,12 +310,19 @@ async def _come(
     return LEFT_OUT if left else 0
 
 
+def _is_mine(one: Shared) -> bool:
+    print(shown(f"The invite was for a new member of {one.space}, and {one}."), file=sys.stderr)
+    print("Whoever has one of those can act in your name. Are all of them yours? (yes/no) ", end="", file=sys.stderr)
+    sys.stderr.flush()
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+
 def _drop_if_done(home: Home, one: bytes, keys: DeviceKeys) -> None:
     """Forget an invite all of whose spaces are set up here, be it by another one."""
     joinings = joinings_of(home)
     try:
         if joinings.load(one, keys).spaces <= _here(home):
-            joinings.drop(one)
+            joinings.done(one)
     except RopewalkError:
         return  # one that cannot be read is told of by --again
 

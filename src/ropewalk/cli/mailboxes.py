@@ -28,6 +28,7 @@ __all__ = [
     "MAILBOX",
     "MailboxUrl",
     "Meeting",
+    "check_answers",
     "invites_of",
     "joinings_of",
     "mailbox_at",
@@ -45,7 +46,8 @@ MailboxUrl = Annotated[
         name="--mailbox",
         metavar="URL",
         help=f"Meet there, such as tcp://host:port; by default at ${MAILBOX}, else at the node of one of the space's"
-        " stores, or at this machine's own; an inviter with none of these listens itself.",
+        " stores, or at this machine's own; an inviter with none of these listens itself, at a free port of all its"
+        " addresses, until the other machine has joined or the invite is over.",
     ),
 ]
 Meeting = tuple[str, str]  # a mailbox as it is reached from here, and as it is by others
@@ -92,6 +94,18 @@ def mailbox_at(url: str) -> Endpoint:
     from ropewalk.remote import NodeAddress
 
     return NodeAddress.parse(url).endpoint
+
+
+async def check_answers(url: str, patience: float) -> None:
+    """Return if a mailbox answers; no slot is asked for.
+
+    Raises:
+        RopewalkError: None does within so many seconds.
+    """
+    from ropewalk import broker
+
+    async with broker.connect(mailbox_at(url), deadline=patience):
+        return
 
 
 @asynccontextmanager

@@ -89,15 +89,12 @@ def _run(words: list[str]) -> int:
     collect_again()
     result = command(*bound.args, **bound.kwargs)
     if hasattr(result, "__await__"):
-        import asyncio
         import logging
+
+        from ropewalk.cli.loop import run
 
         log = logging.getLogger("ropewalk")
         if not log.handlers and not os.environ.get("ROPEWALK_DEBUG"):  # what ends a command is told as an error, once
             log.addHandler(logging.NullHandler())
-        result = asyncio.run(_awaited(result))
+        result = run(result)
     return result if isinstance(result, int) else 0
-
-
-async def _awaited(result: object) -> object:
-    return await result  # type: ignore[misc]

@@ -17,7 +17,7 @@ from pathlib import Path
 from ropewalk.cli.mailboxes import Meeting, invites_of, meeting_place, read_small
 from ropewalk.cli.options import Keyed
 from ropewalk.cli.output import Voice, count
-from ropewalk.errors import Misuse
+from ropewalk.errors import Misuse, Refused
 from ropewalk.spaces.admission import Admission
 from ropewalk.spaces.home import Home
 from ropewalk.spaces.invites import (
@@ -39,6 +39,12 @@ from ropewalk.spaces.records import encode
 from ropewalk.spaces.space import Space
 
 __all__ = ["offer", "take_answer"]
+
+
+class PutOut(Refused):
+    """Who answered was let in before, and was put out since."""
+
+    code = "invite.put-out"
 
 
 async def offer(
@@ -88,6 +94,8 @@ async def offer(
                     _say_code(voice, told, shown, wait)
                 else:
                     _hand_over(voice, invite_file, file, shown, wait, qr=qr)
+                if given is None:
+                    voice.note(_listening(shown, wait))
                 voice.note("waiting for the other machine; ^C withdraws the invite")
                 done = await meet(
                     side,
@@ -140,8 +148,22 @@ def _hand_over(voice: Voice, invite: InviteFile, file: Path | None, url: str, wa
     voice.answer(lines, {"file": str(file) if file else None, "text": text, "mailbox": url})
 
 
+def _listening(url: str, wait: float) -> str:
+    from ropewalk.net import Endpoint
+
+    place = Endpoint.parse(url)
+    return (
+        f"this machine is the mailbox: it listens at port {place.port} of all its addresses, {place.host} among them,"
+        f" to whoever reaches it, until the other machine has joined, or for {_minutes(wait)}; --mailbox names another"
+    )
+
+
 def _good(wait: float) -> str:
-    return f"good for one try and {count(max(round(wait / 60), 1), 'minute')}"
+    return f"good for one try and {_minutes(wait)}"
+
+
+def _minutes(wait: float) -> str:
+    return count(max(round(wait / 60), 1), "minute")
 
 
 async def _leave(admission: Admission, file: Path, invites: Invites, spaces: Sequence[Space], voice: Voice) -> int:
@@ -187,10 +209,27 @@ async def take_answer(
     if welcome is None:
         made = letter.welcome(await admission.admit(joiner))
         welcome = await asyncio.to_thread(invites.keep_welcome, kept.id, made)
+    else:
+        _check_in(spaces, joiner)
     _put(target, welcome)
     _tell(voice, spaces, joiner, admission.already)
     voice.note(f"hand {target} back; on the other machine: `ropewalk join --file INVITE --welcome {target.name}`")
     return 0
+
+
+def _check_in(spaces: Sequence[Space], joiner: JoinerKeys) -> None:
+    """See that somebody who was let in before was not put out since, of any of these spaces.
+
+    Raises:
+        PutOut: It was.
+    """
+    mine = joiner.device.id
+    out = [space.name for space in spaces if space.core.membership.state.role_of(mine) is None]
+    if out:
+        raise PutOut(
+            f"{joiner.device_name} was let in by this answer, and was put out of {', '.join(out)} since",
+            hint="an invite is good once; to let that machine in again: a new one",
+        )
 
 
 def _check_free(path: Path, data: bytes | None, hint: str) -> None:

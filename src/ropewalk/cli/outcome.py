@@ -10,14 +10,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ropewalk.cli.output import Voice, count, path_fields, shown, size
+from ropewalk.spaces.later import few_answer
 from ropewalk.spaces.space import Space
 from ropewalk.spaces.state import State
 from ropewalk.spaces.transfer import Report
 
-__all__ = ["LEFT_OUT", "OWED", "Settled", "merged", "report_fields", "settle", "tell_left_out", "told"]
+__all__ = ["LEFT_OUT", "OWED", "QUEUED", "Settled", "merged", "report_fields", "settle", "tell_left_out", "told"]
 
 OWED = 10  # acknowledged; some store has not got its part yet
 LEFT_OUT = 11  # done, but for what was named
+QUEUED = 12  # kept on this machine alone, and not acknowledged
 SHORT = 12  # hex digits of a version for people
 
 
@@ -30,6 +32,7 @@ class Settled:
         copies: Stores that have the head, of ``stores``.
         owed: Shares, and copies of heads, still owed.
         why: Store to what kept it from doing its part.
+        queued: Whether it waits on this machine, and is not acknowledged.
     """
 
     version: str | None
@@ -37,10 +40,13 @@ class Settled:
     stores: int
     owed: tuple[int, int]
     why: Mapping[str, str]
+    queued: bool = False
 
     @property
     def status(self) -> int:
         """The exit status."""
+        if self.queued:
+            return QUEUED
         return OWED if any(self.owed) else 0
 
     @property
@@ -51,6 +57,7 @@ class Settled:
             "version": self.version,
             "copies": self.copies,
             "stores": self.stores,
+            "queued": self.queued,
             "owed": {"shares": shares, "heads": heads},
             "why": {store: shown(why) for store, why in self.why.items()},
         }
@@ -58,7 +65,9 @@ class Settled:
     @property
     def words(self) -> str:
         """What people call the version."""
-        return f"version {self.version[:SHORT]}" if self.version else "nothing changed"
+        if not self.version:
+            return "nothing changed"
+        return f"version {self.version[:SHORT]}{', queued' if self.queued else ''}"
 
 
 async def settle(space: Space, voice: Voice) -> Settled:
@@ -66,12 +75,20 @@ async def settle(space: Space, voice: Voice) -> Settled:
     outcome = space.outcome
     if outcome is None:
         return Settled(None, 0, len(space.core.pool.names), (0, 0), {})
-    shares, heads = outcome.owed_shares, outcome.owed_heads
+    shares, heads, queued = outcome.owed_shares, outcome.owed_heads, outcome.queued
     if not outcome.in_full and all(space.core.pool.up(name) for name in space.core.pool.names):
         shares = await space.pay()
         heads = len(await space.core.ledger.do(State.owed_heads))
-    settled = Settled(outcome.head.hash.hex(), outcome.copies, outcome.stores, (shares, heads), dict(outcome.why))
-    if settled.status and not voice.json:
+        queued = await space.core.ledger.do(State.is_queued, outcome.head.name)
+    settled = Settled(
+        *(outcome.head.hash.hex(), outcome.copies, outcome.stores, (shares, heads), dict(outcome.why)), queued
+    )
+    if queued and not voice.json:
+        voice.warning(
+            f"it is queued on this machine alone, and not acknowledged: {few_answer(space.core).partition(' (')[0]}"
+            f"; it is published once enough do (`ropewalk space queue {space.name}`)"
+        )
+    elif settled.status and not voice.json:
         reasons = "; ".join(f"{store}: {why}" for store, why in sorted(settled.why.items()))
         owing = " and ".join(
             part

@@ -68,11 +68,13 @@ async def paper(
     """Make a new paper key, and put the old one out in every space that is known here.
 
     Do this when somebody may have seen the words, or when they are lost. The new ones are shown once. With the old
-    words at hand the old key puts itself out, and nothing counts that it signs under an earlier date. Without them the
-    new ones are good, and whoever has the old ones can still claim to have acted before this: the key that you came
-    into a space with is the elder of your devices there, and can put them out. Only a new space is safe from that then.
+    words at hand the old key puts itself out, and nothing else counts that it signs under an earlier date. Without
+    them the new ones are good, and whoever has the old ones can still claim to have acted before this: the key that you
+    came into a space with is the elder of your devices there, and can put them out. Only a new space is safe from that
+    then.
 
-    What the old words did themselves, as in `ropewalk recovery restore`, whoever has them can take back in any case.
+    What the old words did themselves, as in `ropewalk recovery restore`, whoever has them can take back in any case,
+    by claiming that they were put out before it; what was done by devices that they let in goes with that.
     On each other machine of yours run `ropewalk recovery paper --same` afterwards: this one cannot change what only
     that one knows. Words are read from the terminal or standard input, the old ones first.
 

@@ -21,7 +21,7 @@ from ropewalk.spaces.places import opener
 from ropewalk.spaces.store import LARGEST_OBJECT
 from ropewalk.spaces.unlock import NoPassphrase
 
-__all__ = ["brief", "passport", "passport_fields", "tell_quickly"]
+__all__ = ["brief", "brief_fields", "passport", "tell_quickly"]
 
 _LATER = "`ropewalk store passport {}` tries it"
 DAY = 24 * 3600 * 10**9  # nanoseconds
@@ -71,7 +71,7 @@ async def passport(
     )
     width = max(len(finding.probe) for finding in found.findings)
     lines = [f"{finding.verdict:<8} {finding.probe:<{width}}  {finding.words}" for finding in found.findings]
-    common.voice.answer([*lines, "", *_follows(name, found)], passport_fields(name, found))
+    common.voice.answer([*lines, "", *_follows(name, found)], _fields(name, found))
     return Damaged.status if found.verdict == "bad" else 0
 
 
@@ -85,6 +85,9 @@ async def tell_quickly(home: Home, name: str, common: Keyed) -> None:
         keys = device_keys(home, common)
     except NoPassphrase:
         voice.note(f"what {name} does was not tried, since no passphrase was given: {_LATER.format(name)}")
+        return
+    except RopewalkError as error:  # the store is added all the same
+        voice.warning(f"what {name} does was not tried: {error}; {_LATER.format(name)}")
         return
     try:
         found = await renew(home, name, keys, opener(home, keys), clock=time.monotonic, now=time.time_ns, quick=True)
@@ -121,11 +124,21 @@ def brief(found: Passport | None, now: int) -> str:
     limited = [finding.probe for finding in found.findings if finding.verdict == "limited"]
     what = f" ({', '.join(limited[:3])}{', ...' if len(limited) > 3 else ''})" if limited and not refused else ""
     days = max(now - found.time, 0) // DAY
-    age = f"{count(days, 'day')} old" if days else "of today"
+    age = f"{count(days, 'day')} old" if days else "made today"
     return f"passport {found.verdict}{what}{refused}, {'quick, ' if found.quick else ''}{age}"
 
 
-def passport_fields(name: str, found: Passport) -> dict[str, object]:
+def brief_fields(found: Passport) -> dict[str, object]:
+    """The same for JSON."""
+    return {
+        "verdict": found.verdict,
+        "time": iso(found.time),
+        "quick": bool(found.quick),
+        "refused": terms(found).refused or None,
+    }
+
+
+def _fields(name: str, found: Passport) -> dict[str, object]:
     """For JSON."""
     use = terms(found)
     return {
@@ -135,7 +148,7 @@ def passport_fields(name: str, found: Passport) -> dict[str, object]:
         "kind": found.kind,
         "time": iso(found.time),
         "software": found.software,
-        "quick": found.quick,
+        "quick": bool(found.quick),
         "verdict": found.verdict,
         "findings": [
             {"probe": one.probe, "value": one.value, "verdict": one.verdict, "words": shown(one.words)}

@@ -62,7 +62,7 @@ async def put(
     report, seconds = merged(reports), time.monotonic() - started
     left_out = tell_left_out(report, voice)
     voice.done(f"put {told(report, seconds)}: {settled.words}", {**report_fields(report, seconds), **settled.fields})
-    return left_out or settled.status
+    return settled.status if settled.queued else left_out or settled.status
 
 
 def _check_sources(sources: list[str]) -> None:

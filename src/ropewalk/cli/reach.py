@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ropewalk.broker import with_node
 from ropewalk.cli.mailboxes import Meeting, own_address
 from ropewalk.cli.store_url import is_node
 from ropewalk.errors import RopewalkError
@@ -58,8 +57,8 @@ def reached(home: Home) -> Reached:
     key = node_key(home.config / KEY_FILE).public_key().public_bytes_raw()
     found = listening(home.state)
     urls = settings.reached or (found if found is not None else settings.listen or (LISTEN,))
-    addresses = [str(with_node(one, key)) for one in map(_outward, urls) if one is not None]
-    here = next((str(with_node(one, key)) for one in map(_inward, found or ()) if one is not None), "")
+    addresses = [_keyed(one, key) for one in map(_outward, urls) if one is not None]
+    here = next((_keyed(one, key) for one in map(_inward, found or ()) if one is not None), "")
     return Reached(key.hex(), found is not None, addresses, here)
 
 
@@ -106,6 +105,10 @@ def _inward(url: str) -> Endpoint | None:
         return endpoint.peer() if endpoint.carrier != "memory" else None
     except BadEndpoint:
         return None
+
+
+def _keyed(endpoint: Endpoint, key: bytes) -> str:
+    return str(replace(endpoint, fragment=f"ed25519:{key.hex()}"))
 
 
 def _known(endpoint: Endpoint) -> bool:

@@ -6,7 +6,6 @@ Never: keeps words, takes a space in because words open it, or says that all is 
 
 from __future__ import annotations
 
-import os
 import socket
 import sys
 import time
@@ -35,8 +34,6 @@ from ropewalk.spaces.opening import open_pool
 from ropewalk.spaces.places import opener
 from ropewalk.spaces.recovery import NoPaperKey, Restored
 from ropewalk.spaces.recovery import restore as restore_spaces
-from ropewalk.spaces.recovery import revoke as revoke_devices
-from ropewalk.spaces.state import State
 from ropewalk.spaces.unlock import forget_keyring, lock_with_keyring
 
 __all__ = ["restore"]
@@ -290,10 +287,10 @@ def _is_wanted(wanted: bool | None, space: str, called: Sequence[str], voice: Vo
 
 async def _revoke(core: Core, group: Group, words: DeviceKeys, devices: Sequence[bytes]) -> None:
     """Signed by the paper key: who has a device that came later is no match for it, and is for this young one."""
-    cuts = {device: await group.cut(device) for device in devices}
-    records = [data for _, data in await core.ledger.do(State.records)]
-    for name, data in revoke_devices(core.space_id, records, words, os.urandom(16), max(core.now(), 0), cuts):
-        await group.send(name, data, devices)
+    # Who wrote what this version does not know goes first: all else is to stand on what had not seen that.
+    for device in sorted(devices, key=lambda one: (one not in core.membership.beyond, one)):
+        if device in core.membership.state.devices:
+            await group.revoke(device, words)
 
 
 def _tell(

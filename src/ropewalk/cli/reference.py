@@ -49,10 +49,11 @@ An error is one line, `error: ...`, mostly with a second one, `hint: ...`, on st
 ## JSON
 
 With `--json`, `ls`, `find`, `du`, `log`, `diff`, `conflicts`, `audit`, `watch`, `members`, `device list`, `store list`,
-`space list` and `invite --list` write one JSON object a line, one for each item, and so do `join`, `device add` and
-`device revoke` for each space; every other command but `cat` writes one object when it is done. Sizes are bytes. A path
-is in `path`; where it is not UTF-8, `path` is what can be shown of it, and `path_base64` its bytes. On standard error,
-an error is `{"error": {"code", "message", "hint"}}` and a warning `{"warning"}`. Codes are stable; messages are not.
+`space list`, `node trash` and `invite --list` write one JSON object a line, one for each item, and so do `join`,
+`device add` and `device revoke` for each space; every other command but `cat` writes one object when it is done. Sizes
+are bytes. A path is in `path`; where it is not UTF-8, `path` is what can be shown of it, and `path_base64` its bytes.
+On standard error, an error is `{"error": {"code", "message", "hint"}}` and a warning `{"warning"}`. Codes are stable;
+messages are not.
 
 ## Environment
 
@@ -60,7 +61,7 @@ an error is `{"error": {"code", "message", "hint"}}` and a warning `{"warning"}`
 |---|---|
 | `ROPEWALK_HOME` | The folder of settings, keys and local state, instead of the platform's own. |
 | `ROPEWALK_PASSPHRASE` | The passphrase of the device keys. |
-| `ROPEWALK_MAILBOX` | Where `invite`, `device add` and `join` meet, unless `--mailbox` says another place. |
+| `ROPEWALK_MAILBOX` | Where `invite`, `device add` and `join` meet, unless `--mailbox` says where. |
 | `ROPEWALK_DEBUG` | If set, a fault of ropewalk shows where it is, and what goes on in the network is told. |
 | `NO_COLOR` | If set, nothing is coloured. |
 

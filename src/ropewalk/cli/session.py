@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -45,12 +45,11 @@ async def opened(name: str, common: Keyed, *, tell_away: bool = True, stewards: 
     async with await open_space(home, name, device_keys(home, common)) as space:
         if not stewards:
             space.core.check_reads()
-        told = len(space.warnings)
         pool = space.core.pool
         away = {f"store {one} is not there: {pool.why_down(one)}" for one in pool.names if not pool.up(one)}
         for note in space.notes:
             voice.note(note)
-        for warning in space.warnings[:told]:
+        for warning in _taken(space.warnings):
             if (tell_away or warning not in away) and warning != PUT_OUT:
                 voice.warning(warning)
         state = space.core.membership.state
@@ -59,8 +58,14 @@ async def opened(name: str, common: Keyed, *, tell_away: bool = True, stewards: 
         try:
             yield space
         finally:
-            for warning in space.warnings[told:]:
+            for warning in _taken(space.warnings):
                 voice.warning(warning)
+
+
+def _taken(lines: list[str]) -> Iterator[str]:
+    """Lines one by one, each out of the list: where there are too many, older ones make room for newer."""
+    while lines:
+        yield lines.pop(0)
 
 
 def device_keys(home: Home, common: Keyed) -> DeviceKeys:

@@ -21,6 +21,7 @@ from ropewalk.cli.which_space import WHY, shown_id
 from ropewalk.cli.who import own_device, own_name
 from ropewalk.errors import Misuse, Refused, Unavailable
 from ropewalk.spaces.core import Core
+from ropewalk.spaces.evacuate import StoreNeeded
 from ropewalk.spaces.home import Home, Settings
 from ropewalk.spaces.identity import PAPER, DeviceKeys
 from ropewalk.spaces.members import check_person
@@ -40,12 +41,6 @@ __all__ = [
     "remove_store",
     "store_names",
 ]
-
-
-class StoreNeeded(Refused):
-    """Without this store something could not be read, or nothing written."""
-
-    code = "space.store-needed"
 
 
 Stores = Annotated[str | None, Parameter(metavar="A,B,...", help="Names of stores.")]
@@ -149,7 +144,8 @@ async def add_store(
 ) -> int:
     """Let a space use one more store.
 
-    What it should hold is brought there by `ropewalk repair`.
+    From now on it gets its part of what is new. `ropewalk repair` brings it what lies in every store; nothing else is
+    moved to it without need.
     """
     home = Home.of_user()
     setting = home.space(name)
@@ -165,7 +161,9 @@ async def add_store(
         for record, data in await space.core.ledger.do(State.records):
             await space.core.pool.put(store, ObjectName(record), (data,))
     common.voice.done(f"store {store} is part of {name} now", {"space": name, "store": store})
-    common.voice.note(f"`ropewalk repair {name}` brings it what it should hold")
+    common.voice.note(
+        f"it gets its part of what is new; `ropewalk repair {name}` brings it what every store should have"
+    )
     return 0
 
 
@@ -178,7 +176,8 @@ async def remove_store(
 ) -> int:
     """Let a space no longer use a store.
 
-    It is refused while something can only be read with it. Nothing in the store is deleted.
+    It is refused while something can only be read with it. Nothing in the store is deleted: `ropewalk pool evacuate`
+    brings what it has to the others first, and can empty it.
     """
     home = Home.of_user()
     setting = home.space(name)
@@ -186,11 +185,14 @@ async def remove_store(
         raise Misuse(f"store {store} is not part of {name}, which has {', '.join(setting.stores)}")
     async with opened(name, common, stewards=True) as space:
         await _check_needless(space.core, name, store)
+        held = len(await space.core.ledger.do(State.packs_on, store))
     home.update(lambda now: _with_stores(now, name, [one for one in now.spaces[name].stores if one != store]))
     common.voice.done(f"store {store} is no longer part of {name}", {"space": name, "store": store})
-    common.voice.note(
-        f"`ropewalk repair {name}` makes what it held anew on other stores, `ropewalk status {name}` says what holds"
-    )
+    if held:
+        common.voice.note(
+            f"`ropewalk repair {name}` makes what it held anew on other stores,"
+            f" `ropewalk status {name}` says what holds"
+        )
     return 0
 
 
@@ -271,4 +273,6 @@ def _readable(pack: KnownPack, stores: set[str]) -> bool:
 
 
 def _with_stores(settings: Settings, name: str, stores: list[str]) -> Settings:
-    return replace(settings, spaces={**settings.spaces, name: replace(settings.spaces[name], stores=stores)})
+    space = settings.spaces[name]
+    draining = [one for one in space.draining if one in stores]
+    return replace(settings, spaces={**settings.spaces, name: replace(space, stores=stores, draining=draining)})

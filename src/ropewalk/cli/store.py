@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from ropewalk.cli.options import COMMON, KEYED, Common, Keyed
 from ropewalk.cli.output import size
-from ropewalk.cli.passport import brief, passport_fields, tell_quickly
+from ropewalk.cli.passport import brief, brief_fields, tell_quickly
 from ropewalk.cli.place import check_own_name
 from ropewalk.cli.session import device_keys
 from ropewalk.cli.store_url import add_url, taken, with_store
@@ -29,7 +29,7 @@ from ropewalk.spaces.pool.placement import StoreDomains
 from ropewalk.spaces.store import DiskStore, Store
 from ropewalk.spaces.store.marker import MARKER
 
-__all__ = ["add", "list_stores", "remove"]
+__all__ = ["add", "list_stores", "look_at", "remove"]
 
 PATIENCE = 10.0  # seconds for a store to say how much room it has
 
@@ -77,7 +77,7 @@ async def add(
         return status
     if endpoint or region:
         raise Misuse(f"--endpoint and --region are for buckets, and {place} is a folder", hint="leave them out")
-    path, there = _look_at(place)
+    path, there = look_at(place)
     if name in home.load().stores and not there:
         raise taken(name)
     store = await (DiskStore.open(path) if there else DiskStore.create(path))
@@ -87,7 +87,7 @@ async def add(
     finally:
         await store.aclose()
     home.update(lambda settings: with_store(settings, name, StoreSetting(path, identity, domains), stated=bool(domain)))
-    fields = {"store": name, "folder": path, "id": identity, "domains": domains, "made": not there}
+    fields = {"store": name, "place": path, "folder": path, "id": identity, "domains": domains, "made": not there}
     free = f", {size(room.free)} free" if room else ""
     common.voice.done(f"store {name} {'is' if there else 'was made'} in {path}{free}", fields)
     if not domains:
@@ -112,14 +112,15 @@ async def list_stores(*, common: Keyed = KEYED) -> int:
             "  ".join(part for part in (f"{name:<12}", setting.path, domains, state, brief(known, now)) if part),
             {
                 "store": name,
-                "folder": setting.path,
+                "place": setting.path,
+                "folder": setting.path if not scheme_of(setting.path) else None,
                 "id": setting.id or None,
                 "domains": setting.domains,
                 "spaces": used,
                 "there": not why,
                 "why": why,
                 "free": free,
-                "passport": passport_fields(name, known) if known else None,
+                "passport": known and brief_fields(known),
             },
         )
     if not settings.stores:
@@ -186,7 +187,7 @@ def _parse_domains(given: list[str]) -> dict[str, str]:
     return domains
 
 
-def _look_at(folder: str) -> tuple[str, bool]:
+def look_at(folder: str) -> tuple[str, bool]:
     """The whole path, and whether a store is there."""
     path = os.path.abspath(folder)
     try:

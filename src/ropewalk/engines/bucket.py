@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from ropewalk.engines.address import EngineAddress
 from ropewalk.engines.credentials import ANONYMOUS, Credentials, CredentialsUnfit
-from ropewalk.engines.errors import as_store, gives_no_ranges, status_of
+from ropewalk.engines.errors import as_store, ends_before, gives_no_ranges, status_of
 from ropewalk.errors import Missing, Misuse
 from ropewalk.spaces.store import (
     LARGEST_OBJECT,
@@ -36,15 +36,14 @@ if TYPE_CHECKING:
 __all__ = ["Bucket", "EnginesMissing"]
 
 CONNECT = timedelta(seconds=10)
-SMALL = 1024 * 1024  # bytes; what is not more is given up sooner
-QUICK = timedelta(seconds=30)  # for a call of so few bytes: a thread hangs no longer on an engine that is silent
+SMALL = 1024 * 1024  # bytes; a put of no more is given up sooner
+QUICK = timedelta(seconds=30)  # for few bytes, or the next ones: a thread hangs no longer on an engine that is silent
 SLOW = timedelta(minutes=3)  # for up to 64 MiB, at 0.4 MB a second; the pool has given it up before
 RETRIES = 2  # tries besides the first; more are the pool's to make
 RETRY_FOR = timedelta(seconds=10)  # no new try begins later
 _PAGE = 1000  # names; what S3 gives at once
 
 _OLD = (400, 405, 501)  # what servers say to a condition that they do not know
-_TIMED = (QUICK, SLOW)
 
 
 class EnginesMissing(Missing):
@@ -77,7 +76,10 @@ class Bucket:
         self._taken = (exceptions.AlreadyExistsError, exceptions.PreconditionError)
         self._cannot = (exceptions.NotSupportedError, NotImplementedError)
         try:
-            self._quick, self._slow = (_engine(address, credentials, timeout) for timeout in _TIMED)
+            self._quick = _engine(address, credentials, {"timeout": QUICK})
+            self._large = _engine(address, credentials, {"timeout": SLOW})
+            # Bytes that come show that it is alive; those that go show nothing before all of them are there.
+            self._reads = _engine(address, credentials, {"timeout": SLOW, "read_timeout": QUICK})
         except self._errors:
             # Its words may quote what was given.
             raise CredentialsUnfit(
@@ -101,18 +103,17 @@ class Bucket:
             options = {"range": (offset, end)}
         elif offset:
             options = {"range": {"offset": offset}}
-        engine = self._quick if end - offset <= SMALL else self._slow
         with self._answering(writing=False):
             try:
-                return self._collect(engine.get(name, options=options), name, 0, end - offset)
+                return self._collect(self._reads.get(name, options=options), name, 0, end - offset)
             except FileNotFoundError:
                 return None
             except self._errors as error:
-                if status_of(error) == 416:  # it is there, and ends before
+                if ends_before(error):
                     return b""
                 if not gives_no_ranges(error):
                     raise
-            return self._collect(self._slow.get(name), name, offset, end)
+            return self._collect(self._reads.get(name), name, offset, end)
 
     def size(self, name: str) -> int | None:
         """Bytes of an object, or None where there is none.
@@ -123,6 +124,18 @@ class Bucket:
         with self._answering(writing=False):
             try:
                 return int(self._quick.head(name)["size"])
+            except FileNotFoundError:
+                return None
+
+    def modified(self, name: str) -> int | None:
+        """When an object was put, by the engine's clock, to the second: nanoseconds since 1970; None without one.
+
+        Raises:
+            StoreGone.
+        """
+        with self._answering(writing=False):
+            try:
+                return int(self._quick.head(name)["last_modified"].timestamp()) * 1_000_000_000
             except FileNotFoundError:
                 return None
 
@@ -219,7 +232,7 @@ class Bucket:
         return whole if offset == 0 and got == wanted else whole[offset:wanted]
 
     def _for(self, body: bytes) -> Engine:
-        return self._quick if len(body) <= SMALL else self._slow
+        return self._quick if len(body) <= SMALL else self._large
 
     def _check_writable(self) -> None:
         if self.read_only:
@@ -233,12 +246,12 @@ class Bucket:
             raise as_store(self.where, error, writing=writing) from None
 
 
-def _engine(address: EngineAddress, credentials: Credentials, timeout: timedelta) -> Engine:
-    """obstore's store, for calls that may take so long."""
+def _engine(address: EngineAddress, credentials: Credentials, times: ClientConfig) -> Engine:
+    """obstore's store, whose calls may take so long."""
     from obstore import store
 
     values: dict[str, Any] = dict(credentials.values)
-    client: ClientConfig = {"timeout": timeout, "connect_timeout": CONNECT, "user_agent": "ropewalk"}
+    client: ClientConfig = {**times, "connect_timeout": CONNECT, "user_agent": "ropewalk"}
     if "http" in (address.scheme, address.endpoint.partition(":")[0]):
         client["allow_http"] = True
     retry: RetryConfig = {

@@ -11,7 +11,7 @@ import re
 from ropewalk.errors import RopewalkError
 from ropewalk.spaces.store import StoreFull, StoreGone, StoreReadOnly
 
-__all__ = ["as_store", "gives_no_ranges", "said", "status_of"]
+__all__ = ["as_store", "ends_before", "gives_no_ranges", "said", "status_of"]
 
 _STATUS = re.compile(r"status code: ([1-5][0-9]{2})\b")
 _CODE = re.compile(r"<Code>([A-Za-z]{1,40})</Code>")
@@ -39,6 +39,11 @@ def gives_no_ranges(error: Exception) -> bool:
     return "non-partial response" in str(error) or type(error).__name__ == "NotSupportedError"
 
 
+def ends_before(error: Exception) -> bool:
+    """Whether a range begins where the object has ended, as the engine or the library says it."""
+    return status_of(error) == 416 or "StartTooLarge" in str(error)
+
+
 def said(error: Exception) -> str:
     """What happened, in words of our own and those of its answer that can hold no secret."""
     text = str(error)
@@ -57,6 +62,11 @@ def as_store(where: str, error: Exception, *, writing: bool) -> RopewalkError:
         writing: Whether something was to be changed.
     """
     status, words = status_of(error), said(error)
+    if "token request" in str(error):  # the provider of credentials said so, and not the store
+        return StoreGone(
+            f"store at {where} cannot be asked: no token for it could be had: {words}",
+            hint="name a profile that has credentials",
+        )
     refused = status in _REFUSED or type(error).__name__ in ("PermissionDeniedError", "UnauthenticatedError")
     if writing and (refused or status in _CANNOT):
         return StoreReadOnly(
@@ -66,6 +76,9 @@ def as_store(where: str, error: Exception, *, writing: bool) -> RopewalkError:
         return StoreFull(f"store at {where} is full: {words}", hint="free some room or add a store")
     if refused:
         return StoreGone(
-            f"store at {where} lets these credentials not in: {words}", hint="are they those of this store, and valid?"
+            f"store at {where} does not take these credentials: {words}",
+            hint="are they those of this store, and valid?",
         )
+    if "NoSuchBucket" in words or "ContainerNotFound" in words:
+        return StoreGone(f"store at {where} is not there: {words}", hint="make the bucket first, by the engine's tools")
     return StoreGone(f"store at {where} does not answer: {words}", hint="is its address right, and is it running?")

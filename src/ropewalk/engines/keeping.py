@@ -45,7 +45,6 @@ class Keeper:
     def __init__(self, bucket: Bucket, identity: bytes) -> None:
         self.bucket, self.identity = bucket, identity
         self._conditional: bool | None = None
-        self._trying = threading.Lock()
         self._turns = threading.Condition()
         self._under_way: set[str] = set()  # names that are being put; of several at once, one has its turn
         self._folders: set[str] = set()
@@ -60,11 +59,12 @@ class Keeper:
 
     def conditional(self) -> bool:
         """Whether the engine keeps to the condition that there be nothing under a name yet."""
-        with self._trying:
-            if self._conditional is None:
-                # Kept at the first try, it may have been missing; the second finds it, unless the condition is ignored.
-                self._conditional = any(self.bucket.create(TRIED, b"") is False for _ in range(2))
-            return self._conditional
+        if self._conditional is None:
+            # Kept at the first try, it may have been missing; the second finds it, unless the condition is ignored.
+            # Several threads may try at once, with the same result: if they took turns, one silent engine would keep
+            # each of them waiting for all those before.
+            self._conditional = any(self.bucket.create(TRIED, b"") is False for _ in range(2))
+        return self._conditional
 
     def put(self, name: ObjectName, parts: Parts, abandoned: Callable[[], bool]) -> None:
         """Keep one object; `confirm` is left to the caller, once for many."""
@@ -90,6 +90,9 @@ class Keeper:
         with self._turn(name):
             if not conditional:
                 self._check_place(name)
+                # An engine over a folder was seen to give a reader the size of the old one with bytes of the new.
+                if self.bucket.size(name) is not None:
+                    self.bucket.delete(name)
             self.bucket.put(name, body)
         self.confirm()
 

@@ -12,9 +12,10 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from functools import partial
 from typing import TypeVar
 
+from ropewalk.engines.examining import examine_bucket
 from ropewalk.engines.keeping import Keeper
 from ropewalk.errors import Misuse, RopewalkError, first_of
-from ropewalk.spaces.store import Listed, ObjectName, Parts, Room
+from ropewalk.spaces.store import Examined, Listed, ObjectName, Parts, Room
 from ropewalk.spaces.store.parts import checked_range
 from ropewalk.spaces.store.threads import Threads, ThreadsClosed
 
@@ -22,7 +23,7 @@ __all__ = ["THREADS", "ObjectStore"]
 
 _T = TypeVar("_T")
 
-THREADS = 16  # calls at once; an engine far away answers each late, and many together
+THREADS = 16  # calls at once, each with one object in memory; an engine far away answers each late, and many together
 _PAGE = 1000  # names; a listing takes one turn of a thread for so many
 _FIRST_PAGE = 16
 
@@ -55,6 +56,10 @@ class ObjectStore:
         """
         return await self._run(self._keeper.conditional)
 
+    async def examine(self) -> Examined:
+        """As `Examines.examine`."""
+        return await examine_bucket(self._keeper.bucket, self._run)
+
     async def put(self, name: ObjectName, parts: Parts) -> None:
         await self.put_many([(name, parts)])
 
@@ -67,6 +72,7 @@ class ObjectStore:
                 await self._run(self._keeper.put, name, parts, abandoned.is_set)
 
         try:
+            await self._run(self._keeper.conditional)  # once, and not by each of them
             async with asyncio.TaskGroup() as group:
                 for _ in range(min(THREADS, len(objects))):
                     group.create_task(some())

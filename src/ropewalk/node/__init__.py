@@ -11,6 +11,7 @@ from ropewalk.node.grants import Act, Grant
 from ropewalk.node.node import KEY_FILE, Node
 from ropewalk.node.notices import NodeBusy
 from ropewalk.node.offered import NotGranted, Vetoed
+from ropewalk.node.passports import Passports
 from ropewalk.node.register import OverQuota
 from ropewalk.node.running import NodeRunning, listening
 from ropewalk.node.service import LISTEN, NodeConfig, NodeService
@@ -33,6 +34,7 @@ __all__ = [
     "NotGranted",
     "OfferSetting",
     "OverQuota",
+    "Passports",
     "Upkeep",
     "UpkeepService",
     "Vetoed",

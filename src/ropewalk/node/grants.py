@@ -78,11 +78,13 @@ class Standing:
         role: Of its member, where it is active.
         put_out: It was active once, and is not any more.
         admins: The keys of all active devices of admins.
+        known: There are records of it, so that whoever is not in them is a stranger to it.
     """
 
     role: Role | None = None
     put_out: bool = False
     admins: frozenset[bytes] = frozenset()
+    known: bool = False
 
 
 OUTSIDE = Standing()  # of a space of which nothing is known
@@ -113,7 +115,9 @@ def paying(
             if by_role:
                 groups[0].append(grant)
         elif key in grant.keys:
-            groups[1].append(grant)
+            # Room for whatever one keeps is not a right to what others keep beside it.
+            if by_role or not standing.known or grant.spaces is not None:
+                groups[1].append(grant)
         elif by_role and not grant.alone and grant.keys & standing.admins:
             groups[2].append(grant)
     return [grant for group in groups for grant in group]

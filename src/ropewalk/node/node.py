@@ -12,6 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 from ropewalk import broker
@@ -85,6 +86,9 @@ class Node:
         self._cpu = cpu or ThreadPoolExecutor(1, "ropewalk-node")
         self._settings = NodeSettings()
         self._stamp: tuple[int, int, int] | None = None
+        self._wrong: RopewalkError | None = None  # what keeps us from taking the settings as they are now
+        self._looked: tuple[int, int, int] | None = None  # the stamp of those that the offers are by
+        self._turn = asyncio.Lock()
         self._grants: list[Grant] = []
         self._said: dict[str, str] = {}  # why an offer is not there, so that it is said once
         self._opened: dict[str, tuple[str, str]] = {}  # by offer: path and id
@@ -134,11 +138,14 @@ class Node:
         Raises:
             NodeSettingsDamaged: They say nothing that can be; what they said before stays.
         """
-        if (stamp := self.file.stamp()) != self._stamp:
-            self._settings = self.file.load()
-            self._stamp = stamp
-            self._grants = [grant.grant() for grant in self._settings.grants]
-            self._said.pop("settings", None)
+        async with self._turn:
+            await self._renew()
+
+    async def _renew(self) -> None:
+        self._read()
+        self._looked = self._stamp
+        if self._wrong is not None:
+            raise self._wrong
         for name, offered in list(self.offers.items()):
             setting = self._settings.offers.get(name)
             opened = self._opened.get(name)
@@ -149,6 +156,33 @@ class Node:
         for name, setting in self._settings.offers.items():
             if name not in self.offers:
                 await self._offer(name, setting)
+
+    def _read(self) -> None:
+        """Take the grants that the settings give now: to look costs a microsecond, so no call goes by older ones."""
+        if (stamp := self.file.stamp()) == self._stamp:
+            return
+        self._stamp, self._wrong = stamp, None
+        try:
+            settings = self.file.load()
+        except RopewalkError as error:
+            self._wrong = error
+            self._say("settings", str(error))
+            return
+        self._settings = settings
+        self._grants = [grant.grant() for grant in settings.grants]
+        self._said.pop("settings", None)
+
+    def _given(self) -> list[Grant]:
+        self._read()
+        return self._grants
+
+    async def _current(self) -> Mapping[str, Offered]:
+        """What is offered by the settings as they are now."""
+        self._read()
+        if self._looked != self._stamp:
+            with suppress(RopewalkError):  # said; what was offered before still is
+                await self.look()
+        return self.offers
 
     async def _offer(self, name: str, setting: OfferSetting) -> None:
         try:
@@ -161,7 +195,7 @@ class Node:
             store,
             self._register,
             Skeleton(store, self._cpu),
-            grants=lambda: self._grants,
+            grants=self._given,
             quota=lambda: self._setting(name, setting).quota,
             keep=lambda: self._setting(name, setting).keep,
             now=self._now,
@@ -217,7 +251,7 @@ class Node:
             raise NodeBusy(f"{self._sessions[key]} sessions of this key are open here, {self._sessions.total()} in all")
         self._sessions[key] += 1
         visit.owned.callback(self._left, key)
-        return StoreRoom(lambda: self.offers, key, self._under_way)
+        return StoreRoom(self._current, key, self._under_way)
 
     def _left(self, key: bytes) -> None:
         self._sessions[key] -= 1

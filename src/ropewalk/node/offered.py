@@ -141,8 +141,11 @@ class Offered:
         """What is there and may be read by who asks, by name; fewer than ``most`` only at the end.
 
         Raises:
+            NotGranted: All of it is of one space, which may not be read; an empty list would say that it is gone.
             StoreGone.
         """
+        if (asked := space_of(prefix)) is not None and not await self._payers(key, asked, Act.GET):
+            raise NotGranted(*_why(Act.GET, asked, await self._skeleton.standing(asked, key)))
         found: list[Listed] = []
         seen: tuple[bytes | None, bool] | None = None  # the space before, and whether it may be read
         start: str | None = after
@@ -260,11 +263,23 @@ class Offered:
             raise Vetoed(
                 f"nothing of this space is deleted for the next {left / 86_400:.1f} days: an admin of it wants that"
             )
+        if not await self._worth_keeping(key, space):
+            await self.store.delete(object_name(name))
+            await self._register.forget(self.name, name)
+            return
         label = await self._register.set_aside(self.name, name, space, 0, self._keep())
         try:
             await self.store.set_aside(object_name(name), label)
         except NoSuchObject:
             await self._register.gone(self.name, label)
+
+    async def _worth_keeping(self, key: bytes, space: bytes | None) -> bool:
+        """Whether an admin might take it back: of a space that there are, or lately were, records of."""
+        if space is None:
+            return False
+        if (await self._skeleton.standing(space, key)).known:
+            return True
+        return bool(await self._register.trash(self.name, space, "", 1))
 
     async def trash(self, key: bytes, space: bytes, after: str, most: int) -> list[Trashed]:
         """What was deleted of a space and is kept, by label.

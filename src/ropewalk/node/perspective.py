@@ -7,7 +7,7 @@ Never: decides who may do what, or lets one session have more under way than its
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from typing import Annotated, ClassVar
 
@@ -182,14 +182,14 @@ class StoreRoom(broker.Perspective):
     """What a key may reach.
 
     Args:
-        offers: All of the node, as they are now, by name.
+        offers: Gives all of the node, as they are now, by name.
         key: Who asks, an Ed25519 key.
         under_way: Of the node.
     """
 
     limits: ClassVar[broker.Limits | None] = LIMITS
 
-    def __init__(self, offers: Callable[[], Mapping[str, Offered]], key: bytes, under_way: UnderWay) -> None:
+    def __init__(self, offers: Callable[[], Awaitable[Mapping[str, Offered]]], key: bytes, under_way: UnderWay) -> None:
         self._offers, self._key = offers, key
         self._under_way = under_way.of_session()
         self._stores: dict[str, OfferedStore] = {}
@@ -197,12 +197,13 @@ class StoreRoom(broker.Perspective):
     @broker.remote
     async def offers(self) -> list[dict[str, object]]:
         """What this key was given itself."""
-        return [one.offer(self._key) for _, one in sorted(self._offers().items()) if one.grants_of(self._key)]
+        offers = await self._offers()
+        return [one.offer(self._key) for _, one in sorted(offers.items()) if one.grants_of(self._key)]
 
     @broker.remote
     async def open(self, name: Name) -> OfferedStore:
         """A store, by the name of its offer; that gives no right yet."""
-        offered = self._offers().get(name)
+        offered = (await self._offers()).get(name)
         if offered is None:
             raise NoOffer(f"nothing called {name!r} is offered here")
         if name not in self._stores:

@@ -169,6 +169,18 @@ class Register:
 
         self._used[offer, payer] += await self._do(insert)
 
+    async def forget(self, offer: str, name: str) -> None:
+        """An object is gone, and nothing of it is in the trash."""
+
+        def drop(db: sqlite3.Connection) -> tuple[str, int] | None:
+            with db:
+                return db.execute(  # type: ignore[no-any-return]
+                    "delete from objects where offer = ? and name = ? returning payer, size", (offer, name)
+                ).fetchone()
+
+        if (found := await self._do(drop)) is not None:
+            self._used[offer, found[0]] -= found[1]
+
     # -- trash -----------------------------------------------------------------------------------------------------
 
     async def set_aside(self, offer: str, name: str, space: bytes | None, size: int, keep: float) -> str:

@@ -20,10 +20,19 @@ from ropewalk.errors import Damaged
 from ropewalk.node.grants import Act, Grant
 from ropewalk.spaces.home import write_file
 
-__all__ = ["KEEP", "LEAST_KEEP", "GrantSetting", "NodeFile", "NodeSettings", "NodeSettingsDamaged", "OfferSetting"]
+__all__ = [
+    "KEEP",
+    "LEAST_KEEP",
+    "MOST_KEEP",
+    "GrantSetting",
+    "NodeFile",
+    "NodeSettings",
+    "NodeSettingsDamaged",
+    "OfferSetting",
+]
 
 KEEP = 7 * 24 * 3600  # seconds that what is deleted stays in the trash
-LEAST_KEEP = 3600
+LEAST_KEEP, MOST_KEEP = 3600, 10 * 365 * 24 * 3600
 
 _Hex32 = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
 _Hex16 = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{32}$")]
@@ -43,7 +52,7 @@ class OfferSetting(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit
     path: str
     id: _Hex16  # what the folder's marker must say
     quota: _Bytes | None = None  # bytes for all guests together
-    keep: Annotated[int, msgspec.Meta(ge=LEAST_KEEP, le=10 * 365 * 24 * 3600)] = KEEP
+    keep: Annotated[int, msgspec.Meta(ge=LEAST_KEEP, le=MOST_KEEP)] = KEEP
 
 
 class GrantSetting(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):

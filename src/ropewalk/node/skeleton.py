@@ -113,7 +113,7 @@ class Skeleton:
         state = known.membership.state
         devices = known.keys.get(key, set())
         roles = [role for device in devices if (role := state.role_of(device)) is not None]
-        return Standing(max(roles, default=None), bool(devices) and not roles, known.admins)
+        return Standing(max(roles, default=None), bool(devices) and not roles, known.admins, known=True)
 
     async def _known(self, space: bytes) -> _Known:
         while space not in self._spaces or space in self._new:

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 
 from ropewalk.errors import RopewalkError
+from ropewalk.node.passports import Passports
 from ropewalk.service import Context, Service
 from ropewalk.spaces.home import Home, SpaceSetting, StoreSetting
 from ropewalk.spaces.identity import DeviceKeys
@@ -59,7 +59,7 @@ class Upkeep:
     ) -> None:
         self._home, self._device, self._opens, self._clock = home, device, opens, clock
         self._kept: dict[str, _Kept] = {}
-        self._stamp: tuple[int, int, int] | None = None
+        self._mark: tuple[int, ...] | None = None
         self._said: dict[str, dict[str, str]] = {}  # by space: about what, what
         self.open: dict[str, Space] = {}
 
@@ -74,15 +74,14 @@ class Upkeep:
 
     async def look(self) -> None:
         """Take what the settings say now."""
-        stamp = _stamp(self._home)
-        if stamp == self._stamp and self._stamp is not None:
+        if (mark := self._home.mark()) == self._mark:
             return
         try:
             wanted = self._wanted()
         except RopewalkError as error:
             self._say("", "settings", str(error))
             return
-        self._stamp = stamp
+        self._mark = mark
         self._said.pop("", None)
         await self._let_go([name for name, kept in self._kept.items() if wanted.get(name) != kept.what])
         for name, what in wanted.items():
@@ -178,29 +177,23 @@ async def _drained(space: Space) -> None:
         continue
 
 
-def _stamp(home: Home) -> tuple[int, int, int] | None:
-    try:
-        found = os.stat(home.settings_file)
-    except OSError:
-        return None
-    return found.st_ino, found.st_mtime_ns, found.st_size
-
-
 class UpkeepService(Service):
     """The upkeep as a service.
 
     Args:
-        upkeep: Made with the device's keys, which no configuration holds.
+        upkeep, passports: Made with the device's keys, which no configuration holds.
         context: Where it runs.
     """
 
-    def __init__(self, upkeep: Upkeep, context: Context) -> None:
+    def __init__(self, upkeep: Upkeep, passports: Passports, context: Context) -> None:
         super().__init__(self.Config(), context)
-        self.upkeep = upkeep
+        self.upkeep, self.passports = upkeep, passports
 
     async def run(self) -> None:
-        """Keep the spaces, until it is stopped."""
-        await self.upkeep.work()
+        """Keep the spaces and what is known of the stores, until it is stopped."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self.upkeep.work())
+            group.create_task(self.passports.work())
 
     async def reload(self) -> None:
         """Look at the settings now."""

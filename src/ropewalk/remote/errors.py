@@ -29,7 +29,9 @@ _TOLD = {kind.code: kind for kind in _KINDS} | {
 }
 
 
-def as_store(where: str, code: str, text: str, error: RopewalkError | None = None) -> RopewalkError:
+def as_store(
+    where: str, code: str, text: str, error: RopewalkError | None = None, *, reading: bool = False
+) -> RopewalkError:
     """What a store would raise.
 
     Args:
@@ -37,12 +39,14 @@ def as_store(where: str, code: str, text: str, error: RopewalkError | None = Non
         code: Of the error.
         text: Its message.
         error: The error itself, where it is at hand.
+        reading: Nothing was to be changed; a store whose bytes we may not have is as good as away.
     """
     text = text.splitlines()[0] if text else "it gave no reason"
     if isinstance(error, _KINDS):
         return error  # it is ours, or was told by its code and made of our class
     if (kind := _TOLD.get(code)) is not None:
-        return kind(f"{where}: {text}")
+        kind = StoreGone if reading and kind is StoreReadOnly else kind
+        return kind(f"{where}: {text}", hint=error.hint if error is not None else "")
     if isinstance(error, Misuse) and not code.startswith("broker."):
         return error
     if isinstance(error, Damaged):
@@ -52,12 +56,12 @@ def as_store(where: str, code: str, text: str, error: RopewalkError | None = Non
 
 
 @contextmanager
-def answering(where: str) -> Iterator[None]:
+def answering(where: str, *, reading: bool = False) -> Iterator[None]:
     """Turn what a call to a node ends with into what a store may raise."""
     try:
         yield
     except RopewalkError as error:
-        said = as_store(where, error.code, str(error.args[0]) if error.args else "", error)
+        said = as_store(where, error.code, str(error.args[0]) if error.args else "", error, reading=reading)
         if said is error:
             raise
         raise said from error

@@ -21,6 +21,8 @@ from ropewalk.spaces.store import StoreGone
 
 __all__ = ["NodeLink", "Nodes"]
 
+MOST_PAUSE = 2.0  # seconds between tries: a node that is back may be the one that is needed
+QUIET = 10.0  # seconds without a byte until the node is asked, and then until it is gone; a call in vain costs both
 CONNECTS_WITHIN = 15.0  # seconds for the first session; a pool waits for no store longer
 
 
@@ -48,7 +50,9 @@ class NodeLink:
                     wanted="store",
                     deadline=CONNECTS_WITHIN,
                     patience=0,
+                    limits=broker.Limits(quiet=QUIET),
                     backoff=self._backoff,
+                    insist=False,
                 )
             )
 
@@ -63,6 +67,11 @@ class NodeLink:
             why = self._link.error if self._link is not None else None
             raise StoreGone(f"node at {self.place} is not connected{f': {why}' if why else ''}", hint="is it running?")
         return self._link.perspective
+
+    @property
+    def sessions(self) -> int:
+        """How many sessions there were: what was found in one is not there in the next."""
+        return 0 if self._link is None else self._link.sessions
 
     async def aclose(self) -> None:
         """Leave."""
@@ -79,7 +88,7 @@ class Nodes:
     """
 
     login: Ed25519PrivateKey
-    backoff: broker.Backoff = field(default_factory=lambda: broker.Backoff(first=0.2, most=10.0))
+    backoff: broker.Backoff = field(default_factory=lambda: broker.Backoff(first=0.2, most=MOST_PAUSE))
     _links: dict[str, NodeLink] = field(default_factory=dict)
 
     async def open(self, text: str, identity: bytes | None = None) -> RemoteStore:

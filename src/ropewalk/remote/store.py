@@ -82,6 +82,10 @@ class Way(Protocol):
     place: str
 
     @property
+    def sessions(self) -> int:
+        """How many sessions there were."""
+
+    @property
     def room(self) -> Any:
         """The node's perspective, where there is a session now; else StoreGone."""
 
@@ -105,6 +109,7 @@ class RemoteStore:
         self._way, self.offer, self._leave = way, offer, leave
         self._where = f"store {offer or '(the only one)'} at {way.place}"
         self._store: Any = None  # of the session that was there when it was asked for
+        self._session = 0  # which one that was
         self._expected: bytes | None = None
         self._closed = False
         self._under_way = 0
@@ -118,7 +123,7 @@ class RemoteStore:
             StoreGone: There is none, or it is another one.
         """
         self._expected = identity
-        with self._asking():
+        with self._asking(reading=True):
             await self._reference()
 
     async def put(self, name: ObjectName, parts: Parts) -> None:
@@ -168,7 +173,7 @@ class RemoteStore:
         """As `Tells.wait_changed`."""
         hint_name(name)
         while True:
-            with self._asking():
+            with self._asking(reading=True):
                 now = await (await self._reference()).wait_changed(name, mark)
             told: bytes = self._told(now, _Mark, "a mark")
             if told != mark:
@@ -180,7 +185,7 @@ class RemoteStore:
         found: list[bytes] = []
         offset = min(offset, LARGEST_OBJECT)  # where each object has ended
         left = LARGEST_OBJECT - offset if length is None else min(length, LARGEST_OBJECT - offset)
-        with self._asking():
+        with self._asking(reading=True):
             store = await self._reference()
             at_once = IN_FLIGHT if length is not None else 1  # most objects of which the size is not known are small
             while True:
@@ -199,7 +204,7 @@ class RemoteStore:
 
     async def list(self, prefix: str, after: str = "") -> AsyncIterator[Listed]:
         while True:
-            with self._asking():
+            with self._asking(reading=True):
                 page = await (await self._reference()).names(prefix, after)
             names = self._told(page, _Page, "a list of names and sizes")
             for name, size in names:
@@ -216,7 +221,7 @@ class RemoteStore:
             await (await self._reference()).delete(name)
 
     async def room(self) -> Room | None:
-        with self._asking():
+        with self._asking(reading=True):
             found = await (await self._reference()).room()
         told = self._told(found, tuple[_Amount, _Amount] | None, "its room")
         return None if told is None else Room(*told)
@@ -275,8 +280,8 @@ class RemoteStore:
 
     async def _reference(self) -> Any:
         """The store in this session; it is asked for once in each."""
-        room = self._way.room
-        if self._store is None:
+        room, session = self._way.room, self._way.sessions
+        if self._store is None or self._session != session:
             offer = self.offer
             if not offer:
                 offers = self._told(await room.offers(), list[_Offer], "its offers")
@@ -295,7 +300,7 @@ class RemoteStore:
                     f" want {self._expected.hex()}, got {identity.hex()}"
                 )
             self.identity = self._expected = identity
-            self.offer, self._store = offer, store
+            self.offer, self._store, self._session = offer, store, session
         return self._store
 
     def _told(self, answer: Any, kind: Any, what: str) -> Any:
@@ -305,13 +310,13 @@ class RemoteStore:
             raise StoreDamaged(f"{self._where} answered with something else than {what}: {error}") from None
 
     @contextmanager
-    def _asking(self) -> Iterator[None]:
+    def _asking(self, *, reading: bool = False) -> Iterator[None]:
         if self._closed:
             raise Misuse(f"{self._where} is closed")
         self._under_way += 1
         self._idle.clear()
         try:
-            with answering(self._where):
+            with answering(self._where, reading=reading):
                 yield
         except (broker.Lost, broker.NoReference, StoreGone):
             self._store = None  # the next session has another reference for it

@@ -11,7 +11,7 @@ from ropewalk.service.config import BadConfig, Configuration, LogSettings, Setti
 from ropewalk.service.interface import Context, NoConfig, Service
 from ropewalk.service.kinds import UnknownKind, kind_of, known_kinds
 from ropewalk.service.plan import BadPlan, Plan, Restart
-from ropewalk.service.serving import application_of, serve, serve_file
+from ropewalk.service.serving import application_of, serve, serve_file, serve_made
 from ropewalk.service.unit import ServiceFailed, Standing, State
 
 __all__ = [
@@ -37,4 +37,5 @@ __all__ = [
     "parse",
     "serve",
     "serve_file",
+    "serve_made",
 ]

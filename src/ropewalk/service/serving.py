@@ -13,7 +13,7 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -24,14 +24,14 @@ from ropewalk.errors import RopewalkError, Unavailable
 from ropewalk.freed import keep_freed
 from ropewalk.metrics import using
 from ropewalk.service.application import Application
-from ropewalk.service.config import Configuration, load
+from ropewalk.service.config import Configuration, LogSettings, Settings, load
 from ropewalk.service.logs import logging_to
 from ropewalk.service.notify import Notifier
 from ropewalk.service.plan import Plan
 from ropewalk.service.unit import State
 from ropewalk.threads import Watchdog
 
-__all__ = ["application_of", "serve", "serve_file"]
+__all__ = ["application_of", "serve", "serve_file", "serve_made"]
 
 _log = logging.getLogger("ropewalk.service")
 _SPARE = 3.0  # seconds beyond the deadline, in which services that do not heed it are cancelled and left behind
@@ -74,11 +74,40 @@ def serve_file(path: Path) -> None:
         ServiceFailed, or the error of a critical service.
     """
     configuration = load(path)
-    deadline = configuration.application.deadline
-    keep_freed(configuration.application.keep_freed)
-    with logging_to(settings=configuration.log), _Overdue(deadline) as overdue:
-        application = application_of(configuration, path)
-        loops.run(serve(application, stopping=overdue.count), loop=configuration.application.loop)
+    serve_made(lambda: application_of(configuration, path), configuration.application, configuration.log)
+
+
+def serve_made(
+    make: Callable[[], Application],
+    settings: Settings,
+    log: LogSettings,
+    beside: Callable[[Application], Awaitable[None]] | None = None,
+) -> None:
+    """Run an application until a signal ends it, as `serve_file` does.
+
+    Args:
+        make: Makes it.
+        settings: Of the process; the name and the deadline are the application's own.
+        log: How to log.
+        beside: What runs beside it; cancelled once it is down, and its end or failure ends nothing.
+
+    Raises:
+        ServiceFailed, or the error of a critical service.
+    """
+    keep_freed(settings.keep_freed)
+    with logging_to(settings=log), _Overdue(settings.deadline) as overdue:
+        application = make()
+
+        async def run() -> None:
+            task = asyncio.ensure_future(beside(application)) if beside is not None else None
+            try:
+                await serve(application, stopping=overdue.count)
+            finally:
+                if task is not None:
+                    task.cancel()
+                    await asyncio.gather(task, return_exceptions=True)
+
+        loops.run(run(), loop=settings.loop)
 
 
 async def serve(

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from ropewalk.errors import Misuse, Refused
-from ropewalk.spaces.group import BelowFloor, TooOld
+from ropewalk.spaces.group import BelowFloor
 from ropewalk.spaces.home import Home
 from ropewalk.spaces.invites import (
     NEW_DEVICE,
@@ -134,8 +134,7 @@ class Admission:
         """
         for space in self._spaces:
             async with space.group() as group:
-                if space.core.membership.read_only:
-                    raise TooOld(f"{space.name} has records of a later version of ropewalk", hint="upgrade it")
+                group.check_known()
                 group.check_floor()
                 self._offered(space)
 

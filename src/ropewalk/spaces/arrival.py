@@ -19,14 +19,14 @@ from ropewalk.errors import Misuse, RopewalkError
 from ropewalk.spaces.discover import FoundSpace, discover
 from ropewalk.spaces.home import Home, Settings, SpaceSetting, StoreSetting
 from ropewalk.spaces.identity import DeviceKeys, PublicKeys
-from ropewalk.spaces.invites import NEW_DEVICE, NEW_MEMBER, Grant, GrantedStore, Invited, NotAsOffered, OfferedSpace
-from ropewalk.spaces.members import Role
-from ropewalk.spaces.members.operations import SetRole
+from ropewalk.spaces.invites import NEW_DEVICE, Grant, GrantedStore, Invited, NotAsOffered, OfferedSpace
+from ropewalk.spaces.members import Kept, Membership, Names, Role, open_ring
+from ropewalk.spaces.members.operations import Add, SetRole
 from ropewalk.spaces.members.records import Genesis
 from ropewalk.spaces.opening import open_pool
 from ropewalk.spaces.places import OpenStore, opener, scheme_of
 
-__all__ = ["Arrival", "arrive"]
+__all__ = ["Arrival", "Shared", "arrive"]
 
 _OWN_NAME = re.compile(r"\w[\w.-]{0,63}")  # as the command line has them: they stand before colons and in TOML
 
@@ -54,6 +54,28 @@ class Arrival:
     missing: Sequence[GrantedStore]
 
 
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """A member that we are one more device of, though it was as a new one that we were invited.
+
+    Attributes:
+        space: What whoever invited calls the space.
+        member: Its id.
+        name: What it is called there.
+        devices: Its others, which can do all that this one can: ids and names.
+    """
+
+    space: str
+    member: bytes
+    name: str
+    devices: Sequence[tuple[bytes, str]]
+
+    def __str__(self) -> str:
+        """What it comes to, for people."""
+        others = ", ".join(name for _, name in self.devices)
+        return f"makes this machine one more device of {self.name}, which has these: {others}"
+
+
 async def arrive(
     home: Home,
     device: DeviceKeys,
@@ -65,6 +87,7 @@ async def arrive(
     left: Callable[[str, RopewalkError], None] | None = None,
     here: Collection[bytes] = (),
     open_store: OpenStore | None = None,
+    confirm: Callable[[Shared], bool] | None = None,
 ) -> list[Arrival]:
     """Set up what an invite gave, once the records in the stores say the same.
 
@@ -81,6 +104,7 @@ async def arrive(
         left: Told of each space that we did not come into, and why, where we came into any.
         here: The ids of spaces to leave alone, since they are set up here.
         open_store: How to reach a store; what is installed knows, by default.
+        confirm: Asks the user whether a member that has other devices is his; None where he cannot be asked.
 
     Raises:
         NotAsOffered: The records do not admit us as the invite said.
@@ -88,7 +112,7 @@ async def arrive(
     """
     found: list[Arrival] = []
     problems: list[tuple[str, RopewalkError]] = []
-    joining = _Joining(home, device, invited, paper, extra, clock, open_store or opener(home, device))
+    joining = _Joining(home, device, invited, paper, extra, clock, open_store or opener(home, device), confirm)
     for grant, offered in zip(invited.grants.spaces, invited.offer.spaces, strict=True):
         if grant.space in here:
             continue
@@ -115,6 +139,7 @@ class _Joining:
     extra: Sequence[str]
     clock: Callable[[], float]
     open_store: OpenStore
+    confirm: Callable[[Shared], bool] | None
 
     async def come(self, grant: Grant, offered: OfferedSpace, name: str) -> Arrival:
         """Into one space; where that fails, no store is left in the settings for it."""
@@ -123,7 +148,7 @@ class _Joining:
         try:
             names, missing = await _stores(self.home, wanted, self.open_store)
             space = await self._look(grant, [*names, *self.extra])
-            role = self._check(space, grant, offered)
+            role, own = self._check(space, grant, offered)
             stores = list(
                 dict.fromkeys([*names, *space.stores])
             )  # one that hides the records is one of it all the same
@@ -131,7 +156,6 @@ class _Joining:
         except BaseException:
             _forget_stores(self.home, {one.identity.hex() for one in wanted} - before)
             raise
-        own = self.invited.offer.kind == NEW_DEVICE
         return Arrival(here, grant.space, role, grant.member_name, own, stores, missing)
 
     async def _look(self, grant: Grant, stores: Sequence[str]) -> FoundSpace:
@@ -155,8 +179,8 @@ class _Joining:
             hint="nothing is lost: bring more of its stores back, or wait until they have what they are copied from",
         )
 
-    def _check(self, space: FoundSpace, grant: Grant, offered: OfferedSpace) -> Role:
-        """What the spec asks of a joiner before it writes; the role that we have now."""
+    def _check(self, space: FoundSpace, grant: Grant, offered: OfferedSpace) -> tuple[Role, bool]:
+        """What the spec asks of a joiner before it writes; our role now, and whether we are one of several devices."""
         mine, inviter = self.device.public().id, self.invited.offer.inviter.id
         membership = space.membership
         epoch = membership.epochs.known.get(grant.epoch)
@@ -175,22 +199,43 @@ class _Joining:
                 "the records admit this device as somebody else than was offered, or it was put out since",
                 hint="ask for a new invite",
             )
-        admitted = [
-            _introduced(one.content)
+        if not any(
+            one.grounded and (grant.member or one.author == inviter) and mine in _introduced(one.content)
             for one in membership.records
-            if one.grounded and (grant.member or one.author == inviter) and mine in _introduced(one.content)
-        ]
-        if not admitted:
+        ):
             raise NotAsOffered("no record by the device that invited admits this one", hint="ask for a new invite")
+        own = self.invited.offer.kind == NEW_DEVICE or self._is_shared(membership, grant, promised)
+        return role, own
+
+    def _is_shared(self, membership: Membership, grant: Grant, member: bytes) -> bool:
+        """Whether the member that we are to be had other devices before us, which are said to be ours.
+
+        Raises:
+            NotAsOffered: Nobody says so, or keys came with the member that are none of ours.
+        """
+        mine = self.device.public().id
+        first = frozenset().union(
+            *(_introduced(one.content) for one in membership.records if one.grounded and _adds(one, member))
+        )
+        if grant.member and mine not in first:
+            names = Names(membership, open_ring(membership.epochs, self.device).ring)
+            others = [one for one in membership.state.members[member].devices if one != mine]
+            shared = Shared(grant.name, member, names.member(member), [(one, names.device(one)) for one in others])
+            if self.confirm is None or not self.confirm(shared):
+                raise NotAsOffered(
+                    f"the invite is for a new member of {grant.name}, and {shared}",
+                    hint="whoever has one of those can act in your name; if they are yours, say so at a terminal, or"
+                    " run `ropewalk device add` on one of them; if not, ask whoever invited what that is",
+                )
+            return True
         ours = {mine, self.paper.id} if self.paper is not None else {mine}
-        sound = any(one <= ours for one in admitted) if grant.member else ours in admitted
-        if self.invited.offer.kind == NEW_MEMBER and not sound:
+        if not (first <= ours if grant.member else first == ours):
             raise NotAsOffered(
                 "the records admit other keys than those that were named: somebody could act in our place, or our"
                 " paper key could not",
                 hint="ask whoever invited what that is",
             )
-        return role
+        return False
 
 
 async def _stores(
@@ -213,10 +258,26 @@ async def _stores(
         except (RopewalkError, ValueError):
             missing.append(one)
             continue
-        name = _free(_fit(PurePath(one.path.partition("#")[0]).name, "store"), set(known.values()))
+        name = _free(_fit(_called(one.path), "store"), set(known.values()))
         home.add_store(name, StoreSetting(one.path, one.identity.hex(), dict(one.domains)))
         names.append(name)
     return names, missing
+
+
+def _called(place: str) -> str:
+    """What a store is called where it is: its folder, or the name that stands last in its URL."""
+    url, _, fragment = place.partition("#")
+    return fragment.partition("/")[2] or PurePath(url.partition("?")[0]).name
+
+
+def _adds(record: Kept, member: bytes) -> bool:
+    """Whether a record is one by which a member came, and not only a device of it."""
+    match record.content:
+        case Genesis(member=first):
+            return first == member
+        case Add():
+            return record.admitted == member
+    return False
 
 
 def _introduced(content: object) -> frozenset[bytes]:

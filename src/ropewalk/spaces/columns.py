@@ -102,7 +102,8 @@ class Columns:
             for wanted, copy in copies.items()
         }
         clock = asyncio.get_running_loop().time
-        patience = clock() + max(self._pool.hedge(copy.store) for copy in copies.values())
+        size = sum(wanted.stop - wanted.start for wanted in ranges)
+        patience = clock() + max(self._pool.hedge(copy.store, size) for copy in copies.values())
         hedged = False
         try:
             while running:
@@ -158,17 +159,20 @@ class Columns:
         have: dict[int, memoryview] = {}
         running: dict[asyncio.Task[memoryview | None], tuple[int, str]] = {}
         deadline = asyncio.get_running_loop().time() + DEADLINE
+        first = True
         try:
             while len(have) < pack.k:
                 while spare and len(have) + len(running) < pack.k:
                     self._ask(pack, spare.pop(0), start, stop, running)
                 if not running or asyncio.get_running_loop().time() > deadline:
-                    if not (more := await self._more(pack, have)):
+                    if not (more := await self._more(pack, have, first=first)):
                         raise self.unreachable(pack, len(have))
+                    first = False
                     spare += more
                     deadline = asyncio.get_running_loop().time() + DEADLINE
                     continue
-                hedge = max(self._pool.hedge(store) for _, store in running.values()) if spare else SLOWEST
+                size = (stop - start) * len(running)
+                hedge = max(self._pool.hedge(store, size) for _, store in running.values()) if spare else SLOWEST
                 done, _ = await asyncio.wait(running, timeout=hedge, return_when=asyncio.FIRST_COMPLETED)
                 for task in done:
                     number, _ = running.pop(task)
@@ -217,10 +221,17 @@ class Columns:
             return None
         return memoryview(data)
 
-    async def _more(self, pack: KnownPack, have: Collection[int]) -> list[int]:
-        """Columns besides these that turn out to have copies, once stores are asked for shares that we do not know."""
-        numbers = sorted({share.number for share in await self._seeker.more(pack)}.difference(have))
-        return [number for number in numbers if self._copies(pack, number)]
+    async def _more(self, pack: KnownPack, have: Collection[int], *, first: bool) -> list[int]:
+        """Columns besides these that turn out to have copies: in stores that are back, or that nobody told us of.
+
+        Args:
+            pack: The pack.
+            have: Columns that were read.
+            first: Whether this is asked for the first time: a store that answers and gives nothing is back only once.
+        """
+        back = pack.shares if first and await self._pool.rouse() else ()
+        numbers = {share.number for share in (*back, *await self._seeker.more(pack))}
+        return [number for number in sorted(numbers.difference(have)) if self._copies(pack, number)]
 
     def _copies(self, pack: KnownPack, number: int) -> list[SharePlace]:
         return [
@@ -236,17 +247,18 @@ class Columns:
 
     def unreachable(self, pack: KnownPack, have: int) -> ChunkUnreachable | ChunkLost:
         """What to say where no more than ``have`` columns of a pack can be read."""
-        silent = sorted(
-            {
-                share.store
-                for share in pack.shares
-                if not share.damaged and (not self._pool.up(share.store) or self._pool.is_late(share.store))
-            }
-        )
+        away = {store for store in self._pool.names if not self._pool.up(store) or self._pool.is_late(store)}
+        silent = sorted(away & {share.store for share in pack.shares if not share.damaged})
+        if not silent and len({share.number for share in pack.shares}) < pack.n:
+            silent = sorted(away)  # the shares that we know of no store for may lie there
         what = f"pack {pack.name.hex()[:8]} needs {pack.k} of its {pack.n} shares, {have} can be read"
         if silent:
-            return ChunkUnreachable(f"{what} now", hint=f"bring back {', '.join(silent)}")
+            return ChunkUnreachable(f"{what} now: {self._answering()}", hint=f"bring back {', '.join(silent)}")
         return ChunkLost(what, hint="the missing shares are on no store of this space; add the stores that held them")
+
+    def _answering(self) -> str:
+        up = sum(map(self._pool.up, self._pool.names))
+        return f"{up} of {len(self._pool.names)} stores answer"
 
     async def _waiting(self, pack: KnownPack, places: Sequence[Located]) -> dict[bytes, memoryview] | None:
         """What a pack holds that waits to be published; None where it does not."""
@@ -264,7 +276,7 @@ class Columns:
         try:
             column = await self.embedded_column(pack.head)
         except Missing as error:
-            raise ChunkUnreachable(str(error), hint=error.hint) from None
+            raise ChunkUnreachable(f"{error}: {self._answering()}", hint=error.hint) from None
         except Damaged as error:
             raise ChunkLost(str(error), hint=error.hint) from None
         if len(column) < pack.lengths[0]:
@@ -297,8 +309,13 @@ class Columns:
         """One range of the columns that are good, about in this order: none is waited for while others can be asked."""
         running: dict[asyncio.Task[memoryview | None], int] = {}
         given: set[int] = set()
+        first = True
         try:
-            while order or running or (order := await self._more(pack, given)):
+            while True:
+                if not order and not running:
+                    order, first = await self._more(pack, given, first=first), False
+                    if not order:
+                        return
                 if order:
                     number = order.pop(0)
                     running[asyncio.create_task(self._verified_one(pack, number, start, stop))] = number

@@ -15,8 +15,9 @@ from ropewalk.errors import Refused
 from ropewalk.spaces.change import Change
 from ropewalk.spaces.core import Core
 from ropewalk.spaces.current import start_of_change
+from ropewalk.spaces.head import LARGEST_EMBEDDED
 from ropewalk.spaces.members import why_read_only
-from ropewalk.spaces.publish import SMALL, Outcome, begin_change, publish
+from ropewalk.spaces.publish import Outcome, begin_change, publish
 from ropewalk.spaces.spool import Spool
 from ropewalk.spaces.state import State
 from ropewalk.spaces.tree.view import SETTLED
@@ -104,7 +105,7 @@ async def committing(core: Core, folder: Path, note: str) -> AsyncIterator[Commi
             tree = await change.apply()
             if tree.root == now.root and (change.empty or len(now.heads) <= 1):
                 return  # a head that says nothing new would make other devices answer it for ever
-            small = writer.small(SMALL)
+            small = writer.small(LARGEST_EMBEDDED)
             if small is None:
                 await writer.flush()
             commit.outcome = await publish(
@@ -119,7 +120,8 @@ async def committing(core: Core, folder: Path, note: str) -> AsyncIterator[Commi
 @asynccontextmanager
 async def _writer(core: Core) -> AsyncIterator[Writer]:
     await core.pool.try_again()
-    async with Writer(core.keys, core.membership.policy, core.pool, core.ledger, core.cpu) as writer:
+    parts = core.keys, core.membership.policy, core.pool, core.ledger, core.cpu
+    async with Writer(*parts, queue=core.queue if core.offline else None, cache=core.cache) as writer:
         core.writer = writer
         try:
             yield writer

@@ -233,12 +233,23 @@ class Group:
             BelowFloor: They do not.
         """
         core = self._core
-        usable = [one for one in core.pool.names if core.pool.up(one)]
+        usable = [one for one in core.pool.takers if core.pool.up(one)]
         if len(usable) < core.head_floor:
             raise BelowFloor(
                 f"{len(usable)} of {len(core.pool.names)} stores answer, the floor is {core.head_floor}",
                 hint="nothing was changed; bring stores back and try again",
             )
+
+    def check_known(self, against: Collection[bytes] = ()) -> None:
+        """Return if this version may sign: all records are known to it, or it puts out who wrote those that are not.
+
+        Raises:
+            TooOld: It may not.
+        """
+        core = self._core
+        if core.membership.read_only and core.membership.beyond.isdisjoint(against):
+            why, hint = why_read_only(core.membership, core.keys)
+            raise TooOld(why, hint=hint)
 
     # -- what follows --------------------------------------------------------------------------------------------
 
@@ -323,19 +334,12 @@ class Group:
     async def _write(self, make: Callable[[], tuple[ObjectName, bytes]], against: Collection[bytes] = ()) -> Written:
         if self._core.membership.feature < GROUPS:
             await self._send(*self._author().level())
-        self._check_known(against)
+        self.check_known(against)
         return await self._send(*make(), against)
-
-    def _check_known(self, against: Collection[bytes]) -> None:
-        """See that this version may sign: all records are known to it, or it puts out who wrote those that are not."""
-        core = self._core
-        if core.membership.read_only and core.membership.beyond.isdisjoint(against):
-            why, hint = why_read_only(core.membership, core.keys)
-            raise TooOld(why, hint=hint)
 
     async def _send(self, name: ObjectName, data: bytes, against: Collection[bytes] = ()) -> Written:
         core = self._core
-        self._check_known(against)
+        self.check_known(against)
         self.check_floor()
         kept = await send_record(core, name, data)
         if len(kept) < core.head_floor:

@@ -47,11 +47,15 @@ class StoreSetting(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     domains: dict[str, str] = {}
 
 
-class SpaceSetting(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class SpaceSetting(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """A space, by the user's name for it."""
 
     id: str
     stores: list[str]
+    draining: list[str] = []  # those of its stores that keep what they have, and get nothing new
+    offline: bool = False  # whether a change that too few stores can take is kept on this machine
+    queue: int = 4 * 1024**3  # bytes that such changes may fill
+    cache: int = 256 * 1024**2  # bytes of chunks that were read or written lately; 0 for none
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -90,6 +94,14 @@ class Home:
         """What is set up."""
         return self.config / "settings.toml"
 
+    def mark(self) -> tuple[int, ...]:
+        """Differs once the settings were changed; costs next to nothing."""
+        try:
+            found = self.settings_file.stat()
+        except OSError:
+            return ()
+        return found.st_ino, found.st_size, found.st_mtime_ns
+
     def load(self) -> Settings:
         """What is set up; nothing, where nothing is.
 
@@ -114,7 +126,9 @@ class Home:
             if len(wanted) != length or any(digit not in "0123456789abcdef" for digit in wanted):
                 raise SettingsDamaged(f"{self.settings_file}: the id of {name} is not {length} hex digits")
         if settings.format != 1:
-            raise SettingsDamaged(f"{self.settings_file}: format is {settings.format}, known is 1", hint="upgrade ropewalk")
+            raise SettingsDamaged(
+                f"{self.settings_file}: format is {settings.format}, known is 1", hint="upgrade ropewalk"
+            )
         return settings
 
     def update(self, change: Callable[[Settings], Settings]) -> Settings:
@@ -267,7 +281,8 @@ class Home:
         """
         self.stores(stores)
         space = self.space(name)
-        changed = SpaceSetting(space.id, list(stores))
+        draining = [one for one in space.draining if one in stores]
+        changed = replace(space, stores=list(stores), draining=draining)
         self.update(lambda settings: replace(settings, spaces={**settings.spaces, name: changed}))
 
     def space_folder(self, space_id: str) -> Path:

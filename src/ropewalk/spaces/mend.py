@@ -19,7 +19,21 @@ from ropewalk.spaces.pack.roots import column_root, leaf_hashes
 from ropewalk.spaces.pack.share import FOOTER_SIZE, LARGEST_TRAILER, ShareDamaged, ShareName, Trailer
 from ropewalk.spaces.state import KnownPack, SharePlace, State, spread
 
-__all__ = ["Mended", "PackLost", "live_shares", "mend_owed", "mend_pack", "read_share", "stand"]
+__all__ = [
+    "Mended",
+    "PackLost",
+    "good_columns",
+    "live_shares",
+    "mend_owed",
+    "mend_pack",
+    "name_of",
+    "place_of",
+    "read_share",
+    "remake",
+    "share_of",
+    "stand",
+    "usable",
+]
 
 
 class PackLost(Damaged):
@@ -41,10 +55,11 @@ class Mended:
 
 def live_shares(core: Core, pack: KnownPack) -> dict[int, SharePlace]:
     """The shares that count and lie on stores which answer."""
-    return spread(_usable(core, pack))
+    return spread(usable(core, pack))
 
 
-def _usable(core: Core, pack: KnownPack) -> list[SharePlace]:
+def usable(core: Core, pack: KnownPack) -> list[SharePlace]:
+    """All copies of its shares that lie on stores which answer, and are not known to be damaged."""
     return [s for s in pack.shares if s.number < pack.n and not s.damaged and core.pool.up(s.store)]
 
 
@@ -54,13 +69,14 @@ async def read_share(core: Core, pack: KnownPack, share: SharePlace) -> tuple[me
     Raises:
         ShareDamaged, NoSuchObject, StoreGone, StoreDamaged.
     """
-    name = _name(core, pack, share)
+    name = name_of(core, pack, share)
     most = pack.column_length(share.number) + LARGEST_TRAILER + 1
     data = memoryview(await core.pool.get(share.store, name.encode(), 0, most))
     return await asyncio.get_running_loop().run_in_executor(core.cpu, _checked, data, name, pack.manifest)
 
 
-def _name(core: Core, pack: KnownPack, share: SharePlace) -> ShareName:
+def name_of(core: Core, pack: KnownPack, share: SharePlace) -> ShareName:
+    """Under what name a share lies in its store."""
     return ShareName(core.space_id, pack.name, share.number, bytes.fromhex(share.object))
 
 
@@ -91,18 +107,18 @@ async def mend_pack(core: Core, pack: KnownPack, wrong: Collection[SharePlace] =
     result.owed = [number for number in range(pack.n) if number not in live]
     if not wrong and not (result.owed and _can_place(core, live.values())):
         return result
-    columns, trailer, bad = await _good_columns(core, pack, result)
-    live = spread(share for share in _usable(core, pack) if share not in bad)
+    columns, trailer, bad = await good_columns(core, pack, result)
+    live = spread(share for share in usable(core, pack) if share not in bad)
     lacking = [number for number in range(pack.n) if number not in live]
     away = {share.number for share in pack.shares if not share.damaged and not core.pool.up(share.store)}
     lacking.sort(key=away.__contains__)  # what a store may bring back comes last
-    remade = await asyncio.get_running_loop().run_in_executor(core.cpu, _remake, core, pack, trailer, columns, lacking)
+    remade = await asyncio.get_running_loop().run_in_executor(core.cpu, remake, core, pack, trailer, columns, lacking)
     for share in wrong:
         await _remove(core, pack, share, result)
     have = {number: share.store for number, share in live.items()}
     # Others wait for the turn that we have: a store that hangs is not worth it, and one that is slow counts next time.
     kept, failed = await core.pool.put_shares(remade, core.membership.policy.survive, have, enough=0)
-    places = [_place(share, kept[share.number]) for share in remade.shares if share.number in kept]
+    places = [place_of(share, kept[share.number]) for share in remade.shares if share.number in kept]
     await core.ledger.do(State.add_shares, pack.id, places)
     for place in places:
         core.reader.damage_seen.pop((pack.name, place.number, place.store), None)
@@ -115,18 +131,22 @@ async def mend_pack(core: Core, pack: KnownPack, wrong: Collection[SharePlace] =
 
 def _can_place(core: Core, live: Iterable[SharePlace]) -> bool:
     taken = {share.store for share in live}
-    return any(core.pool.up(name) and name not in taken for name in core.pool.names)
+    return any(core.pool.up(name) and name not in taken for name in core.pool.takers)
 
 
-async def _good_columns(
+async def good_columns(
     core: Core, pack: KnownPack, result: Mended
 ) -> tuple[dict[int, memoryview], Trailer, set[SharePlace]]:
-    """Some k columns, checked, with the trailer of one; and the shares that were found damaged on the way."""
+    """Some k columns, checked, with the trailer of one; and the shares that were found damaged on the way.
+
+    Raises:
+        PackLost: Fewer than k can be read.
+    """
     columns: dict[int, memoryview] = {}
     found: Trailer | None = None
     bad: set[SharePlace] = set()
     live = live_shares(core, pack)
-    spare = _usable(core, pack)
+    spare = usable(core, pack)
     spare.sort(key=lambda share: live.get(share.number) != share)  # another copy of a share comes last
     while len(columns) < pack.k <= _readable(columns, spare):
         share = spare.pop(0)
@@ -152,7 +172,12 @@ def _readable(columns: Collection[int], spare: Iterable[SharePlace]) -> int:
     return len({*columns, *(share.number for share in spare)})
 
 
-def _remake(core: Core, pack: KnownPack, trailer: Trailer, columns: dict[int, memoryview], lacking: list[int]) -> Pack:
+def remake(core: Core, pack: KnownPack, trailer: Trailer, columns: dict[int, memoryview], lacking: list[int]) -> Pack:
+    """Shares of a pack from k of its columns; those that are among them as they are.
+
+    Raises:
+        PackLost: They do not come out as their roots say.
+    """
     manifest = trailer.manifest
     rebuilt = Code(pack.k, pack.n).rebuild(columns, lacking, manifest.longest)
     shares = []
@@ -163,15 +188,20 @@ def _remake(core: Core, pack: KnownPack, trailer: Trailer, columns: dict[int, me
             raise PackLost(
                 f"share {number} of pack {pack.name.hex()[:8]} was rebuilt to other bytes than its root says"
             )
-        encoded = Trailer(number, leaves, manifest, trailer.directory).encode()
-        name = ShareName(core.space_id, pack.name, number, Trailer.check(encoded))
-        shares.append(Share(number, name.encode(), (column, encoded)))
+        shares.append(share_of(core, pack, column, Trailer(number, leaves, manifest, trailer.directory)))
     return Pack(pack.name, manifest, Directory([], []), pack.directory, shares)
+
+
+def share_of(core: Core, pack: KnownPack, column: memoryview, trailer: Trailer) -> Share:
+    """A share, ready for a store."""
+    encoded = trailer.encode()
+    name = ShareName(core.space_id, pack.name, trailer.number, Trailer.check(encoded))
+    return Share(trailer.number, name.encode(), (column, encoded))
 
 
 async def _remove(core: Core, pack: KnownPack, share: SharePlace, result: Mended) -> None:
     try:
-        await core.pool.delete(share.store, _name(core, pack, share).encode())
+        await core.pool.delete(share.store, name_of(core, pack, share).encode())
     except RopewalkError as error:  # its successor may find another store
         result.damaged.append(f"store {share.store}: {error}")
         return
@@ -179,7 +209,8 @@ async def _remove(core: Core, pack: KnownPack, share: SharePlace, result: Mended
     result.removed.append(share)
 
 
-def _place(share: Share, store: str) -> SharePlace:
+def place_of(share: Share, store: str) -> SharePlace:
+    """Where a share lies now."""
     name = ShareName.decode(share.name)
     assert name is not None
     return SharePlace(share.number, store, name.check.hex())
@@ -211,7 +242,7 @@ async def stand(core: Core, names: Sequence[bytes], floor: int) -> str:
         pack = await core.ledger.do(State.pack_named, name)
         if pack is None:
             return f"pack {name.hex()[:8]} is not known here any more"
-        asked = _usable(core, pack)
+        asked = usable(core, pack)
         seen = await asyncio.gather(*(_is_there(core, pack, share) for share in asked))
         good = len(spread(share for share, there in zip(asked, seen, strict=True) if there))
         if good < min(floor, pack.n):
@@ -231,9 +262,9 @@ async def stand(core: Core, names: Sequence[bytes], floor: int) -> str:
 
 async def _is_there(core: Core, pack: KnownPack, share: SharePlace) -> bool:
     try:
-        name, column = _name(core, pack, share).encode(), pack.column_length(share.number)
+        name, column = name_of(core, pack, share).encode(), pack.column_length(share.number)
         end = await core.pool.get(share.store, name, column, LARGEST_TRAILER + 1)
-        Trailer.decode(end, _name(core, pack, share))
+        Trailer.decode(end, name_of(core, pack, share))
     except Unavailable:
         return False
     except Missing:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
+from dataclasses import dataclass
 from enum import Enum
 from functools import partial
 from pathlib import Path
@@ -16,8 +17,9 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from ropewalk.errors import Damaged, Misuse, RopewalkError, Unavailable
+from ropewalk.spaces.cache import CACHE_FILE, LEAST, Cache
 from ropewalk.spaces.core import Core
-from ropewalk.spaces.home import Home, Settings, SpaceSetting
+from ropewalk.spaces.home import Home, Settings, SpaceSetting, StoreSetting
 from ropewalk.spaces.identity import DeviceKeys, PublicKeys
 from ropewalk.spaces.keys import EpochUnknown, KeyRing, MembersOnly
 from ropewalk.spaces.learning import keep_checked, look, open_checked, read_membership, seal_checked
@@ -33,14 +35,15 @@ from ropewalk.spaces.members import (
 )
 from ropewalk.spaces.members.records import parse
 from ropewalk.spaces.members.wraps import open_ring
+from ropewalk.spaces.offline import QUEUE_FOLDER, QueueFiles
 from ropewalk.spaces.passport import load as load_passport
 from ropewalk.spaces.passport import terms as passport_terms
-from ropewalk.spaces.places import OpenStore, opener
+from ropewalk.spaces.places import OpenStore, opener, scheme_of
 from ropewalk.spaces.pool.placement import StoreDomains, feasible
 from ropewalk.spaces.pool.pool import BelowFloor, Pool, PoolStore
 from ropewalk.spaces.state import SUSPECT, State, StateDamaged
 
-__all__ = ["STATE_FILE", "Memory", "create_space", "open_core", "open_pool", "plan_policy"]
+__all__ = ["STATE_FILE", "Memory", "create_space", "open_core", "open_pool", "plan_policy", "pool_store"]
 
 STATE_FILE = "state.db"
 
@@ -73,12 +76,8 @@ async def open_pool(
         open_store: Opens a store at a place.
         device: This one, whose passports say on what terms a store is used; without it each is used for everything.
     """
-    members = []
-    for name, setting in zip(names, home.stores(names), strict=True):
-        reopen = partial(open_store, setting.path, bytes.fromhex(setting.id))
-        known = load_passport(home, bytes.fromhex(setting.id), device.ed25519) if device is not None else None
-        domains = StoreDomains(name, setting.domains)
-        members.append(PoolStore(domains, None, "it was not opened", reopen, passport_terms(known)))
+    settings = zip(names, home.stores(names), strict=True)
+    members = [pool_store(home, name, setting, open_store, device) for name, setting in settings]
     pool = Pool(members, clock)
     try:
         await pool.revive(len(members) // 2 + 1)  # how many are needed is known once records can be read from some
@@ -86,6 +85,17 @@ async def open_pool(
         await pool.aclose()
         raise
     return pool
+
+
+def pool_store(
+    home: Home, name: str, setting: StoreSetting, open_store: OpenStore, device: PublicKeys | None = None
+) -> PoolStore:
+    """A store as the settings name it, not opened yet; arguments as for `open_pool`."""
+    identity = bytes.fromhex(setting.id)
+    known = load_passport(home, identity, device.ed25519) if device is not None else None
+    reopen = partial(open_store, setting.path, identity)
+    domains = StoreDomains(name, setting.domains)
+    return PoolStore(domains, None, "it was not opened", reopen, passport_terms(known))
 
 
 def plan_policy(stores: Sequence[StoreDomains], survive: Mapping[str, int], floor: int | None = None) -> Policy:
@@ -195,31 +205,58 @@ async def open_core(
     """
     space_id = bytes.fromhex(setting.id)
     pool = await open_pool(home, setting.stores, clock, open_store or opener(home, device), device.public())
+    pool.draining = frozenset(setting.draining)
     warnings = [f"store {name} is not there: {why}" for name in pool.names if (why := pool.why_down(name))]
-    warnings += [f"store {name} is not written to: {why}" for name in pool.names if (why := pool.terms(name).refused)]
+    warnings += [
+        f"store {name} is not written to: {why}; `ropewalk store passport {name}` looks at it again"
+        for name in pool.names
+        if (why := pool.terms(name).refused)
+    ]
     markers = {
         name: bytes.fromhex(one.id) for name, one in zip(setting.stores, home.stores(setting.stores), strict=True)
     }
     ledger: Ledger | None = None
+    at_home: _AtHome | None = None
     try:
         path = home.space_folder(setting.id) / STATE_FILE
         fresh = Memory.LOST if any(path.parent.iterdir()) else Memory.NONE  # what it is if there is no file
+        at_home = await _at_home(home, setting, path.parent)
         ledger = Ledger(path)
         try:
             await ledger.open()
-            return await _core(space_id, device, pool, ledger, cpu, now, warnings, fresh, markers)
+            return await _core(space_id, device, pool, ledger, cpu, now, warnings, fresh, markers, at_home)
         except StateDamaged as error:
             await ledger.aclose()
             aside = _put_aside(path)
             warnings.append(f"{error}; it was put aside as {aside} and is built anew from the stores")
             ledger = Ledger(path)
             await ledger.open()
-            return await _core(space_id, device, pool, ledger, cpu, now, warnings, Memory.LOST, markers)
+            return await _core(space_id, device, pool, ledger, cpu, now, warnings, Memory.LOST, markers, at_home)
     except BaseException:
+        if at_home is not None and at_home.cache is not None:
+            await at_home.cache.aclose()
         if ledger is not None:
             await ledger.aclose()
         await pool.aclose()
         raise
+
+
+@dataclass(frozen=True, slots=True)
+class _AtHome:
+    """What lies on this machine besides the local state."""
+
+    queue: QueueFiles
+    offline: bool
+    cache: Cache | None
+
+
+async def _at_home(home: Home, setting: SpaceSetting, folder: Path) -> _AtHome:
+    # A folder on this machine is read as quickly as the cache: it is for stores that are elsewhere, or may be gone.
+    remote = setting.offline or any(scheme_of(one.path) for one in home.stores(setting.stores))
+    cache = Cache(folder / CACHE_FILE, setting.cache) if remote and setting.cache >= LEAST else None
+    if cache is not None:
+        await cache.open()
+    return _AtHome(QueueFiles(str(folder / QUEUE_FOLDER), setting.queue), setting.offline, cache)
 
 
 async def _core(
@@ -232,6 +269,7 @@ async def _core(
     warnings: list[str],
     fresh: Memory,
     markers: Mapping[str, bytes],
+    at_home: _AtHome,
 ) -> tuple[Core, Memory]:
     membership = await _membership(space_id, device, pool, ledger, warnings)
     await pool.want(min(membership.policy.k, len(pool.names)))  # fewer give nothing but embedded packs
@@ -248,7 +286,14 @@ async def _core(
     if incarnation is None:
         incarnation = os.urandom(16)
         await ledger.do(_keep_incarnation, incarnation)
-    core = Core(membership, device, keys, pool, ledger, cpu, incarnation, now, warnings=warnings, markers=markers)
+    core = Core(
+        *(membership, device, keys, pool, ledger, cpu, incarnation, now),
+        warnings=warnings,
+        markers=markers,
+        queue=at_home.queue,
+        offline=at_home.offline,
+        cache=at_home.cache,
+    )
     await look(core)
     return core, await ledger.do(_memory, fresh)
 

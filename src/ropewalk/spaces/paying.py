@@ -1,6 +1,6 @@
 """Paying: what stores are owed, brought to them as soon as they take it.
 
-Flow: ledger -> journal settled, records, heads and shares put -> ledger
+Flow: ledger -> journal settled, what was queued published, records, heads and shares put -> ledger
 Never: runs beside another change of this device, or fails for a store that is away: it is owed, and stays so.
 """
 
@@ -8,15 +8,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 
 from ropewalk.errors import RopewalkError
 from ropewalk.spaces.core import Core
+from ropewalk.spaces.later import few_answer, told_of_queue
 from ropewalk.spaces.learning import pay_records
 from ropewalk.spaces.mend import mend_owed
 from ropewalk.spaces.publish import settle_journal
 from ropewalk.spaces.state import State
 
-__all__ = ["keep_paying", "pay"]
+__all__ = ["PayNow", "keep_paying", "pay", "pay_at_opening"]
+
+PayNow = Callable[[float | None], Awaitable[int]]  # given how long to wait for the turn, if not as long as usual
 
 
 async def pay(core: Core) -> int:
@@ -26,7 +30,27 @@ async def pay(core: Core) -> int:
     return await mend_owed(core)
 
 
-async def keep_paying(core: Core, every: float, pay_now: Callable[[], Awaitable[int]]) -> None:
+async def pay_at_opening(core: Core, name: str, pay_now: PayNow, *, again: bool) -> None:
+    """Settle what a crash has left, and publish what waits if stores allow it; people are told of what waits still.
+
+    Args:
+        core: The space.
+        name: What the user calls it.
+        pay_now: Takes the turn, and pays.
+        again: Whether the local state was built anew, or is behind.
+    """
+    lost = again and core.queue is not None and bool((await asyncio.to_thread(core.queue.waiting)).heads)
+    pending = await core.ledger.do(State.pending)
+    if lost or pending:
+        await pay_now(None)
+    elif await core.ledger.do(State.queued_names) and not few_answer(core):
+        with suppress(RopewalkError):  # another process is at it; or it is said below
+            await pay_now(0)
+    if said := await told_of_queue(core, name):
+        core.warnings.append(said)
+
+
+async def keep_paying(core: Core, every: float, pay_now: PayNow) -> None:
     """Pay for as long as this runs.
 
     Args:
@@ -39,10 +63,10 @@ async def keep_paying(core: Core, every: float, pay_now: Callable[[], Awaitable[
         try:
             await core.pool.revive()
             if await core.ledger.do(_owes):
-                await pay_now()
+                await pay_now(None)
         except RopewalkError:
             continue  # it is still owed, and the status says so
 
 
 def _owes(state: State) -> bool:
-    return bool(state.owed_heads() or state.owed_shares() or state.owed_records())
+    return bool(state.owed_heads() or state.owed_shares() or state.owed_records() or state.queued_names())

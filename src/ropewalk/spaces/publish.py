@@ -1,12 +1,12 @@
 """Publish: a new tree becomes a head: journalled, sent to every store, acknowledged or taken back.
 
-Flow: tree, vector -> head -> journal (durable) -> stores -> acknowledged in the ledger, or withdrawn
+Flow: tree, vector -> head -> journal (durable) -> stores -> acknowledged in the ledger, queued, or withdrawn
 Never: uses a sequence twice, or lets a head be seen before all it points at is durable.
 
 A head in the journal is pending until enough stores have it.  After a crash the same bytes are sent again.  Where the
-floor is not reached it is given up: its copies are deleted where that can be done, and this writer ends; the next head
-is the first of a fresh incarnation.  So a copy that comes back all the same joins as a concurrent version, and cannot
-make what came after it look as if it had been seen and removed.
+floor is not reached it waits, if offline work is allowed (`later`).  Else it is given up: its copies are deleted where
+that can be done, and this writer ends; the next head is the first of a fresh incarnation.  So a copy that comes back
+joins as a concurrent version, and cannot make what came after it look as if it had been seen and removed.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from ropewalk.errors import Damaged, RopewalkError
+from ropewalk.spaces.adopting import adopt
 from ropewalk.spaces.chunk import Reference
 from ropewalk.spaces.core import Core
 from ropewalk.spaces.head import (
-    LARGEST_EMBEDDED,
     LARGEST_HEAD,
     NO_HEAD,
     AddedPack,
@@ -34,17 +34,28 @@ from ropewalk.spaces.head import (
     seal_head,
     writer_id,
 )
+from ropewalk.spaces.later import (
+    delivered,
+    few_answer,
+    keep_at_home,
+    object_of,
+    owed_of,
+    rests_on_queue,
+    send_queue,
+    strays,
+)
 from ropewalk.spaces.learning import Standing, Unsure, find_footing, known_head, remember_embedded, standing, unsure
 from ropewalk.spaces.mend import stand
 from ropewalk.spaces.pack.packing import Packing
 from ropewalk.spaces.pool.pool import BelowFloor
-from ropewalk.spaces.state import ACKED, PENDING, WITHDRAWN, KnownHead, State
+from ropewalk.spaces.state import ACKED, PENDING, QUEUED, WITHDRAWN, KnownHead, State
+from ropewalk.spaces.writer import offer_pack
 
-__all__ = ["SMALL", "Outcome", "Settled", "begin_change", "publish", "settle_journal"]
+__all__ = ["Outcome", "Settled", "begin_change", "publish", "settle_journal"]
 
-SMALL = LARGEST_EMBEDDED - 12 * 1024  # bytes of chunks in a head; leaves room for a directory of 300 chunks
 MOST_PACKS = 500  # packs announced by one head, some 56 KB of it; more go into heads of their own
 FRESH = 1.0  # seconds; a store that did something for us so shortly before is not asked whether it answers
+_AGAIN = "nothing was changed; bring stores back, or add some to the space, and write again"
 MOST_OWED = 500  # packs named in a head as owing shares; how many there are is said in full
 
 
@@ -53,11 +64,12 @@ class Outcome:
     """What became of a change.
 
     Attributes:
-        head: The acknowledged head.
+        head: The head, acknowledged unless it is ``queued``.
         copies: Stores that have it durably, of `stores`.
         owed_heads: Copies of it still owed.
         owed_shares: Shares still owed, of any pack.
         why: Store to what kept it from doing its part.
+        queued: Whether it is kept on this machine alone, which is less than acknowledged, until enough stores answer.
     """
 
     head: KnownHead
@@ -66,11 +78,12 @@ class Outcome:
     owed_heads: int
     owed_shares: int
     why: Mapping[str, str]
+    queued: bool = False
 
     @property
     def in_full(self) -> bool:
         """Whether all that was promised is there now."""
-        return not (self.owed_heads or self.owed_shares)
+        return not (self.owed_heads or self.owed_shares or self.queued)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +94,7 @@ class Settled:
     standing: Standing
     last: int  # sequence that this writer has used
     unsure: Unsure = ()  # heads that must be put to more stores before a version names them
+    stuck: str = ""  # why changes still wait in the queue, if any do: what is signed now waits after them
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,9 +124,13 @@ async def publish(
 
     Raises:
         BelowFloor: Too few stores took the head; nothing of it stays visible.
+        QueueFull: It would have been queued, and there is no room.
     """
     await core.pool.weigh(core.head_floor, FRESH)
-    _refuse_if_few_answer(core)
+    if core.offline and (few_answer(core) or await core.ledger.do(rests_on_queue, core)):
+        return await _queue(core, root, entries, vector, small, note)
+    if few := few_answer(core):
+        raise BelowFloor(few, hint=_AGAIN)
     signed = await core.ledger.do(_sign, core, root, entries, vector, small, note)
     outcome = await _send(core, signed)
     # After it, not before: a head counts as having seen every dot up to its own, the new entries' among them.
@@ -127,23 +145,49 @@ async def publish(
 
 async def _send(core: Core, signed: _Signed) -> Outcome:
     kept, why = await _place(core, signed.head, signed.data, signed.embedded, signed.packs)
-    return Outcome(signed.head, kept, len(core.pool.names), len(why), signed.owed, why)
+    queued = await core.ledger.do(State.is_queued, signed.head.name) if core.offline else False
+    return Outcome(signed.head, kept, len(core.pool.takers), len(why), signed.owed, why, queued)
+
+
+async def _queue(
+    core: Core, root: bytes | None, entries: int, vector: Vector, small: Packing | None, note: str
+) -> Outcome:
+    """Keep a version at home, after those that wait; all of it goes out at once if enough stores answer by now."""
+    signed = first = await core.ledger.do(_sign, core, root, entries, vector, small, note, QUEUED)
+    while signed.more:
+        signed = await core.ledger.do(_sign, core, root, entries, vector, None, "", QUEUED)
+    await send_queue(core)
+    stores = len(core.pool.takers)
+    if await core.ledger.do(State.is_queued, first.head.name):
+        return Outcome(first.head, 0, stores, stores, first.owed, {}, queued=True)
+    owed_heads, owed_shares = await core.ledger.do(owed_of, first.head.name)
+    return Outcome(first.head, stores - owed_heads, stores, owed_heads, owed_shares, {})
 
 
 def _sign(
-    state: State, core: Core, root: bytes | None, entries: int, vector: Vector, small: Packing | None, note: str
+    state: State,
+    core: Core,
+    root: bytes | None,
+    entries: int,
+    vector: Vector,
+    small: Packing | None,
+    note: str,
+    fate: int = PENDING,
 ) -> _Signed:
     """Make the next head and write it to the journal, durably: all in one go, since each hop between threads counts."""
     writer = core.writer_id
-    unnamed = state.unannounced()
-    waiting = [pack for pack in unnamed if len(pack.good) >= pack.k]
-    useless = {pack.name for pack in unnamed if len(pack.good) < pack.k}  # left by a refused change, and lost since
+    named = state.packs_queued() if fate == QUEUED else frozenset()
+    unnamed = [pack for pack in state.unannounced() if pack.name not in named]
+    waiting = [pack for pack in unnamed if len(pack.good) >= pack.k or (core.queue and core.queue.holds(pack.name))]
+    useless = {pack.name for pack in unnamed}.difference(pack.name for pack in waiting)  # of a refused change, and lost
     packs = waiting[:MOST_PACKS]
     owed = [one for one in state.owed_shares(all_packs=True) if one[0] not in useless]  # it is about to name the others
     before = state.newest_head(writer)
     embedded = b""
     if small is not None and len(small):
         pack = small.alone().finish(core.keys, state.packs_of(list(small.children_elsewhere())))
+        if core.cache is not None:
+            offer_pack(core.cache, pack)
         embedded = embed(pack.directory.seal(pack.name, core.keys), bytes(pack.shares[0].parts[0]))
     seen = {one: item for one, item in vector.items() if one != writer}
     reference = Reference.decode(root) if root else None
@@ -169,10 +213,15 @@ def _sign(
         keys=core.keys,
         feature=core.membership.feature,
     )
-    head = known_head(open_head(data, name, core.membership, core.keys), PENDING)
+    head = known_head(open_head(data, name, core.membership, core.keys), fate)
+    if fate == QUEUED and core.queue is not None:
+        core.queue.keep_head(head.name, data)
     with state.transaction(durable=True):
         state.add_head(head, data)
         state.name_packs(head.name, [(one.name, one.manifest, one.directory) for one in packs])
+        if fate == QUEUED:
+            remember_embedded(state, head, embedded, core)
+            state.queue_head(head.name, max(core.now(), 0), [one.name for one in packs])
     return _Signed(
         head,
         data,
@@ -187,16 +236,18 @@ async def _place(
     core: Core, head: KnownHead, data: bytes, embedded: bytes, packs: list[int]
 ) -> tuple[int, dict[str, str]]:
     """Send a head that is in the journal; acknowledge it or take it back."""
-    name = _object(head)
-    later = partial(_delivered, core, head.name)
+    name = object_of(head)
+    later = partial(delivered, core, head.name)
     copies = await core.pool.put_copies(name.encode(), data, enough=core.head_floor, later=later)
     why = {store: str(error) for store, error in copies.failed.items()}
+    if len(copies.kept) < core.head_floor and await keep_at_home(core, head, data):
+        return len(copies.kept), why
     if len(copies.kept) < core.head_floor and await _withdraw(core, head, name):
         reasons = "; ".join(f"{store}: {reason}" for store, reason in sorted(why.items()))
         raise BelowFloor(
-            f"{len(copies.kept)} of {len(core.pool.names)} stores took the head, the write floor is {core.head_floor}"
+            f"{len(copies.kept)} of {len(core.pool.takers)} stores took the head, the write floor is {core.head_floor}"
             + (f" ({reasons})" if reasons else ""),
-            hint="nothing was changed; bring stores back, or add some to the space, and write again",
+            hint=_AGAIN,
         )
     await core.ledger.do(_acknowledge, head, embedded, packs, list(why), core)
     return len(copies.kept), why
@@ -208,17 +259,6 @@ def _acknowledge(state: State, head: KnownHead, embedded: bytes, packs: list[int
         state.settle_head(head.name, ACKED)
         state.announce(packs)
         state.owe_head(head.name, owed)
-
-
-def _refuse_if_few_answer(core: Core) -> None:
-    """Refuse before anything is signed where too few stores would take a head: then nothing of it can be seen."""
-    usable = [name for name in core.pool.names if core.pool.up(name)]
-    if len(usable) < core.head_floor:
-        reasons = "; ".join(f"{name}: {why}" for name in core.pool.names if (why := core.pool.why_down(name)))
-        raise BelowFloor(
-            f"{len(usable)} of {len(core.pool.names)} stores answer, the write floor is {core.head_floor} ({reasons})",
-            hint="nothing was changed; bring stores back, or add some to the space, and write again",
-        )
 
 
 async def _withdraw(core: Core, head: KnownHead, name: HeadName) -> bool:
@@ -261,14 +301,16 @@ async def settle_journal(core: Core) -> Settled:
     core.incarnation = found.incarnation
     for head, data in found.pending:
         try:
-            opened = open_head(data, _object(head), core.membership, core.keys)
+            opened = open_head(data, object_of(head), core.membership, core.keys)
         except Damaged as error:
-            await _withdraw(core, head, _object(head))
+            await _withdraw(core, head, object_of(head))
             notes.append(f"a change that was under way at a crash is lost: its journal is damaged: {error}")
+            continue
+        if few_answer(core) and await keep_at_home(core, head, data):
             continue
         named = [pack.name for pack in opened.steward.packs]
         if why := await stand(core, named, core.membership.policy.floor):
-            await _withdraw(core, head, _object(head))
+            await _withdraw(core, head, object_of(head))
             notes.append(
                 f"a change that was under way at a crash is lost, some of its content did not outlast it: {why}"
             )
@@ -278,12 +320,15 @@ async def settle_journal(core: Core) -> Settled:
             await _place(core, head, data, opened.embedded, waiting)
         except BelowFloor as error:
             notes.append(f"a change that was under way at a crash could not be finished: {error}")
-    if found.pending:
+    stuck = ""
+    if found.waits or (core.offline and found.pending):
+        stuck = await send_queue(core)
+    if found.pending or found.waits:
         found = await core.ledger.do(_journalled, core)  # one that was given up now has changed the incarnation too
     for name, store in found.owed:
         if core.pool.up(store):
             await _pay(core, name, store)
-    return Settled(notes, found.standing, found.last, found.unsure)
+    return Settled(notes, found.standing, found.last, found.unsure, stuck)
 
 
 async def begin_change(core: Core) -> Settled:
@@ -292,6 +337,11 @@ async def begin_change(core: Core) -> Settled:
     The caller has the turn.
     """
     settled = await settle_journal(core)
+    if settled.stuck and not core.offline:
+        raise BelowFloor(
+            f"changes of this device wait to be published, and nothing can go before them: {settled.stuck}",
+            hint="bring stores back, or allow offline work, so that more may wait: `ropewalk space offline SPACE on`",
+        )
     if not settled.unsure:
         return settled
     now, told = await find_footing(core, settled.unsure)
@@ -306,15 +356,18 @@ class _Journalled:
     standing: Standing
     last: int
     unsure: Unsure
+    waits: bool  # whether changes are queued
 
 
 def _journalled(state: State, core: Core) -> _Journalled:
     # Another process of this device may have given a head up since, and with it the writer that we were.
     incarnation = state.incarnation() or core.incarnation
     writer = writer_id(core.device.public().id, incarnation)
-    now = standing(state)
     last = state.last_sequence(writer)
-    return _Journalled(incarnation, state.pending(), state.owed_heads(), now, last, unsure(state, now))
+    if core.queue is not None and (lost := strays(state, core, core.queue)):
+        core.warnings.extend(adopt(state, core, core.queue, lost))
+    now, waits = standing(state), bool(state.queued_names())
+    return _Journalled(incarnation, state.pending(), state.owed_heads(), now, last, unsure(state, now), waits)
 
 
 async def _pay(core: Core, name: str, store: str) -> None:
@@ -329,7 +382,7 @@ async def _pay(core: Core, name: str, store: str) -> None:
                 data = await core.pool.get_any(
                     parsed.encode(), lambda data: _checks(core, data, parsed), LARGEST_HEAD + 1
                 )
-            later = partial(_delivered, core, name)  # the turn is ours: others wait for it, and no store is worth that
+            later = partial(delivered, core, name)  # the turn is ours: others wait for it, and no store is worth that
             copies = await core.pool.put_copies(parsed.encode(), data, among=[store], enough=0, later=later)
             if not copies.kept:
                 return
@@ -338,24 +391,9 @@ async def _pay(core: Core, name: str, store: str) -> None:
     await core.ledger.do(State.paid_head, name, store)
 
 
-async def _delivered(core: Core, name: str, store: str) -> None:
-    await core.ledger.do(_paid, name, store)
-
-
-def _paid(state: State, name: str, store: str) -> None:
-    if not state.is_unacknowledged(name):  # of one that was given up, it is the removal that is owed
-        state.paid_head(name, store)
-
-
 def _checks(core: Core, data: bytes, name: HeadName) -> bool:
     try:
         open_head(data, name, core.membership, core.keys)
     except RopewalkError:
         return False
     return True
-
-
-def _object(head: KnownHead) -> HeadName:
-    name = HeadName.decode(head.name)
-    assert name is not None
-    return name

@@ -1,7 +1,7 @@
 """Reader: references to plain bytes, from whichever stores answer with the right ones.
 
-Flow: references -> cache; else where they lie (ledger) -> Columns -> chunks checked and opened in threads as their bytes arrive;
-      one that came out wrong is rebuilt from k columns that are checked leaf by leaf
+Flow: references -> cache; else where they lie (ledger) -> Columns -> chunks checked and opened in threads as their
+      bytes arrive; one that came out wrong is rebuilt from k columns that are checked leaf by leaf
 Never: returns a byte that its reference does not vouch for.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -65,6 +65,9 @@ class Reader:
         cpu: Threads for opening and rebuilding.
         queue: Where packs wait that are in no store yet.
         cache: Chunks that were used lately.
+
+    Attributes:
+        learn_packs: Asked for a chunk that lies in no pack that is known: whether packs of heads that came were learnt.
     """
 
     def __init__(
@@ -78,6 +81,7 @@ class Reader:
     ) -> None:
         self._keys, self._ledger, self._cpu, self._cache = keys, ledger, cpu, cache
         self._columns = Columns(keys, pool, ledger, cpu, queue)
+        self.learn_packs: Callable[[], Awaitable[bool]] | None = None
 
     @property
     def store_reads(self) -> int:
@@ -115,6 +119,8 @@ class Reader:
             if not indexes:
                 return results
         places, packs = await self._ledger.do(_located, list(indexes))
+        if len(places) < len(indexes) and self.learn_packs is not None and await self.learn_packs():
+            places, packs = await self._ledger.do(_located, list(indexes))
         wanted: dict[int, dict[bytes, list[int]]] = {}
         for chunk, at in indexes.items():
             if chunk not in places:
@@ -178,7 +184,8 @@ class Reader:
         def start(sealed: Mapping[bytes, memoryview]) -> None:
             for batch in batches([at[chunk] for chunk in sealed]):
                 chunks = [(sealed[one.id], wanted.reference(one.id), wanted.chunks[one.id]) for one in batch]
-                jobs.append(loop.run_in_executor(self._cpu, _open_all, chunks, wanted.kind, self._keys, wanted.deliver, offer))
+                what = chunks, wanted.kind, self._keys, wanted.deliver, offer
+                jobs.append(loop.run_in_executor(self._cpu, _open_all, *what))
 
         together = tiny(places)
         gathered: dict[bytes, memoryview] = {}

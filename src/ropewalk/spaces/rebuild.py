@@ -17,14 +17,21 @@ from ropewalk.spaces.keys import EpochUnknown
 from ropewalk.spaces.learning import learn
 from ropewalk.spaces.pack.directory import Directory, directory_hash
 from ropewalk.spaces.pack.share import FOOTER_SIZE, ShareName, Trailer
+from ropewalk.spaces.pool.patience import most_of
 from ropewalk.spaces.state import KnownPack, SharePlace, State
 from ropewalk.spaces.store import StoreDamaged
 
-__all__ = ["Rebuilt", "list_shares", "read_trailer", "rebuild"]
+__all__ = ["NamedPacks", "Rebuilt", "list_shares", "read_trailer", "rebuild"]
 
 TAIL = 128 * 1024  # bytes read from the end of a share at first; holds the trailer of most
 MOST_LISTED = 1_000_000  # shares in one store: 10 TB and more, and some 500 MB of memory; who lists more lies
 AT_ONCE = 8  # packs looked at together
+MOST_AT_A_TIME = 1024  # packs that are looked for by their names; where more came, the next look takes them
+AGAIN = 30.0  # seconds after which a pack is looked for by its name again
+LINGER = 0.5  # seconds that a store's word on one pack is waited for, once others have spoken
+DEADLINE = 10.0  # seconds for the names of one pack
+MOST_MISSED = 65_536  # packs, of each store
+MOST_SHARES = 256  # names of one pack in one store; more are not shares of it
 
 _Signed = tuple[bytes, bytes]  # hashes of a pack's manifest and of its directory, as a head has them
 
@@ -115,18 +122,19 @@ async def list_shares(core: Core, store: str) -> dict[ShareName, int]:
     return listed
 
 
-async def read_trailer(core: Core, store: str, name: ShareName, size: int) -> Trailer:
+async def read_trailer(core: Core, store: str, name: ShareName, size: int, within: float | None = None) -> Trailer:
     """The trailer of a listed share, checked against its name.
 
     Raises:
         ShareDamaged: It is not what the name says.
         NoSuchObject, StoreGone, StoreDamaged.
+        StoreLate: It took longer than ``within`` seconds.
     """
     start = max(size - TAIL, 0)
-    tail = await core.pool.get(store, name.encode(), start, TAIL)
+    tail = await core.pool.get(store, name.encode(), start, TAIL, within)
     length = Trailer.size_from_footer(tail[-FOOTER_SIZE:], name, size)
     if length > len(tail):
-        tail = await core.pool.get(store, name.encode(), size - length, length)
+        tail = await core.pool.get(store, name.encode(), size - length, length, within)
     return Trailer.decode(tail[-length:], name)
 
 
@@ -137,6 +145,7 @@ async def _learn_pack(
     sizes: dict[ShareName, list[tuple[str, int]]],
     found: Rebuilt,
     signed: Collection[_Signed],
+    within: float | None = None,
 ) -> None:
     known = await core.ledger.do(State.pack_named, pack)
     places = [SharePlace(name.number, store, name.check.hex()) for name in names for store, _ in sizes[name]]
@@ -156,7 +165,7 @@ async def _learn_pack(
     for name in names:
         for store, size in sizes[name]:
             try:
-                trailer = await read_trailer(core, store, name, size)
+                trailer = await read_trailer(core, store, name, size, within)
                 directory = Directory.open(trailer.directory, pack, trailer.manifest.lengths, core.keys)
             except Damaged as error:
                 found.problems.append(f"store {store}: {error}")
@@ -185,6 +194,103 @@ async def _learn_pack(
             found.packs += 1
             return
     found.unread += silent
+
+
+class NamedPacks:
+    """The packs that heads name and that are not known here, as they come with heads while a space is open.
+
+    To list all packs again for each head that is heard of would cost as much as there is; these are found by name.
+    """
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+        self._sought: dict[bytes, float] = {}  # when, by name; only while a pack is not known
+        self._missed: dict[str, set[bytes]] = {}  # by store that said nothing of them, packs that were learnt
+        self._learnt = 0  # packs
+        self._turn = asyncio.Lock()
+
+    async def learn(self) -> bool:
+        """Learn what can be learnt of them now; whether any was."""
+        back = [store for store in self._missed if self._answers(store)]
+        if not back and not await self._core.ledger.do(State.unknown_packs, 1):
+            return False
+        before = self._learnt
+        async with self._turn:
+            if self._learnt != before:  # while we waited
+                return True
+            for store in back:
+                await self._look_again(store)
+            named = await self._core.ledger.do(State.unknown_packs, MOST_AT_A_TIME)
+            now = asyncio.get_running_loop().time()
+            self._sought = {pack: when for pack, when in self._sought.items() if pack in named}
+            wanted = {
+                pack: signed for pack, signed in named.items() if now >= self._sought.get(pack, now - AGAIN) + AGAIN
+            }
+            limit = asyncio.Semaphore(AT_ONCE)
+
+            async def one(pack: bytes, signed: Collection[_Signed]) -> None:
+                async with limit:
+                    self._sought[pack] = now
+                    await self._one(pack, signed)
+
+            try:
+                async with asyncio.TaskGroup() as group:
+                    for pack, signed in wanted.items():
+                        group.create_task(one(pack, signed))
+            except* RopewalkError as several:
+                raise first_of(several) from None
+            return self._learnt != before
+
+    async def _one(self, pack: bytes, signed: Collection[_Signed]) -> None:
+        pool = self._core.pool
+        found, sizes = Rebuilt(), dict[ShareName, list[tuple[str, int]]]()
+        tasks = {asyncio.create_task(self._listed(store, pack)): store for store in pool.names if self._answers(store)}
+        late = await most_of(tasks, lambda pending: pending < len(tasks), linger=LINGER, deadline=DEADLINE)
+        for task, store in tasks.items():
+            if task in late:
+                task.cancel()
+                pool.was_late(store)
+            elif (listed := task.result()) is not None:
+                found.stores.append(store)
+                for name, size in listed.items():
+                    sizes.setdefault(name, []).append((store, size))
+        await _learn_pack(self._core, pack, list(sizes), sizes, found, signed, within=DEADLINE)
+        for store in set(pool.names).difference(found.stores):
+            missed = self._missed.setdefault(store, set())
+            if len(missed) < MOST_MISSED:  # the next opening learns all
+                missed.add(pack)
+        self._learnt += found.packs
+
+    async def _look_again(self, store: str) -> None:
+        """What a store has of packs that were learnt while it said nothing."""
+        missed = self._missed.pop(store, set())
+        try:
+            listed = await list_shares(self._core, store)
+        except RopewalkError:
+            self._missed[store] = missed
+            return
+        for name in listed:
+            if name.pack in missed and (known := await self._core.ledger.do(State.pack_named, name.pack)) is not None:
+                place = SharePlace(name.number, store, name.check.hex())
+                if name.number < known.n and (place.number, store, place.object) not in {
+                    (share.number, share.store, share.object) for share in known.shares
+                }:
+                    await self._core.ledger.do(_add_shares, known, [place])
+
+    def _answers(self, store: str) -> bool:
+        return self._core.pool.up(store) and not self._core.pool.is_late(store)
+
+    async def _listed(self, store: str, pack: bytes) -> dict[ShareName, int] | None:
+        found: dict[ShareName, int] = {}
+        try:
+            async for entry in self._core.pool.list(store, f"{self._core.space_id.hex()}/packs/{pack.hex()}-"):
+                if (name := ShareName.decode(entry.name)) is not None and name.pack == pack:
+                    found[name] = entry.size
+                if len(found) >= MOST_SHARES:
+                    break
+        except RopewalkError:
+            return None
+        return found
 
 
 def _add_shares(state: State, pack: KnownPack, places: list[SharePlace]) -> None:

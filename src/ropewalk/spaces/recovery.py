@@ -34,7 +34,6 @@ __all__ = [
     "paper_of",
     "replace_paper",
     "restore",
-    "revoke",
 ]
 
 Record = tuple[ObjectName, bytes]
@@ -306,32 +305,3 @@ async def _put(pool: Pool, space: Found, record: Record | None) -> tuple[int, st
         fewest = min(fewest, len(copies.kept))
         failed |= copies.failed
     return fewest, "; ".join(f"{store}: {error}" for store, error in sorted(failed.items()))
-
-
-def revoke(
-    space_id: bytes,
-    records: Sequence[bytes],
-    keys: DeviceKeys,
-    incarnation: bytes,
-    now: int,
-    cuts: Mapping[bytes, Cut],
-) -> list[Record]:
-    """The records that revoke devices, signed with the paper key or another's.
-
-    Args:
-        space_id: The space.
-        records: The objects of all membership records that are known.
-        keys: Signs.
-        incarnation: Fresh for a paper key, else that of the device's heads.
-        now: Nanoseconds since 1970.
-        cuts: Device to the newest head accepted of each of its writers.
-    """
-    known, made = list(records), []
-    membership = read_membership(space_id, known)
-    # Who wrote what this version does not know goes first: all else is to stand on what had not seen that.
-    for device in sorted(cuts, key=lambda one: (one not in membership.beyond, one)):
-        if device in membership.state.devices:
-            made.append(Author(membership, keys, incarnation, now).revoke(device, cuts[device]))
-            known.append(made[-1][1])
-            membership = read_membership(space_id, known, membership)
-    return made

@@ -8,7 +8,7 @@ Never: removes an object that reads well the second time, or the last good copy 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from ropewalk.errors import Damaged, Missing, RopewalkError, first_of
@@ -16,12 +16,14 @@ from ropewalk.spaces.core import Core
 from ropewalk.spaces.head import HeadName, open_head
 from ropewalk.spaces.members import LARGEST_RECORD, is_record
 from ropewalk.spaces.mend import PackLost, mend_pack, read_share
+from ropewalk.spaces.moving import crowded, move_shares
+from ropewalk.spaces.pool.placement import StoreDomains
 from ropewalk.spaces.publish import settle_journal
 from ropewalk.spaces.state import KnownPack, SharePlace, State
 from ropewalk.spaces.store import ObjectName
 from ropewalk.spaces.survey import Findings, Progress, Survey, silent, survey
 
-__all__ = ["RepairReport", "repair"]
+__all__ = ["RepairReport", "copy_records", "repair"]
 
 AT_ONCE = 2  # packs mended together; each takes the memory of one pack
 
@@ -34,6 +36,7 @@ class RepairReport(Findings):
     shares: int = 0  # made anew
     size: int = 0  # bytes made anew
     removed: int = 0  # damaged objects
+    moved: int = 0  # shares, to where the promise needs them
     records: int = 0  # copied
     heads: int = 0  # copied
     owed: int = 0  # shares and heads that no store takes now
@@ -43,8 +46,9 @@ class RepairReport(Findings):
     def lines(self) -> list[str]:
         """In words."""
         lines = self.named
+        moved = f" {self.moved} moved," if self.moved else ""
         lines.append(
-            f"{self.packs} packs mended, {self.shares} shares made anew ({self.size:,} bytes),"
+            f"{self.packs} packs mended, {self.shares} shares made anew ({self.size:,} bytes),{moved}"
             f" {self.removed} damaged objects removed, {self.heads} heads and {self.records} records copied;"
             f" {self.owed} owed, {self.lost} lost"
         )
@@ -57,6 +61,7 @@ class RepairReport(Findings):
             "shares": self.shares,
             "bytes": self.size,
             "removed": self.removed,
+            "moved": self.moved,
             "heads": self.heads,
             "records": self.records,
             "owed": self.owed,
@@ -76,10 +81,12 @@ async def repair(core: Core, progress: Progress = silent) -> RepairReport:
     found = await survey(core)
     report = RepairReport(away=dict(found.away))
     await core.pool.weigh()
-    await _copy_records(core, found, report)
+    await copy_records(core, found, report)
     packs = await core.ledger.do(_to_mend)
     away = set(found.away)
     packs += [pack for pack in await core.ledger.do(_held_by, away) if pack.id not in {one.id for one in packs}]
+    tight = await core.ledger.do(_crowded, core.pool.domains, core.membership.policy.survive)
+    packs += [pack for pack in tight if pack.id not in {one.id for one in packs}]
     done = 0
     limit = asyncio.Semaphore(AT_ONCE)
 
@@ -87,6 +94,7 @@ async def repair(core: Core, progress: Progress = silent) -> RepairReport:
         nonlocal done
         async with limit:
             await _mend(core, pack, report)
+            await _spread_out(core, pack, report)
         done += 1
         progress(done, len(packs))
 
@@ -119,6 +127,27 @@ def _held_by(state: State, away: set[str]) -> list[KnownPack]:
     if not away:
         return []
     return [pack for pack in state.packs() if pack.promised and any(share.store in away for share in pack.shares)]
+
+
+def _crowded(state: State, domains: Sequence[StoreDomains], survive: Mapping[str, int]) -> list[KnownPack]:
+    return crowded((pack for pack in state.packs() if pack.promised), domains, survive)
+
+
+async def _spread_out(core: Core, pack: KnownPack, report: RepairReport) -> None:
+    """Move as few shares as will do, where all are there and too many lie on what fails as one."""
+    fresh = await _again(core, pack)
+    if not crowded([fresh], core.pool.domains, core.membership.policy.survive):
+        return
+    try:
+        moved = await move_shares(core, fresh)
+    except RopewalkError as error:
+        report.name(str(error))
+        return
+    report.moved += len(moved.placed)
+    report.size += moved.bytes
+    report.owed += moved.owed
+    for what in moved.problems:
+        report.name(what)
 
 
 async def _mend(core: Core, pack: KnownPack, report: RepairReport) -> None:
@@ -178,12 +207,14 @@ async def _is_wrong(core: Core, pack: KnownPack, share: SharePlace, report: Repa
     return False
 
 
-async def _copy_records(core: Core, found: Survey, report: RepairReport) -> None:
+async def copy_records(core: Core, found: Survey, report: RepairReport) -> None:
+    """Put every record into all stores that get what is new, and make way for heads where wrong bytes lie."""
     for name, data in await core.ledger.do(State.records):
         if not is_record(name, data):
             report.name(f"record {name} is damaged in the local state")
             continue
-        for store, there in found.records.items():
+        for store in (one for one in core.pool.takers if one in found.records):
+            there = found.records[store]
             try:
                 if name in there and is_record(name, await _read(core, store, name)):
                     continue

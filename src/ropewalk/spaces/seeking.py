@@ -36,7 +36,7 @@ class Seeker:
 
     def __init__(self, space_id: bytes, pool: Pool, ledger: Ledger) -> None:
         self._space_id, self._pool, self._ledger = space_id, pool, ledger
-        self._sought: dict[bytes, float] = {}  # when, by pack, the longest ago first
+        self._sought: dict[bytes, tuple[float, set[str]]] = {}  # when and where, by pack, the longest ago first
         self._turn = asyncio.Lock()
 
     async def more(self, pack: KnownPack) -> list[SharePlace]:
@@ -50,22 +50,27 @@ class Seeker:
         return new
 
     def _is_time(self, pack: bytes) -> bool:
-        now = asyncio.get_running_loop().time()
-        if now < self._sought.get(pack, float("-inf")) + EVERY:
+        now, there = asyncio.get_running_loop().time(), set(filter(self._pool.up, self._pool.names))
+        before, asked = self._sought.get(pack, (float("-inf"), set[str]()))
+        if now < before + EVERY and there <= asked:
             return False
         self._sought.pop(pack, None)
-        self._sought[pack] = now
+        self._sought[pack] = now, there | (asked if now < before + EVERY else set())
         if len(self._sought) > MOST_SOUGHT:
             del self._sought[next(iter(self._sought))]
         return True
 
     async def _look(self, pack: KnownPack) -> None:
-        tasks = [asyncio.create_task(self._listed(store, pack)) for store in self._pool.names if self._pool.up(store)]
+        stores = [store for store in self._pool.names if self._pool.up(store)]
+        tasks = [asyncio.create_task(self._listed(store, pack)) for store in stores]
         if not tasks:
             return
         try:
             done, _ = await asyncio.wait(tasks, timeout=DEADLINE)
             found = [share for task in done for share in task.result()]
+            self._sought[pack.name][1].intersection_update(
+                [store for store in stores if self._pool.up(store)]
+            )  # others once back
         finally:
             for task in tasks:
                 task.cancel()

@@ -1,7 +1,7 @@
 """Space: a versioned tree of files over many stores, to read and to change.
 
 Flow: open_space -> Space -> Version (looking), Change (changing) -> publish -> Outcome
-Never: shows a change that was not acknowledged, or acknowledges one that is below the write floor.
+Never: shows a change that was neither acknowledged nor queued here, or acknowledges one that is below the write floor.
 """
 
 from __future__ import annotations
@@ -16,16 +16,20 @@ from contextlib import asynccontextmanager
 from types import TracebackType
 from typing import Self
 
-from ropewalk.errors import Missing
+from msgspec.structs import replace
+
 from ropewalk.spaces.change import Change
 from ropewalk.spaces.commit import ReadOnly, check_may_write, committing
 from ropewalk.spaces.core import Core
 from ropewalk.spaces.current import Current, newest_version, version_of
+from ropewalk.spaces.following import Following
 from ropewalk.spaces.freshness import Freshness
 from ropewalk.spaces.group import NOTHING, Group
 from ropewalk.spaces.head import HeadName
 from ropewalk.spaces.home import Home
 from ropewalk.spaces.identity import DeviceKeys, PublicKeys
+from ropewalk.spaces.keeping import Keeping
+from ropewalk.spaces.later import drop_queue, few_answer
 from ropewalk.spaces.learning import (
     Learned,
     Standing,
@@ -38,31 +42,24 @@ from ropewalk.spaces.learning import (
 from ropewalk.spaces.live import Change as Moved
 from ropewalk.spaces.live import Live
 from ropewalk.spaces.members import Membership, Person, people
+from ropewalk.spaces.naming import UnknownVersion, all_versions, head_called
 from ropewalk.spaces.open_file import OpenFile
 from ropewalk.spaces.opening import Memory, open_core
-from ropewalk.spaces.paying import keep_paying, pay
-from ropewalk.spaces.places import OpenStore
+from ropewalk.spaces.paying import keep_paying, pay, pay_at_opening
+from ropewalk.spaces.places import OpenStore, opener
 from ropewalk.spaces.publish import Outcome
-from ropewalk.spaces.rebuild import rebuild
-from ropewalk.spaces.repair import RepairReport, repair
-from ropewalk.spaces.state import ACKED, QUARANTINED, KnownHead, State
-from ropewalk.spaces.survey import Progress, silent
+from ropewalk.spaces.rebuild import NamedPacks
+from ropewalk.spaces.remembering import remember
+from ropewalk.spaces.state import KnownHead, State
 from ropewalk.spaces.turns import Turns
 from ropewalk.spaces.version import Info, Version
 
 __all__ = ["OpenFile", "ReadOnly", "Space", "UnknownVersion", "open_space"]
 
 PAY_EVERY = 5.0  # seconds
-SHORTEST_PREFIX = 4  # hex digits that name a version
 
 
-class UnknownVersion(Missing):
-    """No version, or more than one, starts with these digits."""
-
-    code = "space.unknown-version"
-
-
-class Space:
+class Space(Keeping):
     """An open space.  Made by `open_space`; an async context manager.
 
     Args:
@@ -71,6 +68,7 @@ class Space:
         home: Where its local state lies.
         cpu: Closed with the space.
         clock: Seconds, monotonic.
+        following: Keeps to the stores that the settings name.
         pay_every: Seconds between two looks at what is owed.
     """
 
@@ -81,13 +79,17 @@ class Space:
         home: Home,
         cpu: ThreadPoolExecutor,
         clock: Callable[[], float],
+        following: Following,
         pay_every: float = PAY_EVERY,
     ) -> None:
         self.name, self.core = name, core
         self._home, self._cpu = home, cpu
         self._folder = home.space_folder(core.space_id.hex())
-        self._turns = Turns(self._folder / "lock")
+        self._following = following
+        self._turns = Turns(self._folder / "lock", begin=following.look)
         self._current: Current | None = None
+        self._named_packs = NamedPacks(core)
+        core.reader.learn_packs = self._named_packs.learn
         self._payer: asyncio.Task[None] | None = None
         self._pay_every = pay_every
         self._tended: Membership | None = None  # what was known when all that was due was done
@@ -123,6 +125,8 @@ class Space:
             self._payer = None
         await self.core.pool.aclose()  # what a slow store did after all goes to the ledger
         await self.core.ledger.aclose()
+        if self.core.cache is not None:
+            await self.core.cache.aclose()
         self._cpu.shutdown(wait=False)
 
     @property
@@ -143,6 +147,7 @@ class Space:
 
     async def _look(self) -> Current:
         self.core.check_reads()
+        await self._following.look()
         seen = await self.core.ledger.do(State.data_version)
         if self._current is None or self._current.seen != seen:
             self._current = Current(*await newest_version(self.core), seen)
@@ -183,13 +188,12 @@ class Space:
         return membership.devices.get(device) if device in membership.state.devices else None
 
     async def log(self) -> list[KnownHead]:
-        """The acknowledged heads, newest first: each before all that it has seen, whoever wrote them.
+        """The acknowledged heads, and ours that wait, newest first: each before all it has seen, whoever wrote them.
 
         Raises:
             MembersOnly: This device is a steward's, which is true of all that reads or writes content.
         """
-        self.core.check_reads()
-        return sorted(await self.core.ledger.do(State.heads, ACKED), key=_age, reverse=True)
+        return await all_versions(self.core)
 
     async def at(self, version: str | None) -> Version:
         """A version by the first digits of its hash, be it in quarantine; or the newest.
@@ -199,19 +203,8 @@ class Space:
         """
         if version is None:
             return await self.current()
-        text = version.lower()
-        if len(text) < SHORTEST_PREFIX or any(digit not in "0123456789abcdef" for digit in text):
-            raise UnknownVersion(
-                f"version {version!r} is not {SHORTEST_PREFIX} or more hex digits",
-                hint=f"`ropewalk log {self.name}` shows them",
-            )
-        known = [*await self.log(), *await self.core.ledger.do(State.heads, QUARANTINED)]
-        found = [head for head in known if head.hash.hex().startswith(text)]
-        if len(found) != 1:
-            raise UnknownVersion(
-                f"{len(found) or 'no'} versions start with {version!r}", hint=f"`ropewalk log {self.name}` shows them"
-            )
-        return await version_of(self.core, Standing([found[0]]), newest=False)
+        head = await head_called(self.core, self.name, version)
+        return await version_of(self.core, Standing([head]), newest=False)
 
     async def list(self, path: str | bytes = "") -> AsyncIterator[Info]:
         """What is in a folder of the newest version, by name."""
@@ -237,7 +230,8 @@ class Space:
         The outcome is `outcome` of the space afterwards.
 
         Raises:
-            BelowFloor: Too few stores could keep it; nothing was changed.
+            BelowFloor: Too few stores could keep it, and offline work is not allowed; nothing was changed.
+            QueueFull: It is, and there is no room for more to wait; nothing was changed.
             Busy: Another process of this device is changing it.
             ReadOnly.
         """
@@ -249,8 +243,11 @@ class Space:
                 if may_tell_more(self.core):
                     await self._learn()
             await self.core.pool.want(self.core.head_floor)
-            await self._tend()
-            await secure_records(self.core)
+            if self.core.offline and few_answer(self.core):
+                await take_records(self.core, {})  # what follows for the group is for when stores answer
+            else:
+                await self._tend()
+                await secure_records(self.core)
             check_may_write(self.core, self.name)
             self.outcome: Outcome | None = None
             self._current = None
@@ -260,7 +257,7 @@ class Space:
                 self.outcome = commit.outcome
             finally:
                 self._current = None
-            if self.outcome is not None:
+            if self.outcome is not None and not self.outcome.queued:
                 self.live.tell()
 
     async def write(self, path: str | bytes, data: bytes) -> Outcome | None:
@@ -317,30 +314,30 @@ class Space:
 
     # -- keeping the promise -------------------------------------------------------------------------------------
 
-    async def repair(self, progress: Progress = silent) -> RepairReport:
-        """Mend all that can be mended now; it may be stopped at any point and run again.
+    async def pay(self, patience: float | None = None) -> int:
+        """Pay what is owed, and publish what waits, where stores allow it; how many shares are still owed.
 
         Args:
-            progress: Told how many packs are done, and how many there are to mend.
+            patience: Seconds to wait for other processes of this device, if not as long as usual.
         """
-        async with self._turns.take():
+        async with self._turns.take(patience):
+            waiting = await self.core.ledger.do(State.queued_names)
             try:
-                return await repair(self.core, progress)
-            finally:
-                self._current = None
-
-    async def pay(self) -> int:
-        """Pay what is owed where stores allow it; how many shares are still owed."""
-        async with self._turns.take():
-            try:
+                if waiting and self.core.told < self.core.fresh_read and may_tell_more(self.core):
+                    await self._learn()  # that this device was restored, or copied, is seen before anything is sent
+                await self._named_packs.learn()  # what is there is not owed
                 return await pay(self.core)
             finally:
                 self._current = None  # a change that a stop left open may have been acknowledged
+                if len(await self.core.ledger.do(State.queued_names)) < len(waiting):
+                    self.live.tell()
 
-
-def _age(head: KnownHead) -> tuple[int, int]:
-    """Grows from a head to any that has seen it: sequences begin anew with each writer, and clocks jump."""
-    return sum(sequence for sequence, _ in head.vector.values()), head.time
+    async def drop_queue(self) -> int:
+        """Give up the changes that wait to be published, for good; how many there were."""
+        assert self.core.queue is not None
+        async with self._turns.take():
+            self._current = None
+            return await drop_queue(self.core, self.core.queue, os.urandom(16))
 
 
 async def open_space(
@@ -353,6 +350,7 @@ async def open_space(
     threads: int | None = None,
     open_store: OpenStore | None = None,
     pay_every: float = PAY_EVERY,
+    offline: bool | None = None,
 ) -> Space:
     """Open a space by its name in the settings.
 
@@ -365,33 +363,24 @@ async def open_space(
         threads: For encryption and coding; one for each core by default.
         open_store: Opens a store at a place, which must have this identity; whatever is installed does, by default.
         pay_every: Seconds between two looks at what is owed, while the space is open.
+        offline: Whether a change that too few stores can take is kept on this machine; as the settings say, by default.
 
     Raises:
         UnknownName, NotAMember, RecordDamaged, Unavailable.
     """
     cpu = ThreadPoolExecutor(threads or os.cpu_count() or 1, thread_name_prefix="ropewalk-cpu")
     try:
-        core, memory = await open_core(home, home.space(name), device, cpu, clock, now, open_store)
+        setting = home.space(name)
+        setting = setting if offline is None else replace(setting, offline=offline)
+        core, memory = await open_core(home, setting, device, cpu, clock, now, open_store)
     except BaseException:
         cpu.shutdown(wait=False)
         raise
-    space = Space(name, core, home, cpu, clock, pay_every)
+    following = Following(home, core, open_store or opener(home, device))
+    space = Space(name, core, home, cpu, clock, following, pay_every)
     try:
-        if memory is not Memory.KEPT:
-            found = await rebuild(core)
-            if memory is Memory.LOST:
-                core.warnings.append(
-                    f"the local state of {name} was built anew from the stores ({found.packs} packs, {found.heads}"
-                    " heads); that they went back to an older version in the meantime cannot be ruled out"
-                )
-            elif memory is Memory.NONE:
-                core.notes.append(
-                    f"nothing was known of {name} on this machine: that its stores show an old version cannot be ruled"
-                    " out this once"
-                )
-            core.warnings.extend(found.problems)
-        if await core.ledger.do(State.pending):
-            await space.pay()
+        await remember(core, name, memory)
+        await pay_at_opening(core, name, space.pay, again=memory is not Memory.KEPT)
     except BaseException:
         await space.aclose()
         raise

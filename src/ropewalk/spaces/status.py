@@ -86,11 +86,16 @@ class Status:
     fresh: Freshness | None = None  # None where there is only one device
     heard: str = ""  # whose beat that speaks of, "" for this device's own
     paper: str = ""  # what is to be known of words on paper
+    draining: tuple[str, ...] = ()  # stores that keep what they have, and get nothing new
 
     @property
     def lines(self) -> list[str]:
         """In words, the worst news first."""
         lines = [f"store {name} is away: {why}" for name, why in self.away.items()]
+        lines += [
+            f"store {name} is being drained: it gets nothing new, and `ropewalk pool evacuate` empties it"
+            for name in self.draining
+        ]
         if self.owed_shares or self.owed_heads or self.owed_records:
             records = f" and {self.owed_records} of membership records" if self.owed_records else ""
             lines.append(
@@ -124,6 +129,7 @@ class Status:
             **self.group.as_dict(),
             "damaged": self.damaged,
             "away": self.away,
+            "draining": list(self.draining),
             "paper": self.paper or None,
             "policy": self.policy,
             "erasure": backend(),
@@ -187,6 +193,7 @@ async def status(core: Core, written: Written = NOTHING, fresh: Freshness | None
         facts.heads,
         holders(membership, names, mine, written),
         [name for name in core.pool.names if name in found.away],
+        draining=[name for name in core.pool.names if name in core.pool.draining],
     )
     group = Distrust(
         [(names.whose(one.device), one.device, one.since) for one in membership.epochs.exposure],
@@ -211,6 +218,7 @@ async def status(core: Core, written: Written = NOTHING, fresh: Freshness | None
         fresh,
         "" if heard is None or heard == mine else names.whose(heard),
         paper_note(membership, mine, written),
+        tuple(name for name in core.pool.names if name in core.pool.draining),
     )
 
 

@@ -6,7 +6,7 @@ Never: reads an object; what is listed is there until it is read and found wrong
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 
 from ropewalk.errors import RopewalkError
@@ -18,7 +18,7 @@ from ropewalk.spaces.rebuild import list_shares
 from ropewalk.spaces.state import KnownPack, SharePlace, State
 from ropewalk.spaces.store import StoreDamaged
 
-__all__ = ["Findings", "Progress", "Survey", "silent", "survey"]
+__all__ = ["MOST_NAMES", "Findings", "Progress", "Survey", "silent", "survey"]
 
 MOST_NAMES = 1_000_000  # of heads, or of records, in one store: some 300 MB of memory; who lists more lies
 MOST_NAMED = 200  # lines of what is wrong; more would not be read
@@ -85,7 +85,7 @@ async def survey(core: Core) -> Survey:
         found.shares[store] = shares
         found.heads[store] = {name for name in heads if HeadName.decode(name) is not None}
         found.records[store] = set(records)
-    await core.ledger.do(_set_right, found, newest, set(core.pool.names))
+    await core.ledger.do(_set_right, found, newest, set(core.pool.names), core.pool.takers)
     return found
 
 
@@ -103,7 +103,7 @@ def _known(state: State) -> tuple[int, frozenset[str]]:
     return state.newest_pack(), frozenset(state.head_names())
 
 
-def _set_right(state: State, found: Survey, newest: int, names: set[str]) -> None:
+def _set_right(state: State, found: Survey, newest: int, names: set[str], takers: Collection[str]) -> None:
     listed: dict[bytes, dict[tuple[int, str, str], int]] = {}
     for store, shares in found.shares.items():
         for name, size in shares.items():
@@ -115,7 +115,7 @@ def _set_right(state: State, found: Survey, newest: int, names: set[str]) -> Non
             else:
                 listed.pop(pack.name, None)
         for head in found.known:
-            state.owe_head(head, [store for store, there in found.heads.items() if head not in there])
+            state.owe_head(head, [store for store in takers if head not in found.heads.get(store, {head})])
     found.unknown += sum(len(shares) for shares in listed.values())
 
 

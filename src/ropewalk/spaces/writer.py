@@ -19,13 +19,13 @@ from ropewalk.spaces.chunk import CHUNK_SIZE, Sealed
 from ropewalk.spaces.keys import TAG_SIZE, KeyRing
 from ropewalk.spaces.ledger import Ledger
 from ropewalk.spaces.members import Policy
-from ropewalk.spaces.offline import QueueFiles
+from ropewalk.spaces.offline import DiskFull, QueueFiles
 from ropewalk.spaces.pack.packing import Pack, Packing
 from ropewalk.spaces.pack.share import ShareName
 from ropewalk.spaces.pool.pool import BelowFloor, Pool
 from ropewalk.spaces.state import SharePlace, State
 
-__all__ = ["Writer", "keep_pack"]
+__all__ = ["Writer", "keep_pack", "offer_pack"]
 
 FULL_CHUNKS = 16  # in a pack, about; three packs and their parity stay well below the memory that we promise
 AT_ONCE = 2  # packs being finished or stored while the next one fills
@@ -106,8 +106,8 @@ class Writer:
         return None
 
     def small(self, limit: int) -> Packing | None:
-        """All that was added, if none of it is stored yet and it is no more than ``limit`` bytes."""
-        if self.stored_packs or self._under_way or self._packing.size > limit:
+        """All that was added, if none of it is stored yet and it is no more than ``limit`` bytes with its directory."""
+        if self.stored_packs or self._under_way or self._packing.embedded_size > limit:
             return None
         return self._packing
 
@@ -144,9 +144,16 @@ class Writer:
         try:
             hints = await self._hints(packing)
             pack = await asyncio.get_running_loop().run_in_executor(self._cpu, packing.finish, self._keys, hints)
-            await keep_pack(pack, self._policy, self._pool, self._ledger, self._queue, self._cpu)
+            keep = partial(keep_pack, pack, self._policy, self._pool, self._ledger, self._queue, self._cpu)
+            try:
+                await keep()
+            except DiskFull:
+                if self._cache is None:
+                    raise
+                await self._cache.give_way()  # what can be had again makes room for what cannot
+                await keep()
             if self._cache is not None:
-                _offer(self._cache, pack)
+                offer_pack(self._cache, pack)
             self.stored_packs += 1
         except RopewalkError as error:
             self._error = self._error or error
@@ -166,7 +173,8 @@ class Writer:
         return {chunk: packs[place.pack].name for chunk, place in located.items()}
 
 
-def _offer(cache: Cache, pack: Pack) -> None:
+def offer_pack(cache: Cache, pack: Pack) -> None:
+    """Let the cache have the chunks of a pack that was just made."""
     columns = [memoryview(share.parts[0]) for share in pack.shares[: pack.manifest.k]]
     for place in pack.directory.places:
         cache.offer(place.id, columns[place.column][place.offset : place.offset + place.length])
@@ -179,6 +187,7 @@ async def keep_pack(
     ledger: Ledger,
     queue: QueueFiles | None = None,
     cpu: Executor | None = None,
+    have: Mapping[int, str] | None = None,
 ) -> None:
     """Put a pack into its stores and remember where it lies.
 
@@ -189,19 +198,21 @@ async def keep_pack(
         ledger: Where it is remembered.
         queue: Keeps it where too few stores take it.
         cpu: The threads that write it there.
+        have: Shares that lie in some store already, and are none of the pack's here.
 
     Raises:
         BelowFloor: Fewer shares than the write floor are durable; those that are will be used if it is tried again.
         QueueFull: There is no room for it in the queue.
     """
-    names = {share.number: share.name for share in pack.shares}
+    names, floor = {share.number: share.name for share in pack.shares}, min(policy.floor, pack.manifest.n)
     later = partial(_deliver, pack.name, names, ledger)  # not the pack: a store that hangs would keep all of it here
-    kept, failed = await pool.put_shares(pack, policy.survive, enough=min(policy.floor, pack.manifest.n), later=later)
-    enough = len(kept) >= min(policy.floor, pack.manifest.n)
+    kept, failed = await pool.put_shares(pack, policy.survive, have, enough=floor, later=later)
+    enough = len(kept) + len(have or ()) >= floor
     if not enough and queue is not None:
         await asyncio.get_running_loop().run_in_executor(cpu, queue.keep_pack, pack)
     elif not enough:
-        reasons = "; ".join(f"{store}: {error}" for store, error in sorted(failed.items()))
+        away = {store: why for store in pool.names if (why := pool.why_down(store)) is not None}
+        reasons = "; ".join(f"{store}: {error}" for store, error in sorted({**away, **failed}.items()))
         raise BelowFloor(
             f"{len(kept)} of {pack.manifest.n} shares are durable, the write floor is {policy.floor}"
             + (f" ({reasons})" if reasons else ""),

@@ -151,26 +151,40 @@ def test_one_answer_is_given_to_an_invite() -> None:
     clock = Clock()
     joinings = folder(clock=clock)
     with pytest.raises(NoInvite, match="given no answer"):
-        joinings.answered(bytes(16))
-    first = joinings.answer(bytes(16), make)
+        joinings.answered(bytes(16), SECRET)
+    first = joinings.answer(bytes(16), SECRET, make)
     clock.now += ANSWER_LIFE - 1
-    assert joinings.answer(bytes(16), make) == joinings.answered(bytes(16)) == first
+    assert joinings.answer(bytes(16), SECRET, make) == joinings.answered(bytes(16), SECRET) == first
     clock.now += 1
-    assert joinings.answer(bytes(16), make) != first, "it is kept no longer than a welcome may be on its way"
-    joinings.drop_answer(bytes(16))
+    assert joinings.answer(bytes(16), SECRET, make) != first, "it is kept no longer than a welcome may be on its way"
+
+
+def test_who_has_arrived_keeps_neither_what_was_given_nor_the_answer() -> None:
+    """And who only forgets what was given can take the same welcome file again."""
+    joinings, one, other = folder(), joining(1), joining(2)
+    for number in (1, 2):
+        joinings.answer(bytes([number]) * 16, SECRET, lambda: b"an answer")
+        joinings.keep(joining(number), BOB)
+    joinings.drop(one.id)
+    joinings.drop(other.id)
+    assert joinings.answered(bytes([1]) * 16, SECRET) == b"an answer"
+    joinings.keep(one, BOB)
+    joinings.done(one.id)
+    assert joinings.ids() == []
+    assert joinings.answered(bytes([2]) * 16, SECRET) == b"an answer"
     with pytest.raises(NoInvite):
-        joinings.answered(bytes(16))
+        joinings.answered(bytes([1]) * 16, SECRET)
 
 
 def test_so_many_answers_are_kept_until_time_makes_room() -> None:
     clock = Clock()
     joinings = folder(clock=clock)
     for number in range(MOST_ANSWERS):
-        joinings.answer(bytes([number]) * 16, lambda: b"an answer")
+        joinings.answer(bytes([number]) * 16, SECRET, lambda: b"an answer")
     with pytest.raises(TooManyInvites):
-        joinings.answer(b"x" * 16, lambda: b"an answer")
+        joinings.answer(b"x" * 16, SECRET, lambda: b"an answer")
     clock.now += ANSWER_LIFE
-    joinings.answer(b"x" * 16, lambda: b"an answer")
+    joinings.answer(b"x" * 16, SECRET, lambda: b"an answer")
 
 
 def test_wherever_the_power_goes_no_half_answer_is_given() -> None:
@@ -181,12 +195,12 @@ def test_wherever_the_power_goes_no_half_answer_is_given() -> None:
         files.stop_at(stop)
         given = b""
         with suppress(PowerCut):
-            given = folder(files).answer(bytes(16), lambda: whole)
+            given = folder(files).answer(bytes(16), SECRET, lambda: whole)
         for seed in SEEDS:
             left = folder(files.crash(seed))
             with suppress(NoInvite):
-                assert left.answered(bytes(16)) == whole
-            assert left.answer(bytes(16), lambda: b"another") in ((whole,) if given else (whole, b"another"))
+                assert left.answered(bytes(16), SECRET) == whole
+            assert left.answer(bytes(16), SECRET, lambda: b"another") in ((whole,) if given else (whole, b"another"))
         if given:
             return
     pytest.fail("it was never kept")

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import pytest
+
 from ropewalk.spaces.keys import hashed
 from ropewalk.spaces.members import NO_CUT, Accused
 from ropewalk.spaces.members.operations import Prove
@@ -35,7 +39,7 @@ def accuse(proof: bytes) -> Accused | None:
     """Proves what its letters say; "x" proves nothing."""
     if proof == b"x":
         return None
-    return Accused(device("w1"), writer("w1"), 5, frozenset({hashed("test head", proof)}))
+    return Accused(device("w1"), writer("w1"), 6 if proof == b"later" else 5, frozenset({hashed("test head", proof)}))
 
 
 def test_a_proof_freezes_until_someone_who_saw_it_thaws(group: Group, all_of_them: bytes) -> None:
@@ -56,12 +60,67 @@ def test_a_proof_freezes_until_someone_who_saw_it_thaws(group: Group, all_of_the
     assert group.read(proof("b1", b"x", all_of_them), proofs=accuse).state.gone == {}
     half = group.accept("a1", one, thawed=["w1"])
     assert group.read(half, proofs=accuse).state.may_write(device("w1"))
-    assert not group.read(half, other, proofs=accuse).state.may_write(device("w1"))
+    assert group.read(half, other, proofs=accuse).state.may_write(device("w1"))  # a fork at the same place
+    later = proof("b1", b"later", all_of_them)
+    assert not group.read(half, later, proofs=accuse).state.may_write(device("w1"))
     assert group.read(half, proofs=accuse).state.forks
-    whole = group.accept("a1", half, other, thawed=["w1"])
-    assert group.read(whole, proofs=accuse).state.gone == {}
+    whole = group.accept("a1", half, later, thawed=["w1"])
+    assert group.read(whole, other, proofs=accuse).state.gone == {}
     gone = group.remove("a1", one, name="W", at=cut(w1=2))
     assert group.read(gone, proofs=accuse).state.gone == {device("w1"): cut(w1=2)}
+
+
+FORK = Accused(device("w1"), writer("w1"), 5, frozenset({b"1" * 32, b"2" * 32}))
+COUNT = Accused(device("w1"), b"", 5, frozenset({b"1" * 32, b"2" * 32}), b"life" * 4)
+PAIR = Accused(device("w1"), exhibits=frozenset({b"1" * 32, b"2" * 32}))
+OTHER_HEADS = frozenset({b"1" * 32, b"3" * 32})
+
+
+@pytest.mark.parametrize(
+    ("first", "again", "held"),
+    [
+        (FORK, FORK, False),
+        (FORK, replace(FORK, exhibits=OTHER_HEADS), False),
+        (FORK, replace(FORK, sequence=6), True),
+        (FORK, replace(FORK, writer=writer("w2")), True),
+        (COUNT, replace(COUNT, exhibits=OTHER_HEADS), False),
+        (COUNT, replace(COUNT, sequence=6), True),
+        (COUNT, replace(COUNT, incarnation=b"else" * 4), True),
+        (PAIR, PAIR, False),
+        (PAIR, replace(PAIR, exhibits=OTHER_HEADS), True),
+        (FORK, PAIR, True),
+        (FORK, replace(FORK, device=device("b1")), True),
+    ],
+)
+@pytest.mark.parametrize("gone", [False, True])
+def test_what_was_let_off_is_shown_once_more(
+    group: Group, all_of_them: bytes, first: Accused, again: Accused, held: bool, gone: bool
+) -> None:
+    """By who is in or not, with parents that had not seen the accept, and for as long as anybody likes."""
+    shown = group.write("r1", all_of_them, says=Prove(b"first", cut(w1=7).packed()))
+    top = group.accept("a1", shown, thawed=["w1", "b1"])
+    if gone:
+        top = group.remove("a1", top, name="R")
+    judge = {b"first": first, b"again": again}.get
+    assert group.read(top, proofs=judge).state.frozen == frozenset()
+    for life in "xy":
+        group.write("r1", all_of_them, says=Prove(b"again", NO_CUT.packed()), life=life)
+        assert group.read(proofs=judge).state.frozen == ({again.device} if held else frozenset())
+        top = group.accept("a1", *group.read(proofs=judge).frontier, thawed=["w1", "b1"])
+        assert group.read(top, proofs=judge).state.frozen == frozenset()
+        held = False
+
+
+def test_an_accept_lets_off_by_a_proof_whose_author_came_by_what_was_struck(group: Group, all_of_them: bytes) -> None:
+    x = group.add("b1", all_of_them, name="X", role=READER)
+    shown = group.write("x1", x, says=Prove(b"1", NO_CUT.packed()))
+    group.accept("a1", shown, thawed=["w1"])
+    group.write("r1", all_of_them, says=Prove(b"1", NO_CUT.packed()))
+    assert group.read(proofs=accuse).state.frozen == frozenset()
+    group.remove("a1", all_of_them, name="B", life="other")
+    read = group.read(proofs=accuse)
+    assert device("x1") not in read.state.devices
+    assert read.state.frozen == frozenset()
 
 
 def test_removing_its_finder_does_not_take_a_proof_away(group: Group, all_of_them: bytes) -> None:

@@ -9,14 +9,16 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from ropewalk.spaces.members import Membership, Role
-from ropewalk.spaces.members.graph import bits
+from ropewalk.spaces.members.graph import Record, bits
+from ropewalk.spaces.members.grounding import Verdict
 from ropewalk.spaces.members.operations import Add, AddDevice, Remove, Revoke
 from ropewalk.spaces.members.records import Genesis
 from ropewalk.spaces.members.resolve import Resolution
 from tests.spaces.members.group import Group, device
 
 chances = st.randoms(use_true_random=False)
-kinds = st.sampled_from(["add", "add", "remove", "role", "device", "revoke", "accept"])
+KINDS = ["add", "add", "remove", "role", "device", "revoke", "accept"]
+kinds = st.sampled_from(KINDS)
 
 
 class Partitions(RuleBasedStateMachine):
@@ -137,9 +139,9 @@ class Partitions(RuleBasedStateMachine):
             assert kept == Resolution(reads[1].resolution.graph).state(reads[1].resolution.graph.past(frontier))
 
     @precondition(lambda self: self.made > 2)
-    @rule(chance=chances, kind=kinds)
-    def who_was_removed_by_a_senior_changes_nothing(self, chance: random.Random, kind: str) -> None:
-        """Whatever he signs now, on any parents that are not after his removal."""
+    @rule(chance=chances)
+    def who_was_removed_by_a_senior_changes_nothing(self, chance: random.Random) -> None:
+        """Whatever he signs now, and those whom he lets in, on any parents that are not after his removal."""
         group = self.group
         read = group.read(*self._tops(self.views[0]))
         graph = read.resolution.graph
@@ -156,20 +158,45 @@ class Partitions(RuleBasedStateMachine):
         before.remove(removal.hash)
         if not left:
             return
-        parents = chance.sample(before, min(len(before), chance.randrange(1, 3)))
-        forged = self._write(chance, kind, chance.choice(left), parents, f"forged {self.made}")
-        after = group.read(*self._tops(self.views[0]), forged)
-        place = after.resolution.graph.places.get(forged)
+        forged = self._forge(chance, left, removal.content.member, before)
+        after = group.read(*self._tops(self.views[0]), *forged)
         resolution = after.resolution
-        if place is not None and resolution.sound >> place & 1:
-            mine = resolution._base.verdicts[place]
-            his = resolution._base.verdicts[resolution.graph.places[removal.hash]]
-            if mine is None or his is None or mine.rank <= his.rank:
+        his = resolution._base.verdicts[resolution.graph.places[removal.hash]]
+        for mine, _ in self._sound(after, forged):
+            if his is None or mine.rank <= his.rank:
                 return  # the elder may undo it
-            if mine.member != removal.content.member:
+            if mine.member != removal.content.member and mine.member in read.state.members:
                 return  # the same keys under another member
         assert {one.hash for one in after.records if one.grounded} == {one.hash for one in read.records if one.grounded}
         assert (after.state.members, after.state.devices) == (read.state.members, read.state.devices)
+
+    def _forge(self, chance: random.Random, labels: list[str], member: bytes, before: list[bytes]) -> list[bytes]:
+        """One to four records by these keys, and by those that they let in, of any date that does not know better."""
+        mine, on, forged = list(labels), list(before), []
+        names = [name for name, one in self.group.member.items() if one == member]
+        for _ in range(chance.randrange(1, 5)):
+            author, known = chance.choice(mine), len(self.devices)
+            parents = chance.sample(on, min(len(on), chance.randrange(1, 3)))
+            what = chance.choice([*KINDS, "leave", "retire"])
+            life = f"forged {len(self.group.objects)}"
+            if what == "leave":
+                made = self.group.remove(author, *parents, name=chance.choice(names), life=life)
+            elif what == "retire":
+                made = self.group.revoke(author, *parents, what=author, life=life)
+            else:
+                made = self._write(chance, what, author, parents, life)
+            forged.append(made)
+            on.append(made)
+            mine += self.devices[known:]
+        return forged
+
+    @staticmethod
+    def _sound(after: Membership, forged: list[bytes]) -> list[tuple[Verdict, Record]]:
+        """Those of them that stood in their own past, and by what right."""
+        resolution = after.resolution
+        places = [resolution.graph.places[one] for one in forged if one in resolution.graph.places]
+        found = ((resolution._base.verdicts[place], resolution.graph.records[place]) for place in places)
+        return [(verdict, record) for verdict, record in found if verdict is not None]
 
     @rule(chance=chances)
     def retire(self, chance: random.Random) -> None:
@@ -186,9 +213,9 @@ class Partitions(RuleBasedStateMachine):
                 view.add(self.group.remove(author, *self._tops(view), name=names[0], life=life))
 
     @precondition(lambda self: self.made > 0)
-    @rule(chance=chances, kind=kinds)
-    def who_retired_changes_nothing(self, chance: random.Random, kind: str) -> None:
-        """Whatever the key signs now, on parents that are not after it; but one more of its kind of another date."""
+    @rule(chance=chances)
+    def who_retired_changes_nothing(self, chance: random.Random) -> None:
+        """Whatever the key signs now, and those that it lets in; but one more of its kind of another date."""
         group = self.group
         read = group.read(*self._tops(self.views[0]))
         graph, resolution = read.resolution.graph, read.resolution
@@ -202,14 +229,16 @@ class Partitions(RuleBasedStateMachine):
         (label,) = (label for label in self.devices if device(label) == one.author)
         before = [other.hash for other in graph.records if not graph.after[one.position] >> other.position & 1]
         before.remove(one.hash)
-        parents = chance.sample(before, min(len(before), chance.randrange(1, 3)))
-        forged = self._write(chance, kind, label, parents, f"forged {self.made}")
-        after = group.read(*self._tops(self.views[0]), forged)
-        place = after.resolution.graph.places.get(forged)
-        if place is not None and (verdict := after.resolution._base.verdicts[place]) is not None:
-            his = resolution._base.verdicts[one.position]
-            if (verdict.taking is not None and verdict.taking.own) or his is None or verdict.member != his.member:
+        his = resolution._base.verdicts[one.position]
+        assert his is not None
+        forged = self._forge(chance, [label], his.member, before)
+        after = group.read(*self._tops(self.views[0]), *forged)
+        for mine, record in self._sound(after, forged):
+            again = record.author == one.author and mine.taking is not None and mine.taking.own
+            if again and (isinstance(one.content, Remove) or isinstance(record.content, Revoke)):
                 return
+            if mine.member != his.member and mine.member in read.state.members:
+                return  # the same keys under another member
         assert {one.hash for one in after.records if one.grounded} == {one.hash for one in read.records if one.grounded}
         assert (after.state.members, after.state.devices) == (read.state.members, read.state.devices)
 

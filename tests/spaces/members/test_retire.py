@@ -139,6 +139,91 @@ def test_a_leave_is_undone_by_the_same_key_and_then_that_device_is_out(group: Gr
     assert devices(group) == {"a1", "paperA", "paperB"}
 
 
+# ---- keys of an old date ---------------------------------------------------------------------------------------------
+
+
+def _leave(group: Group, key: str, on: bytes, name: str) -> None:
+    """The key lets in another one of an old date, which leaves with the member."""
+    group.remove("a3", group.device(key, on, new="a3", life="thief"), name=name, life="thief")
+
+
+def test_who_was_put_out_lets_in_nobody_who_leaves_with_the_member(group: Group) -> None:
+    b = group.add("a1", group.first, name="B", role=ADMIN)
+    second = group.device("b1", b, new="b2")
+    c = group.add("b1", second, name="W", role=WRITER)
+    group.add("b1", group.revoke("b1", c, what="b2"), name="X", role=WRITER)
+    _leave(group, "b2", second, "B")
+    assert devices(group) == {"a1", "paperA", "b1", "w1", "x1"}
+
+
+@pytest.mark.parametrize("key", ["paperA", "a1"])
+def test_a_key_that_retired_lets_in_nobody_who_leaves_with_the_member(group: Group, key: str) -> None:
+    second = group.device("a1", group.first, new="a2", life="before")
+    w = group.add("a2", second, name="W", role=WRITER)
+    group.add("a2", group.revoke(key, w, what=key), name="X", role=WRITER)
+    _leave(group, key, group.first, "A")
+    assert devices(group) == {"a1", "paperA", "a2", "w1", "x1"} - {key}
+
+
+def test_a_key_that_retired_stays_quiet_while_another_thief_attacks_who_let_it_in(group: Group) -> None:
+    """By rank alone the one would put out who put the other out, before its retirement is heard."""
+    b = group.add("a1", group.first, name="B", role=ADMIN)
+    b2 = group.device("b1", b, new="b2")
+    a2 = group.device("a1", b, new="a2")
+    both = group.accept("a1", b2, a2)
+    retired = group.revoke("a2", both, what="a2")
+    group.revoke("b1", retired, what="b2")
+    assert devices(group) == {"a1", "paperA", "b1"}
+    group.remove("b2", b2, name="A", life="thief")
+    group.remove("a2", both, name="B", life="thief")
+    assert devices(group) == {"a1", "paperA", "b1"}
+
+
+def test_a_machine_that_retires_while_its_member_is_demoted_is_out(group: Group) -> None:
+    b = group.add("a1", group.first, name="B", role=ADMIN)
+    second = group.device("b1", b, new="b2")
+    group.role("a1", second, name="B", role=READER)
+    group.revoke("b1", second, what="b1")
+    assert devices(group) == {"a1", "paperA", "b2"}
+
+
+def _demoted(group: Group, by: str) -> bytes:
+    b = group.add("a1", group.first, name="B", role=ADMIN)
+    x = group.add("a1", group.device("b1", b, new="b2"), name="X", role=WRITER)
+    w = group.add(by, group.remove(by, x, name="X"), name="W", role=ADMIN)
+    group.role("a1", w, name="B", role=READER)
+    return x
+
+
+@pytest.mark.parametrize("by", ["b1", "b2"])
+def test_who_was_demoted_takes_nothing_back_that_it_did_as_an_admin(group: Group, by: str) -> None:
+    """By no retirement, no leave, and no revocation of a device that did it."""
+    x = _demoted(group, by)
+    assert devices(group) == {"a1", "paperA", "b1", "b2", "w1"}
+    group.revoke("b1", x, what=by, life="thief")
+    assert devices(group) == {"a1", "paperA", "b1", "b2", "w1"} - {by}
+    group.remove("b1", x, name="B", life="thief")  # which its retirement hits
+    assert devices(group) == ({"a1", "paperA", "b2", "w1"} if by == "b1" else {"a1", "paperA", "w1"})
+
+
+def test_a_demotion_by_a_junior_hinders_no_retirement(group: Group) -> None:
+    b = group.add("a1", group.first, name="B", role=ADMIN)
+    x = group.add("a1", b, name="X", role=ADMIN)
+    group.role("x1", group.add("b1", x, name="W", role=WRITER), name="B", role=READER)
+    group.revoke("b1", x, what="b1", life="sold")
+    assert devices(group) == {"a1", "paperA", "x1"}
+
+
+def test_who_became_an_admin_later_does_not_undo_by_a_leave_of_an_old_date_what_a_removal_left(group: Group) -> None:
+    """Its rank for what takes no admin is the older one."""
+    b = group.add("a1", group.first, name="B", role=WRITER)
+    w = group.add("a1", b, name="W", role=ADMIN)
+    raised = group.role("a1", w, name="B", role=ADMIN)
+    group.remove("w1", group.add("b1", raised, name="X", role=WRITER), name="B")
+    group.remove("b1", raised, name="B", life="thief")
+    assert devices(group) == {"a1", "paperA", "w1", "x1"}
+
+
 # ---- seniority -----------------------------------------------------------------------------------------------------
 
 

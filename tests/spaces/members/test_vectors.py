@@ -6,11 +6,21 @@ import json
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from docs.spec.vectors import cases_groups
 from ropewalk.spaces.keys import KeyRing, Secrets
-from ropewalk.spaces.members import FEATURE_LEVEL, Membership, Signed, member_id, open_label, record_hash, seal_label
+from ropewalk.spaces.members import (
+    FEATURE_LEVEL,
+    Accused,
+    Membership,
+    Signed,
+    member_id,
+    open_label,
+    record_hash,
+    seal_label,
+)
 from ropewalk.spaces.members.operations import Unknown, parse_operation
 from ropewalk.spaces.members.records import object_hash
 from ropewalk.spaces.records import encode
@@ -42,13 +52,20 @@ def test_operations(case: Case) -> None:
         assert member_id(space_id, operation.author, operation.content.nonce).hex() == case["member"]  # type: ignore[union-attr]
 
 
+def accused(file: bytes) -> Accused:
+    """What a file of an example proves: whom, and of what."""
+    device, matter, _ = msgspec.msgpack.decode(file)
+    return Accused(device, exhibits=frozenset({matter.encode()}))
+
+
 @pytest.mark.parametrize("case", of("example"))
 def test_examples(case: Case) -> None:
     bodies = cases_groups.bodies(case["records"])
     assert {label: record_hash(body).hex() for label, body in bodies.items()} == case["hashes"]
     labels = {record_hash(body): label for label, body in bodies.items()}
     objects = [encode(Signed(body, b"", b"")) for body in bodies.values()]
-    read = Membership.read(cases_groups.SPACE, objects, verified={object_hash(data) for data in objects})
+    verified = {object_hash(data) for data in objects}
+    read = Membership.read(cases_groups.SPACE, objects, verified=verified, proofs=accused)
     authors = {said[0]: author for _, author, _, kind, *said in case["records"] if kind == 1} | {"A": "a1"}
     people = {cases_groups.member(label, author): label for label, author in authors.items()}
     devices = {cases_groups.device(label).id: label for label in ("a1", "paperA", "b1", "b2", "c1", "c2", "d1", "d2")}
@@ -57,6 +74,7 @@ def test_examples(case: Case) -> None:
     state = read.state
     assert {people[one]: int(member.role) for one, member in state.members.items()} == case["members"]
     assert {devices[one]: people[of] for one, of in state.devices.items()} == case["devices"]
+    assert sorted(devices[one] for one in state.frozen) == case["frozen"]
     assert {labels[one]: labels[why.by] for one, why in state.struck.items()} == case["struck"]
     assert sorted(labels[one.hash] for one in read.records if one.grounded) == case["standing"]
     assert (read.feature, read.read_only) == (case["feature"], case["unknown"] or case["feature"] > FEATURE_LEVEL)

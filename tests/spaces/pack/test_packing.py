@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ropewalk.spaces.head import embed
 from ropewalk.spaces.pack import packing as packing_module
 from ropewalk.spaces.pack.directory import NOT_KNOWN, Directory
 from ropewalk.spaces.pack.erasure import Code
@@ -42,6 +43,20 @@ def test_every_chunk_comes_back_from_any_k_columns(k: int, parity: int, chunks: 
         assert trailer.verify(share.parts[0])
         assert Directory.open(trailer.directory, pack.name, pack.manifest.lengths, KEYS) == pack.directory
         assert share.size == len(share.parts[0]) + len(share.parts[1])
+
+
+@given(
+    st.lists(st.tuples(st.integers(1, 300), st.lists(st.integers(0, 400), max_size=120)), min_size=1, max_size=40),
+    st.integers(1, 400),
+)
+def test_what_a_head_would_embed_is_never_underestimated(chunks: list[tuple[int, list[int]]], packs: int) -> None:
+    packing = Packing(1, 1)
+    for number, (size, children) in enumerate(chunks):
+        packing.add(_id(number), bytes(size), [_id(child) for child in children])
+    packs_of = {_id(child): _id(1000 + child % packs) for child in range(len(chunks), 401)}
+    pack = packing.finish(KEYS, packs_of)
+    embedded = embed(pack.directory.seal(pack.name, KEYS), bytes(pack.shares[0].parts[0]))
+    assert len(embedded) <= packing.embedded_size
 
 
 def test_the_same_chunks_give_the_same_objects() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from ropewalk.errors import Damaged, Missing
 from ropewalk.spaces.pack.packing import Pack, Packing
-from ropewalk.spaces.pool import health
+from ropewalk.spaces.pool import health, rooms
 from ropewalk.spaces.pool import pool as pool_module
 from ropewalk.spaces.pool.placement import StoreDomains
 from ropewalk.spaces.pool.pool import REST, Pool, PoolStore
@@ -157,6 +157,20 @@ async def test_a_hedge_follows_how_quick_a_store_is_within_bounds(made: Made) ->
     assert made.pool.hedge("d0") == health.SLOWEST_HEDGE
 
 
+async def test_a_hedge_of_a_large_read_leaves_time_for_its_bytes_within_bounds(made: Made) -> None:
+    one = made.pool._health["d0"]
+    small = one.hedge()
+    assert one.hedge(health.LARGE - 1) == small
+    assert one.hedge(32 << 20) == pytest.approx(small + 1)
+    for _ in range(40):
+        one.read(0.0, 0.1, 1 << 20)  # 10 MiB a second
+    assert one.hedge() == small, "large reads say nothing of small ones"
+    assert one.hedge(8 << 20) == pytest.approx(small + 1), "no slower than the bound"
+    for _ in range(40):
+        one.read(0.0, 0.02, 1 << 20)
+    assert one.hedge(5 << 20) == pytest.approx(small + 0.2)
+
+
 async def test_copies_say_who_kept_them_and_why_others_did_not(made: Made) -> None:
     made.stores["d0"].rules.append(Rule(Fault.FULL))
     made.stores["d1"].rules.append(Rule(Fault.REFUSE))
@@ -224,7 +238,9 @@ async def test_weighing_passes_over_stores_that_fail(made: Made) -> None:
     made.stores["d2"].capacity = 0
     await made.pool.weigh()
     assert [name for name in made.stores if not made.pool.up(name)] == ["d0", "d1"]
-    assert made.pool._room["d2"] == 1.0
+    assert made.pool.standing("d1") == "away"
+    assert (room := made.pool.room("d2")) is not None
+    assert room.free == 0
 
 
 async def test_listings_go_through_and_end_with_the_store(made: Made) -> None:
@@ -359,7 +375,7 @@ async def test_stores_that_did_something_just_now_are_not_weighed_again(made: Ma
     await made.pool.put("d4", NAME, (b"data",))
     await made.pool.weigh(4, 1.0)
     assert [name for name in made.stores if made.pool.up(name)] == ["d1", "d4"]
-    made.clock.seconds += pool_module.ROOM_HOLDS
+    made.clock.seconds += rooms.ROOM_HOLDS
     made.stores["d0"].rules.clear()
     await made.pool.put("d4", ObjectName("other"), (b"data",))
     await made.pool.weigh(4, 1.0)  # what was heard of its room is too old

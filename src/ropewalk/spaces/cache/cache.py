@@ -1,7 +1,7 @@
 """Cache: the file of chunks as the event loop reaches it: one thread reads it, another one writes.
 
 Flow: Reader, Writer -> offer -> a batch at a time -> ChunkFile; Reader -> get -> ChunkFile
-Never: holds up a read: what there is no room to remember is not remembered, and a file that fails is one without chunks.
+Never: holds up a read: what there is no room to remember is not remembered, and a file that fails has no chunks.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import sqlite3
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 from ropewalk.spaces.cache.file import ChunkFile
@@ -112,10 +113,8 @@ class Cache:
         self._submit()
 
     def _submit(self) -> None:
-        try:
+        with suppress(RuntimeError):  # it is closed; what comes late is not kept
             self._writing.submit(self._flush)
-        except RuntimeError:
-            pass  # it is closed; what comes late is not kept
 
     def _flush(self) -> None:
         with self._lock:

@@ -64,10 +64,7 @@ class ChunkFile:
             self._db.execute(f"PRAGMA journal_size_limit = {_LOG * _PAGE}")
             self._db.execute(f"PRAGMA wal_autocheckpoint = {_LOG}")
             self._db.execute(f"PRAGMA max_page_count = {limit // _PAGE}")  # a wall behind the sums below
-            version = self._db.execute("PRAGMA user_version").fetchone()[0]
-            if version not in (0, _VERSION):
-                raise sqlite3.DatabaseError(f"version {version}")
-            if version == 0:
+            if _version(self._db) == 0:
                 self._db.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version = {_VERSION}; COMMIT;")
             self._used = self._db.execute("SELECT coalesce(max(used), 0) FROM uses").fetchone()[0]
         except BaseException:
@@ -112,13 +109,16 @@ class ChunkFile:
         try:
             self._remove(list(gone))
             self._db.executemany("UPDATE uses SET used = ? WHERE id = ?", [(self._used, one) for one in used])
-            there = self._there(list(chunks))
-            new = {one: data for one, data in chunks.items() if one not in there and _cost(data) <= self._room // 4}
-            self._make_room(sum(map(_cost, new.values())))
-            for one, data in new.items():
+            there, size, new = self._there(list(chunks)), 0, list[tuple[bytes, bytes]]()
+            for one, data in chunks.items():
+                if one not in there and size + _cost(data) <= self._room:
+                    new.append((one, data))
+                    size += _cost(data)
+            self._make_room(size)
+            for one, data in new:
                 number = self._db.execute("INSERT INTO chunks (data) VALUES (?)", (data,)).lastrowid
                 self._db.execute("INSERT INTO uses VALUES (?, ?, ?, ?)", (one, number, self._used, _cost(data)))
-            self._db.execute("UPDATE held SET size = size + ?", (sum(map(_cost, new.values())),))
+            self._db.execute("UPDATE held SET size = size + ?", (size,))
             self._db.execute("COMMIT")
         except BaseException:
             if self._db.in_transaction:
@@ -153,6 +153,14 @@ class ChunkFile:
     def size(self) -> int:
         """Bytes that the chunks fill, as they are counted against the limit."""
         return int(self._db.execute("SELECT size FROM held").fetchone()[0])
+
+
+def _version(db: sqlite3.Connection) -> int:
+    """Of the file; 0 where it is new."""
+    version = int(db.execute("PRAGMA user_version").fetchone()[0])
+    if version not in (0, _VERSION):
+        raise sqlite3.DatabaseError(f"the cache has version {version}, known is {_VERSION}")
+    return version
 
 
 def _cost(data: bytes) -> int:

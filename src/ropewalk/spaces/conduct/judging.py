@@ -77,6 +77,7 @@ class Wait:
 
     why: str
     missing: bytes = b""  # the hash of a head that is; else records are
+    past: tuple[bytes, int] | None = None  # its writer and sequence, where a later head of the writer would do as well
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +124,9 @@ def judge(head: KnownHead, known: Known) -> Verdict:
         return Refuse("by the records that it names its device may not write", twins)
     if (unseen := _unseen(head, known)) is not None:
         writer, sequence, missing = unseen
-        return Wait(f"it has seen {writer.hex()[:8]}-{sequence}, which no store shows", missing)
+        forked = bool(known.hashes_at(writer, sequence))  # then the chain has to say which branch is meant
+        why = f"it has seen {writer.hex()[:8]}-{sequence}, which no store shows"
+        return Wait(why, missing, None if forked else (writer, sequence))
     return _within(head, known, twins)
 
 

@@ -25,7 +25,7 @@ from ropewalk.spaces.invites.files import InviteFile, read_answer_file, read_inv
 from ropewalk.spaces.invites.folder import InvitesBusy, InvitesUnwritable
 from ropewalk.spaces.invites.joining import Joining, Joinings
 from ropewalk.spaces.invites.kept import Invites, OpenInvite
-from ropewalk.spaces.invites.letters import LetterInviter, accept, answer, answer_hash
+from ropewalk.spaces.invites.letters import LetterInviter, accept, answer, answer_hash, joiner_of
 from ropewalk.spaces.invites.messages import (
     LARGEST_MESSAGE,
     NEW_DEVICE,
@@ -79,6 +79,7 @@ __all__ = [
     "answer",
     "answer_hash",
     "complete",
+    "joiner_of",
     "read_answer_file",
     "read_invite",
     "write_private",

@@ -161,17 +161,23 @@ class Joinings:
         return frozenset(found)
 
     def drop(self, joining: bytes) -> None:
-        """Forget one, durably."""
+        """Forget one, durably; a welcome file to the answer that was given can still be taken."""
         with self._folder.turn():
             self._folder.remove(joining.hex() + _JOINING)
 
+    def done(self, joining: bytes) -> None:
+        """We have arrived: forget one, durably, and the answer that was given to it, if one was."""
+        with self._folder.turn():
+            self._folder.remove(joining.hex() + _JOINING, joining.hex() + _ANSWER)
+
     # ---- answers by file ---------------------------------------------------------------------------------------------
 
-    def answer(self, slot: bytes, make: Callable[[], bytes]) -> bytes:
+    def answer(self, slot: bytes, secret: bytes, make: Callable[[], bytes]) -> bytes:
         """The answer to an invite file: the one that was kept, or a new one, which is then kept before this returns.
 
         Args:
             slot: Of the invite file.
+            secret: Of the invite file.
             make: Makes a new one.
 
         Raises:
@@ -180,31 +186,27 @@ class Joinings:
         with self._folder.turn():
             self._sweep()
             with suppress(NoInvite):
-                return self.answered(slot)
+                return self.answered(slot, secret)
             if len(self._folder.names(_ANSWER)) >= MOST_ANSWERS:
                 raise TooManyInvites(f"{MOST_ANSWERS} invites were answered here", hint="wait some days")
             made = make()
             until = self._clock() + ANSWER_LIFE
-            self._folder.write(slot.hex() + _ANSWER, until.to_bytes(_TIME, "big") + made)
+            name = joining_id(slot, secret).hex() + _ANSWER
+            self._folder.write(name, until.to_bytes(_TIME, "big") + made)
             return made
 
-    def answered(self, slot: bytes) -> bytes:
+    def answered(self, slot: bytes, secret: bytes) -> bytes:
         """The answer that was given.
 
         Raises:
             NoInvite: There was none.
         """
         try:
-            return self._folder.read(slot.hex() + _ANSWER)[_TIME:]
+            return self._folder.read(joining_id(slot, secret).hex() + _ANSWER)[_TIME:]
         except NoInvite:
             raise NoInvite(
                 "this machine has given no answer to this invite", hint="first `ropewalk join --file INVITE` alone"
             ) from None
-
-    def drop_answer(self, slot: bytes) -> None:
-        """It is of no more use."""
-        with self._folder.turn():
-            self._folder.remove(slot.hex() + _ANSWER)
 
     def _sweep(self) -> None:
         self._folder.remove(*(name + _ANSWER for name in self._folder.names(_ANSWER) if self._expired(name)))

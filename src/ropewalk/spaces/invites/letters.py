@@ -27,12 +27,14 @@ from ropewalk.spaces.invites.files import (
     read_answer_file,
     read_welcome_file,
 )
-from ropewalk.spaces.invites.messages import JoinerKeys, Offer
+from ropewalk.spaces.invites.messages import JoinerKeys, Offer, read_joiner
 from ropewalk.spaces.invites.transcript import Transcript, first_of_file, offer_of, open_me, seal_me, wrapped
 from ropewalk.spaces.keys import hashed
 from ropewalk.spaces.records import encode
 
-__all__ = ["LetterInviter", "accept", "answer", "answer_hash"]
+__all__ = ["LetterInviter", "accept", "answer", "answer_hash", "joiner_of"]
+
+_ONE_INVITE = "give the files of one invite"
 
 
 def answer(invite: InviteFile, me: JoinerKeys, random: Callable[[int], bytes]) -> bytes:
@@ -127,17 +129,38 @@ def accept(invite: InviteFile, answered: bytes, welcome: bytes, keys: DeviceKeys
         InviteFileDamaged: One of them is none, or they are not of one invite.
         WrongCode, NotAsOffered, MessageMalformed: The welcome is not for this answer.
     """
-    ours, theirs = read_answer_file(answered), read_welcome_file(welcome)
-    if ours.slot != invite.slot or (ours.slot, ours.nonce) != (theirs.slot, theirs.nonce):
-        raise InviteFileDamaged("the welcome is for another answer", hint="give the files of one invite")
-    key = _key(invite.secret, ours.nonce)
-    plain = open_me(key, ours.box)
-    said = Transcript(key, first_of_file(invite.slot, ours.nonce, invite.inviter, plain))
-    said.check_joiner(ours.confirmation)
+    theirs = read_welcome_file(welcome)
+    _, said = _own(invite, answered)
+    if read_answer_file(answered).nonce != theirs.nonce or theirs.slot != invite.slot:
+        raise InviteFileDamaged("the welcome is for another answer", hint=_ONE_INVITE)
     sealed = said.open_welcome(theirs.box, theirs.confirmation)
     if sealed.blind:
         raise NotAsOffered("the welcome is not one of a file")
     return invited_by(offer_of(sealed, keys, said.said), invite.secret, invite.inviter)
+
+
+def joiner_of(invite: InviteFile, answered: bytes) -> JoinerKeys:
+    """The keys and names that an answer file of ours has named.
+
+    Args:
+        invite: What was handed over.
+        answered: The answer file.
+
+    Raises:
+        InviteFileDamaged, WrongCode, MessageMalformed: It is none to this invite.
+    """
+    return read_joiner(_own(invite, answered)[0])
+
+
+def _own(invite: InviteFile, answered: bytes) -> tuple[bytes, Transcript]:
+    ours = read_answer_file(answered)
+    if ours.slot != invite.slot:
+        raise InviteFileDamaged("the answer is to another invite", hint=_ONE_INVITE)
+    key = _key(invite.secret, ours.nonce)
+    plain = open_me(key, ours.box)
+    said = Transcript(key, first_of_file(invite.slot, ours.nonce, invite.inviter, plain))
+    said.check_joiner(ours.confirmation)
+    return plain, said
 
 
 def answer_hash(data: bytes) -> bytes:

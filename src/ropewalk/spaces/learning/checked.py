@@ -21,7 +21,7 @@ __all__ = ["Checked", "keep_checked", "open_checked", "seal_checked"]
 
 _META = "checked"
 _HASH = 32  # bytes
-_CONTEXT = b"records checked 1"  # another number once the rules for signatures or proofs are others
+_CONTEXT = b"records checked 2"  # another number once the rules for signatures or proofs are others
 _LARGEST = 8 * 1024 * 1024  # bytes: 200 for each proof, and there may be as many as records
 
 
@@ -39,6 +39,7 @@ class _Judged(msgspec.Struct, frozen=True, array_like=True):
     writer: bytes
     sequence: int
     exhibits: list[bytes]
+    incarnation: bytes
 
 
 class _Kept(msgspec.Struct, frozen=True, array_like=True):
@@ -53,9 +54,9 @@ def seal_checked(membership: Membership, device: DeviceKeys) -> bytes:
     """What was looked into, for this device alone; the same gives the same bytes."""
     verified = sorted(membership.verified)[: 2 * MOST_RECORDS]
     judged = [
-        _Judged(proof, one.device, one.writer, one.sequence, sorted(one.exhibits))
+        _Judged(proof, one.device, one.writer, one.sequence, sorted(one.exhibits), one.incarnation)
         if one is not None
-        else _Judged(proof, None, b"", 0, [])
+        else _Judged(proof, None, b"", 0, [], b"")
         for proof, one in sorted(membership.judged.items())
     ]
     return device.seal_own(_CONTEXT + membership.space_id, encode(_Kept(b"".join(verified), judged)))
@@ -72,7 +73,7 @@ def open_checked(state: State, space_id: bytes, device: DeviceKeys) -> Checked:
     judged = {
         one.proof: None
         if one.device is None
-        else Accused(one.device, one.writer, one.sequence, frozenset(one.exhibits))
+        else Accused(one.device, one.writer, one.sequence, frozenset(one.exhibits), one.incarnation)
         for one in kept.judged
     }
     return Checked(hashes, judged)

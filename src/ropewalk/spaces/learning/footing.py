@@ -75,7 +75,7 @@ async def _put(core: Core, head: KnownHead, stores: Collection[str]) -> bool:
     name = HeadName.decode(head.name)
     assert name is not None
     has = set(stores).intersection(core.pool.names)
-    lacking = [store for store in core.pool.names if store not in has]
+    lacking = [store for store in core.pool.takers if store not in has]
     try:
         data = await core.ledger.do(State.head_data, head.name)
         if data is None or not name.fits(data):

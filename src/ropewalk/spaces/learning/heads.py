@@ -42,8 +42,8 @@ class Fetched:
 
     admitted: Admitted = field(default_factory=Admitted)
     unread: int = 0  # could not be read for now
-    doubts: dict[bytes, str] = field(default_factory=dict)  # of those that rest on what is not here, why
-    raised: set[bytes] = field(default_factory=set)  # that were put aside until others came, which came
+    doubts: dict[str, str] = field(default_factory=dict)  # by name, of those that rest on what is not here, why
+    raised: set[str] = field(default_factory=set)  # names that were put aside until others came, which came
     passed: Counter[bytes] = field(default_factory=Counter)  # that were put aside before, by until when
     closed: int = 0  # that are sealed with keys that are not here
     strange: dict[str, bytes] = field(default_factory=dict)  # some that are of other spaces, by name
@@ -79,19 +79,21 @@ async def fetch_heads(
     if not wanted:
         return fetched
     held = {} if again else await aside(core)
-    fetched.passed = Counter(held[name.check] for name in wanted if name.check in held)
+    names = map(HeadName.encode, wanted) if held else ()
+    passed: dict[str, bytes] = {name: held[name] for name in names if name in held}
+    fetched.passed = Counter(passed.values())
     sight = await core.ledger.do(Sight, core.membership, core.head_floor)
     getting = _Getting(core, wanted, fetched, listed=listed)
-    left = [name for name in wanted if name.check not in held]
+    left = [name for name in wanted if name.encode() not in passed] if passed else list(wanted)
     for _ in range(MOST_ROUNDS):
         await _fetch(core, sight, getting, sorted(left, key=_order))
         await put_aside(core, getting.useless)
         getting.useless.clear()
         raised, fetched.admitted.raised = fetched.admitted.raised, set()
         fetched.raised |= raised
-        if not (left := [name for name in wanted if name.check in raised]):
+        if not raised or not (left := [name for name in wanted if name.encode() in raised]):
             break
-        fetched.passed.subtract(held.pop(name.check) for name in left if name.check in held)
+        fetched.passed.subtract(passed.pop(name) for name in raised if name in passed)
     fetched.closed = len(getting.closed)
     return fetched
 
@@ -124,8 +126,8 @@ async def _fetch(core: Core, sight: Sight, getting: _Getting, left: Sequence[Hea
             if fetched.admitted.new == some and not await _take_back(core, sight, getting, waiting):
                 break
         if not again or fetched.admitted.new == before:
-            for one, why in chain.from_iterable(waiting.by_hash.values()):
-                fetched.doubts[one.head.name.check] = f"head {_of(one)} was set aside: {why}"
+            for one, wait in chain.from_iterable(waiting.by_hash.values()):
+                fetched.doubts[one.head.name.encode()] = f"head {_of(one)} was set aside: {wait.why}"
             getting.useless += [*useless, *still_waiting(waiting, core.membership)]
             break
         left = sorted([*again, *(one.head.name for one in waiting.take_all())], key=_order)
@@ -142,7 +144,7 @@ async def _take_back(core: Core, sight: Sight, getting: _Getting, waiting: Waiti
             continue
         good, _ = open_run([(name, data)], core.membership, core.keys)
         for one in good:
-            getting.fetched.add(await core.ledger.do(take_back, sight, one, data, core.pool.names, waiting))
+            getting.fetched.add(await core.ledger.do(take_back, sight, one, data, core.pool.takers, waiting))
             done = True
     return done
 
@@ -222,9 +224,9 @@ class _Getting:
             for name, problem in problems:
                 if isinstance(problem, EpochUnknown | MembersOnly):  # no store is to blame
                     self.closed.add(name)
-                    self.useless.append((name.check, b"", CLOSED))
+                    self.useless.append(AsideRow(name.encode(), CLOSED))
                 else:
-                    self.useless.append((name.check, b"", JUNK))
+                    self.useless.append(AsideRow(name.encode(), JUNK))
                     self._tell(", ".join(sorted(self._wanted[name])), str(problem))
                     self._keep_strange(name, data_of[name])
         return sorted(opened, key=lambda one: (one.head.name.sequence, one.head.name.writer))

@@ -14,16 +14,19 @@ from dataclasses import dataclass, field
 from ropewalk.errors import RopewalkError
 from ropewalk.spaces.core import Core
 from ropewalk.spaces.head import HeadName, heads_prefix
-from ropewalk.spaces.learning.aside import aside, digest_in
+from ropewalk.spaces.learning.aside import aside
 from ropewalk.spaces.members import LARGEST_RECORD, MOST_RECORDS, records_prefix
+from ropewalk.spaces.pool.patience import most_of
+from ropewalk.spaces.state import State
 
-__all__ = ["DEADLINE", "MOST_HEADS", "PATIENCE", "Shown", "shown_by_stores"]
+__all__ = ["DEADLINE", "MOST_HEADS", "PATIENCE", "Shown", "heads_between", "shown_by_stores"]
 
 PATIENCE = 0.5  # seconds that stores beyond the needed number are waited for
 LIAR_PATIENCE = 5.0  # the same for those that are needed only if one of the others lies
 DEADLINE = 30.0
 MOST_HEADS = 100_000  # names taken from one store's listing; one that has more shows the rest once these are known
 MOST_AT_ONCE = 10_000  # of them, of one writer, before those of the next
+MOST_BETWEEN = 1024  # heads of one writer that were missed; of more, a look at everything finds the rest
 _BEFORE = 2  # known heads of a writer after which older ones are passed over; tells a store that went back by one
 
 
@@ -70,8 +73,42 @@ async def shown_by_stores(core: Core, known: Collection[str]) -> dict[str, Shown
     return found
 
 
+async def heads_between(core: Core, names: Collection[HeadName]) -> dict[HeadName, list[str]]:
+    """The heads that stores list below some, down to the newest of their writers that are known; with the stores.
+
+    Args:
+        core: The space.
+        names: Heads that were heard of.
+    """
+    found: dict[HeadName, list[str]] = {}
+    last = {name: await core.ledger.do(State.newest_below, name.writer, name.sequence) for name in names}
+    tasks = [
+        asyncio.create_task(_below(core, store, name, sequence, found))
+        for store in core.pool.names
+        if core.pool.up(store)
+        for name, sequence in last.items()
+    ]
+    late = await most_of(tasks, lambda pending: pending < len(tasks), linger=PATIENCE, deadline=DEADLINE)
+    for task in late:
+        task.cancel()
+    return found
+
+
+async def _below(core: Core, store: str, name: HeadName, last: int, found: dict[HeadName, list[str]]) -> None:
+    count = 0
+    try:
+        async for listed in core.pool.list(store, heads_prefix(core.space_id, name.writer), name.encode()):
+            one = HeadName.decode(listed.name)
+            count += 1
+            if one is None or not last < one.sequence < name.sequence or count > MOST_BETWEEN:
+                return
+            found.setdefault(one, []).append(store)
+    except RopewalkError:
+        return  # what it listed until then may be there
+
+
 async def _shown(
-    core: Core, store: str, known: Collection[str], held: Collection[bytes], names: dict[str, HeadName]
+    core: Core, store: str, known: Collection[str], held: Collection[str], names: dict[str, HeadName]
 ) -> Shown | None:
     shown = Shown()
     try:
@@ -82,17 +119,20 @@ async def _shown(
     return shown
 
 
-async def _records(core: Core, store: str, shown: Shown, held: Collection[bytes]) -> None:
+async def _records(core: Core, store: str, shown: Shown, held: Collection[str]) -> None:
     after, count, fresh = "", 0, 0
-    async for listed in core.pool.list(store, records_prefix(core.space_id)):
+    prefix = records_prefix(core.space_id)
+    async for listed in core.pool.list(store, prefix):
         count += 1
         if listed.name < after or fresh > 2 * MOST_RECORDS or count > 4 * MOST_RECORDS + len(held):
             shown.whole = False  # a listing that goes backwards would never end
             return
         after = listed.name
+        if not listed.name.startswith(prefix):  # not asked for: another space's, whose records have names of their own
+            continue
         if listed.size <= LARGEST_RECORD:
             shown.records.add(listed.name)
-            fresh += digest_in(listed.name) not in held
+            fresh += listed.name not in held
         else:
             shown.unfit.add(listed.name)
 
@@ -102,7 +142,7 @@ async def _heads(
     store: str,
     shown: Shown,
     known: Collection[str],
-    held: Collection[bytes],
+    held: Collection[str],
     names: dict[str, HeadName],
 ) -> None:
     top = heads_prefix(core.space_id)
@@ -139,7 +179,7 @@ async def _heads(
                 shown.known.setdefault(name.writer, []).append(listed.name)
             else:
                 shown.heads[listed.name] = names[listed.name] = name
-                if name.check not in held:
+                if listed.name not in held:
                     many += 1
                     fresh += 1
 

@@ -14,11 +14,12 @@ from itertools import chain, islice
 from ropewalk.spaces.core import Core
 from ropewalk.spaces.head import HeadName
 from ropewalk.spaces.learning.heads import Fetched, fetch_heads, told_of
-from ropewalk.spaces.learning.listing import Shown, shown_by_stores
+from ropewalk.spaces.learning.listing import Shown, heads_between, shown_by_stores
 from ropewalk.spaces.learning.records import learn_records, signed_as_us, take_records
 from ropewalk.spaces.learning.sight import settle
 from ropewalk.spaces.learning.testimony import MOST_STRANGE, Strange, WentBack, strange, testify
 from ropewalk.spaces.state import State
+from ropewalk.spaces.warnings import Grave, folded
 
 __all__ = ["PUT_OUT", "Learned", "WentBack", "learn", "learn_heads", "look", "may_tell_more"]
 
@@ -26,7 +27,7 @@ __all__ = ["PUT_OUT", "Learned", "WentBack", "learn", "learn_heads", "look", "ma
 # Which looks list old heads too: whoever forked may have signed one head only, below those that are known.
 EVERYTHING_EVERY = 10
 
-PUT_OUT = "this device was put out: what is written since cannot be read here"
+PUT_OUT = Grave("this device was put out: what is written since cannot be read here")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +64,7 @@ async def learn(core: Core, *, everything: bool = False) -> Learned:
         known = await core.ledger.do(State.head_names)
         shown = await shown_by_stores(core, frozenset() if everything else known)
         core.told = len(shown)
-    await core.ledger.do(_owe_records, shown, set(new) if count else None, core.pool.names, core.head_floor)
+    await core.ledger.do(_owe_records, shown, set(new) if count else None, core.pool.takers, core.head_floor)
     await core.ledger.do(_count, shown, core.pool.names, core.head_floor)
     fetched = await fetch_heads(core, _wanted(shown, known), again=again)
     waiting = fetched.doubts or fetched.passed_waiting
@@ -75,12 +76,13 @@ async def learn(core: Core, *, everything: bool = False) -> Learned:
         told.append(
             f"{len(left)} heads that this device met as a steward cannot be read now: this may be an older version"
         )
-    went_back = await core.ledger.do(_compare, shown, core.device.public().id)
+    lasting = {store: one for store, one in shown.items() if store in core.pool.takers}  # what drains is emptied, too
+    went_back = await core.ledger.do(_compare, lasting, core.device.public().id)
     told += [_said(one) for one in went_back]
     await testify(core, [*went_back, *_strange(core, shown, new, fetched)])
     if core.device.public().id not in core.membership.state.devices:
         told.append(PUT_OUT)
-    core.warnings.extend(told)
+    core.warnings.extend(folded(told))
     done = fetched.admitted
     return Learned(
         len(shown),
@@ -101,9 +103,16 @@ async def learn_heads(core: Core, names: Collection[HeadName]) -> int:
     if core.reads and not read:
         return (await learn(core)).heads
     fetched = await fetch_heads(core, dict.fromkeys(names, core.pool.names), listed=False)
+    if gaps := fetched.admitted.gaps:  # who writes quickly names only the last; those before it say where packs are
+        between = await heads_between(core, [name for name in names if name.writer in gaps])
+        more = await fetch_heads(core, between)
+        fetched.add(more.admitted)
+        fetched.doubts = {one: why for one, why in fetched.doubts.items() if one not in more.raised} | more.doubts
+    if fetched.doubts:  # they have seen heads of others that nobody has named to us
+        return fetched.admitted.new + (await learn(core)).heads
     told = told_of(core, fetched)
     told += await core.ledger.do(settle, core.membership, bool(fetched.admitted.new))
-    core.warnings.extend(told)
+    core.warnings.extend(folded(told))
     return fetched.admitted.new
 
 
@@ -124,13 +133,13 @@ def _owe_records(
         state: The ledger's.
         shown: By store.
         new: Names that came with this look; None for the first one, at which all did.
-        stores: Names of all of them.
+        stores: Names of all that get what is new.
         floor: So many keep a record safe.
     """
     names = state.record_names() & (set(new) if new is not None else state.record_names())
     if not names:
         return
-    asked = stores if new is not None else [store for store, one in shown.items() if one.whole]  # others may have them
+    asked = stores if new is not None else [store for store, one in shown.items() if one.whole and store in stores]
     with state.transaction():
         for name in names:
             there = {store for store, one in shown.items() if name in one.records}
@@ -192,11 +201,11 @@ def _keep_incarnation(state: State, incarnation: bytes) -> None:
         state.begin_incarnation(incarnation)
 
 
-def _said(one: WentBack) -> str:
+def _said(one: WentBack) -> Grave:
     parsed = HeadName.decode(one.name)
     if parsed is None:
-        return f"store {one.store} no longer shows a membership record that it had: it went back, or hides it"
-    return (
+        return Grave(f"store {one.store} no longer shows a membership record that it had: it went back, or hides it")
+    return Grave(
         f"store {one.store} no longer shows head {parsed.writer.hex()[:8]}-{parsed.sequence}, which it had: it went"
         " back, or hides it"
     )

@@ -79,6 +79,7 @@ class _Told:
         self._frozen = state.frozen
         self._places = {(fork.writer, fork.sequence) for fork in state.forks}
         self._shown = {(one.device, one.exhibits) for one in state.accused}
+        self._counts = {(one.device, one.incarnation, one.sequence) for one in state.accused if one.incarnation}
         self._new: set[tuple[bytes, int]] = set()
 
     def heads(self, kind: Kind, one: KnownHead, other: KnownHead) -> bool:
@@ -92,7 +93,9 @@ class _Told:
 
     def records(self, device: bytes, pair: tuple[bytes, bytes]) -> bool:
         """Whether two records are."""
-        if device in self._frozen or (device, frozenset(pair)) in self._shown:
+        graph = self._members.resolution.graph
+        one = graph.records[graph.places[pair[0]]].operation
+        if device in self._frozen or (one is not None and (device, one.incarnation, one.count) in self._counts):
             return True
         return self._members.let_off(device, pair, ())
 

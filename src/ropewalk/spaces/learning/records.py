@@ -14,7 +14,7 @@ from functools import partial
 
 from ropewalk.errors import Damaged, Refused, RopewalkError, Unavailable
 from ropewalk.spaces.core import Core
-from ropewalk.spaces.learning.aside import NEVER, RECORDS, aside, digest_in, put_aside
+from ropewalk.spaces.learning.aside import NEVER, RECORDS, AsideRow, aside, put_aside
 from ropewalk.spaces.learning.checked import Checked, keep_checked, seal_checked
 from ropewalk.spaces.learning.sight import settle
 from ropewalk.spaces.members import LARGEST_RECORD, Accused, Membership, NotAMember, is_record
@@ -25,6 +25,7 @@ from ropewalk.spaces.pool.pool import BelowFloor
 from ropewalk.spaces.proof import accusation, digest
 from ropewalk.spaces.state import State
 from ropewalk.spaces.store import ObjectName, object_name
+from ropewalk.spaces.warnings import Grave
 
 __all__ = [
     "NumberTaken",
@@ -114,7 +115,7 @@ async def fetch_records(core: Core, shown: Mapping[str, Collection[str]], *, aga
     wanted: dict[str, list[str]] = {}
     for store, names in shown.items():
         for name in sorted(set(names) - known):
-            if digest_in(name) not in held:
+            if name not in held:
                 wanted.setdefault(name, []).append(store)
     limit = asyncio.Semaphore(AT_ONCE)
     misfits = dict.fromkeys(shown, 0)
@@ -174,7 +175,7 @@ async def take_records(core: Core, new: Mapping[str, bytes]) -> bool:
 
 async def _pass_over(core: Core, records: Mapping[str, bytes]) -> None:
     """Records that do not count need not be fetched again before others come; what is none, never."""
-    rows = [(digest_in(name), b"", NEVER if parse(data) is None else RECORDS) for name, data in records.items()]
+    rows = [AsideRow(name, NEVER if parse(data) is None else RECORDS) for name, data in records.items()]
     await put_aside(core, rows)
 
 
@@ -202,10 +203,8 @@ def _keep(state: State, records: list[tuple[str, bytes]], now: int, checked: byt
 def _doubled(before: Membership, now: Membership) -> list[str]:
     new = {record for pair in set(now.doubled).difference(before.doubled) for record in pair}
     authors = {record.author for record in now.resolution.graph.records if record.hash in new}
-    return [
-        f"device {one.hex()[:8]} signed two membership records under one number: it is held, once that is reported"
-        for one in sorted(authors)
-    ]
+    what = "signed two membership records under one number: it is held, once that is reported"
+    return [Grave(f"device {one.hex()[:8]} {what}") for one in sorted(authors)]
 
 
 def _renew(core: Core, membership: Membership) -> None:
@@ -241,7 +240,7 @@ def _owe(state: State, core: Core, name: str, data: bytes) -> None:
         if name not in state.record_names():
             _take_number(state, core, data)
         state.add_records([(name, data)], max(core.now(), 0))
-        state.owe_record(name, core.pool.names)
+        state.owe_record(name, core.pool.takers)
 
 
 def _take_number(state: State, core: Core, data: bytes) -> None:
@@ -286,7 +285,7 @@ async def secure_records(core: Core) -> None:
 async def short_records(core: Core) -> list[str]:
     """Names of records that are owed to so many stores that they are below the floor."""
     owed = Counter(name for name, _, _ in await core.ledger.do(State.owed_records))
-    missing = len(core.pool.names) - core.head_floor
+    missing = len(core.pool.takers) - core.head_floor
     return [name for name, count in owed.items() if count > missing]
 
 

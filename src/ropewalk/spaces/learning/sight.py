@@ -25,6 +25,7 @@ from ropewalk.spaces.learning.standing import Embedded, keep_embedded, known_hea
 from ropewalk.spaces.members import Membership
 from ropewalk.spaces.proof import Kind
 from ropewalk.spaces.state import ACKED, BROKEN, QUARANTINED, REFUSED, KnownHead, State
+from ropewalk.spaces.warnings import Grave
 
 __all__ = ["Admitted", "Opened", "Sight", "Waiting", "admit", "settle", "take_back"]
 
@@ -56,7 +57,7 @@ class Admitted:
     forked: set[bytes] = field(default_factory=set)  # writers of which two heads of one sequence are there
     gaps: set[bytes] = field(default_factory=set)  # writers of heads whose previous one is not known
     told: list[str] = field(default_factory=list)  # for people
-    raised: set[bytes] = field(default_factory=set)  # objects that were put aside until one of these came
+    raised: set[str] = field(default_factory=set)  # names that were put aside until one of these came
 
 
 class Sight:
@@ -71,7 +72,7 @@ class Sight:
     def __init__(self, state: State, membership: Membership, floor: int = 0) -> None:
         self._state, self.membership, self.floor = state, membership, floor
         self._kept: list[tuple[Opened, KnownHead]] = []  # heads that are known and not written yet
-        self._raised: set[bytes] = set()
+        self._raised: set[str] = set()
         self._hashes = state.head_hashes()
         self._last = state.last_sequences()  # sequence of each writer: beyond it nothing needs to be looked up
         self._as_of = (-1, -1)  # what had been written when that was read
@@ -100,8 +101,8 @@ class Sight:
         self._kept.append((one, head))
         self.add(head)
 
-    def end(self) -> set[bytes]:
-        """The transaction ends; the objects that were put aside until a head came that is kept now."""
+    def end(self) -> set[str]:
+        """The transaction ends; the names that were put aside until a head came that is kept now."""
         self._write()
         self._as_of = self._state.written()
         raised, self._raised = self._raised, set()
@@ -118,7 +119,7 @@ class Sight:
             if len(one.stores) < self.floor:
                 state.keep_head(head.name, one.data)
                 state.doubt_head(head.name, one.stores)
-        self._raised |= state.take_up(head.hash for _, head in kept)
+        self._raised |= state.take_up((head.hash, head.writer, head.sequence) for _, head in kept)
 
     def add(self, head: KnownHead) -> None:
         """A head is known now."""
@@ -190,12 +191,12 @@ class Sight:
 class Waiting:
     """Heads that wait, by the hash of a head that each waits for."""
 
-    by_hash: dict[bytes, list[tuple[Opened, str]]] = field(default_factory=dict)
+    by_hash: dict[bytes, list[tuple[Opened, Wait]]] = field(default_factory=dict)
     count: int = 0
 
     def add(self, one: Opened, wait: Wait) -> None:
         """One more."""
-        self.by_hash.setdefault(wait.missing, []).append((one, wait.why))
+        self.by_hash.setdefault(wait.missing, []).append((one, wait))
         self.count += 1
 
     def take(self, digest: bytes) -> list[Opened]:
@@ -255,7 +256,7 @@ def take_back(
         if one.embedded is not None:
             keep_embedded(state, [(head.name, one.embedded)])
         state.set_behind(True)
-        raised = state.take_up([head.hash])
+        raised = state.take_up([(head.hash, head.writer, head.sequence)])
     sight.add(head)
     done = admit(state, sight, waiting.take(head.hash), waiting)
     done.raised |= raised
@@ -303,8 +304,10 @@ def _accuse(sight: Sight, head: KnownHead, verdict: Accept | Quarantine | Refuse
         sight.fork(head.writer, head.sequence)
         done.forked.add(head.writer)
         done.told.append(
-            f"device {head.device.hex()[:8]} signed two heads {head.writer.hex()[:8]}-{head.sequence}: a fork; both"
-            " branches are kept, each as a writer of its own"
+            Grave(
+                f"device {head.device.hex()[:8]} signed two heads {head.writer.hex()[:8]}-{head.sequence}: a fork; both"
+                " branches are kept, each as a writer of its own"
+            )
         )
 
 

@@ -58,15 +58,16 @@ class Standing:
         return joined(head.vector for head in self.heads)
 
 
-def standing(state: State, without: Collection[bytes] = (), writer: bytes = b"") -> Standing:
+def standing(state: State, without: Collection[bytes] = (), writer: bytes = b"", *, queued: bool = True) -> Standing:
     """The heads that count and that no other one has seen, newest first.
 
     Args:
         state: The ledger's.
         without: Hashes of heads that must not be named; of writers whose newest head names one, an older one stands.
         writer: The one whose own heads stay, whatever they name: it must not go back.
+        queued: Whether our own count that wait to be published.
     """
-    heads = newest(state, queued=True)
+    heads = newest(state, queued=queued)
     if without:
         heads = [one for head in heads if (one := _naming_none(state, head, without, writer)) is not None]
     top = [

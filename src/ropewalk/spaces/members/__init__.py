@@ -7,7 +7,7 @@ from ropewalk.spaces.members.graph import MOST_RECORDS, TooManyRecords
 from ropewalk.spaces.members.labels import LONGEST_NAME, BadName, check_person, open_label, seal_label
 from ropewalk.spaces.members.membership import Kept, Membership, NotAMember, RecordsMissing
 from ropewalk.spaces.members.operations import NO_CUT, Cut, Delivered, Role, member_id
-from ropewalk.spaces.members.people import Machine, Names, NoSuchPerson, Person, find_machine, find_person, people
+from ropewalk.spaces.members.people import Machine, Names, NoSuchPerson, Person, find_person, machines_called, people
 from ropewalk.spaces.members.precedence import Brought, brought_by, is_senior
 from ropewalk.spaces.members.records import (
     FEATURE_LEVEL,
@@ -68,10 +68,10 @@ __all__ = [
     "check_person",
     "create",
     "deliver",
-    "find_machine",
     "find_person",
     "is_record",
     "is_senior",
+    "machines_called",
     "member_id",
     "open_label",
     "open_ring",

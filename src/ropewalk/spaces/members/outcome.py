@@ -45,7 +45,7 @@ def outcome(
         sound: Those records.
         grounding: Verdicts on the records that stand.
         good: Those records.
-        accused: What proofs among them prove, by position.
+        accused: What proofs prove that stood in their own past, by position.
         struck: For the audit.
     """
     return _Outcome(base, sound, grounding, good, accused).state(struck)
@@ -62,7 +62,8 @@ class _Outcome:
     ) -> None:
         self._base = base
         self._grounding, self._graph, self._index = grounding, grounding.graph, grounding.index
-        self._ever, self._good, self._accused = sound | good, good, accused
+        self._ever, self._good, self._shown = sound | good, good, accused
+        self._accused = {place: one for place, one in accused.items() if good >> place & 1}
 
     def state(self, struck: Mapping[bytes, Struck]) -> State:
         devices: dict[bytes, bytes] = {}
@@ -223,14 +224,15 @@ class _Outcome:
     # ---- proofs ------------------------------------------------------------------------------------------------------
 
     def _frozen(self) -> frozenset[bytes]:
-        """Accused devices, but for those that a record thaws which had seen the accusation."""
+        """Accused devices, but for those that a record thaws which had seen the accusation, or one of that matter."""
         thawed: defaultdict[bytes, int] = defaultdict(int)
         for place in bits(self._good):
             content = self._graph.records[place].content
             if isinstance(content, Accept):
                 for device in content.thawed:
                     thawed[device] |= self._graph.before[place]
-        return frozenset(one.device for place, one in self._accused.items() if not thawed[one.device] >> place & 1)
+        let_off = {one.matter for place, one in self._shown.items() if thawed[one.device] >> place & 1}
+        return frozenset(one.device for one in self._accused.values() if one.matter not in let_off)
 
     def _forks(self) -> tuple[Fork, ...]:
         heads: dict[tuple[bytes, bytes, int], frozenset[bytes]] = {}

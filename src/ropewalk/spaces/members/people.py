@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
 
 from ropewalk.errors import Missing
 from ropewalk.spaces.identity import PAPER
@@ -18,7 +17,7 @@ from ropewalk.spaces.members.membership import Membership
 from ropewalk.spaces.members.operations import Add, AddDevice, Role, SetLabel
 from ropewalk.spaces.members.records import Genesis
 
-__all__ = ["Machine", "Names", "NoSuchPerson", "Person", "find_machine", "find_person", "people"]
+__all__ = ["Machine", "Names", "NoSuchPerson", "Person", "find_person", "machines_called", "people"]
 
 SHORTEST_ID = 4  # hex digits that name somebody
 SHOWN_ID = 8
@@ -155,30 +154,19 @@ def find_person(among: Iterable[Person], who: str) -> Person:
         NoSuchPerson.
     """
     known = list(among)
-    return _one(known, [one for one in known if one.called == who or _is_id(one.id, who)], who, "member")
-
-
-def find_machine(among: Iterable[Machine], which: str) -> Machine:
-    """The device of this name, or whose id begins with these digits.
-
-    Raises:
-        NoSuchPerson.
-    """
-    known = list(among)
-    return _one(known, [one for one in known if one.called == which or _is_id(one.id, which)], which, "device")
-
-
-_T = TypeVar("_T", Person, Machine)
-
-
-def _one(known: Sequence[_T], found: Sequence[_T], asked: str, what: str) -> _T:
+    found = [one for one in known if one.called == who or _is_id(one.id, who)]
     if len(found) == 1:
         return found[0]
     if found:
         ids = ", ".join(one.id.hex()[:SHOWN_ID] for one in found)
-        raise NoSuchPerson(f"{len(found)} {what}s are called {asked!r}: {ids}", hint="say which by these digits")
+        raise NoSuchPerson(f"{len(found)} members are called {who!r}: {ids}", hint="say which by these digits")
     names = ", ".join(one.called for one in known)
-    raise NoSuchPerson(f"no {what} is called {asked!r}, there are {names or 'none'}")
+    raise NoSuchPerson(f"no member is called {who!r}, there are {names or 'none'}")
+
+
+def machines_called(among: Iterable[Machine], which: str) -> list[Machine]:
+    """The devices of this name, or whose id begins with these digits."""
+    return [one for one in among if one.called == which or _is_id(one.id, which)]
 
 
 def _is_id(one: bytes, digits: str) -> bool:

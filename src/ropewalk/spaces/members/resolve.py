@@ -65,7 +65,7 @@ class Resolution:
             struck = {
                 records[place].hash: Struck(records[by].hash, why) for place, (by, why) in standing.struck.items()
             }
-            accused = {place: one for place, one in self._accused.items() if standing.good >> place & 1}
+            accused = {place: one for place, one in self._accused.items() if standing.sound >> place & 1}
             found = outcome(self._base, standing.sound, standing.grounding, standing.good, accused, struck)
             self._states[within] = found
             if len(self._states) > MOST_KEPT:
@@ -112,17 +112,42 @@ def _spared(grounding: Grounding, place: int, taking: Taking, protected: int) ->
     return protected & ~mine | mine & (grounding.retirements | (0 if taking.device else grounding.leaves))
 
 
-def _in_turn(grounding: Grounding) -> tuple[list[tuple[int, Taking, int]], bool]:
-    """Takings in the order in which they strike, and whether any strike can change that order."""
-    ordered = _by_seniority(grounding)
-    retiring = sorted((one for one in ordered if one[1].own), key=lambda one: one[0])
-    if not retiring:
-        return ordered, False
-    hit = 0
-    for one in ordered:
-        hit |= _hits(grounding, *one)
-    free = [one for one in retiring if not hit >> one[0] & 1]
-    return free + ordered, len(free) < len(retiring)
+def _in_turn(grounding: Grounding) -> tuple[list[tuple[int, Taking, int]], int]:
+    """Takings in the order in which they strike, less those that wait, and the records that make it so."""
+    graph, index = grounding.graph, grounding.index
+    turns: list[tuple[int, Taking, int]] = []
+    waiting = cause = 0
+    for place, taking, unhit in _by_seniority(grounding):
+        spared, against = unhit, _opponents(grounding, place, taking)
+        if against and (raised := _hits(grounding, place, taking, spared) & grounding.needed_admin):
+            senior = min(_rank(grounding, one) for one in bits(against))
+            kept = sum(1 << one for one in bits(raised) if _rank(grounding, one) > senior)
+            spared |= kept
+            cause |= against if kept else 0
+        if taking.own:
+            mine = index.authored[graph.records[place].author] & grounding.takings
+            if late := _hits(grounding, place, taking, spared) & mine:
+                waiting |= late
+                cause |= 1 << place
+        turns.append((place, taking, spared))
+    return [one for one in turns if not waiting >> one[0] & 1], cause
+
+
+def _opponents(grounding: Grounding, place: int, taking: Taking) -> int:
+    """For a taking that took no admin: those concurrent with it that did, and that take from whoever signed it."""
+    graph, index, author = grounding.graph, grounding.index, grounding.graph.records[place].author
+    if grounding.needed_admin >> place & 1:
+        return 0
+    about = index.removals.get(taking.member, 0) | index.roles.get(taking.member, 0) | index.revocations.get(author, 0)
+    apart = grounding.takings & grounding.needed_admin & about & ~(graph.before[place] | graph.after[place])
+    found = ((one, grounding.verdicts[one]) for one in bits(apart))
+    return sum(1 << one for one, it in found if it and it.taking and it.taking.member == taking.member)
+
+
+def _rank(grounding: Grounding, place: int) -> Rank:
+    verdict = grounding.verdicts[place]
+    assert verdict is not None
+    return verdict.rank
 
 
 def _clashes(grounding: Grounding) -> list[tuple[int, int]]:
@@ -140,7 +165,7 @@ def _strike(grounding: Grounding) -> dict[int, tuple[int, str]]:
     gained = True
     while gained:
         gained = False
-        ordered, unsettled = _in_turn(grounding)
+        ordered, cause = _in_turn(grounding)
         for place, taking, protected in ordered:
             if not grounding.good >> place & 1:
                 continue
@@ -148,7 +173,7 @@ def _strike(grounding: Grounding) -> dict[int, tuple[int, str]]:
                 why = "demoted" if taking.lowered else "removed" if taking.device is None else "revoked"
                 struck.update(dict.fromkeys(bits(hits), (place, why)))
                 # Where nothing gained by it, the takings before this one still have nothing to strike.
-                if gained := grounding.leave_out(hits) or unsettled:
+                if gained := grounding.leave_out(hits) or bool(cause & ~grounding.good):
                     break
     return struck
 

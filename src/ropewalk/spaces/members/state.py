@@ -34,8 +34,16 @@ class Accused:
 
     device: bytes
     writer: bytes = b""
-    sequence: int = 0
+    sequence: int = 0  # of two records their count
     exhibits: frozenset[bytes] = frozenset()  # hashes of both: heads, or records
+    incarnation: bytes = b""  # of two records
+
+    @property
+    def matter(self) -> tuple[object, ...]:
+        """What it is about: another proof of the same matter says nothing new."""
+        if self.writer or self.incarnation:
+            return self.device, self.writer, self.incarnation, self.sequence
+        return self.device, self.exhibits
 
 
 @dataclass(frozen=True, slots=True)

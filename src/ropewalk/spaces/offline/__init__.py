@@ -3,7 +3,16 @@
 In the order to read them: ``files`` (a folder), ``packs`` (what a pack's file holds).
 """
 
-from ropewalk.spaces.offline.files import MOST_HEADS, QUEUE_FOLDER, QueueFiles, QueueFull, Waiting
+from ropewalk.spaces.offline.files import MOST_HEADS, QUEUE_FOLDER, DiskFull, QueueFiles, QueueFull, Waiting
 from ropewalk.spaces.offline.packs import QueuedDamaged, QueuedPack
 
-__all__ = ["MOST_HEADS", "QUEUE_FOLDER", "QueueFiles", "QueueFull", "QueuedDamaged", "QueuedPack", "Waiting"]
+__all__ = [
+    "MOST_HEADS",
+    "QUEUE_FOLDER",
+    "DiskFull",
+    "QueueFiles",
+    "QueueFull",
+    "QueuedDamaged",
+    "QueuedPack",
+    "Waiting",
+]

@@ -18,7 +18,7 @@ from ropewalk.spaces.offline.packs import LARGEST_FILE, QueuedPack, parts_of
 from ropewalk.spaces.pack.packing import Pack
 from ropewalk.spaces.store.filesystem import FileSystem, OsFileSystem, sync_folder
 
-__all__ = ["MOST_HEADS", "QUEUE_FOLDER", "QueueFiles", "QueueFull", "Waiting"]
+__all__ = ["MOST_HEADS", "QUEUE_FOLDER", "DiskFull", "QueueFiles", "QueueFull", "Waiting"]
 
 QUEUE_FOLDER = "queue"  # in the folder of a space's state
 MOST_HEADS = 4096  # that wait; at 256 KiB each they are a GiB, and bytes are bounded besides
@@ -31,9 +31,15 @@ _LARGEST_HEAD = 256 * 1024
 
 
 class QueueFull(Unavailable):
-    """What waits to be published may not grow any more: by the setting, or for want of room on the disk."""
+    """What waits to be published may not grow any more."""
 
     code = "offline.queue-full"
+
+
+class DiskFull(QueueFull):
+    """It may not, for want of room on the disk."""
+
+    code = "offline.disk-full"
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +102,7 @@ class QueueFiles:
             with suppress(OSError):
                 self._files.unlink(path + _NEW)
             if error.errno in _FULL:
-                raise QueueFull(f"no room in {self.folder} for what waits to be published", hint=_HINT) from None
+                raise DiskFull(f"no room in {self.folder} for what waits to be published", hint=_HINT) from None
             raise Unavailable(f"{path} cannot be written: {error.strerror}") from None
 
     def _write(self, path: str, parts: Sequence[memoryview]) -> None:
@@ -150,7 +156,7 @@ class QueueFiles:
         except OSError:
             return None
         try:
-            return [self._files.pread(fd, length, offset) for offset, length in wanted]
+            return [self._read(fd, length, offset) for offset, length in wanted]
         except OSError:
             return None
         finally:
@@ -162,21 +168,16 @@ class QueueFiles:
         Raises:
             QueuedDamaged.
         """
-        pieces: list[bytes] = []
-        try:
-            fd = self._files.open(self._pack(pack), os.O_RDONLY)
-        except OSError:
-            return None
-        try:
-            at = 0
-            while at <= LARGEST_FILE and (piece := self._files.pread(fd, _AT_ONCE, at)):
-                pieces.append(piece)
-                at += len(piece)
-        except OSError:
-            return None
-        finally:
-            self._files.close(fd)
-        return QueuedPack.decode(b"".join(pieces), pack)
+        found = self.ranges(pack, [(0, LARGEST_FILE + 1)])
+        return None if found is None else QueuedPack.decode(found[0], pack)
+
+    def _read(self, fd: int, length: int, offset: int) -> bytes:
+        """So many bytes, or all that there are from there on."""
+        pieces, left = list[bytes](), length
+        while left and (piece := self._files.pread(fd, min(left, _AT_ONCE), offset)):
+            pieces.append(piece)
+            left, offset = left - len(piece), offset + len(piece)
+        return b"".join(pieces)
 
     def _pack(self, pack: bytes) -> str:
         return f"{self.folder}/{pack.hex()}.pack"
@@ -208,7 +209,7 @@ class QueueFiles:
         except OSError:
             return None
         try:
-            return self._files.pread(fd, _LARGEST_HEAD + 1, 0)
+            return self._read(fd, _LARGEST_HEAD + 1, 0)
         except OSError:
             return None
         finally:

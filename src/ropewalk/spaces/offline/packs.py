@@ -36,7 +36,7 @@ def parts_of(pack: Pack) -> Sequence[memoryview]:
     trailer = Trailer.decode(pack.shares[0].parts[1], _share_name(pack.shares[0]))
     manifest = pack.manifest.encode()
     footer = _FOOTER.pack(_MAGIC, len(manifest), len(trailer.directory))
-    return [*columns, *map(memoryview, (manifest, trailer.directory, footer))]
+    return [*columns, memoryview(manifest), memoryview(trailer.directory), memoryview(footer)]
 
 
 def _share_name(share: Share) -> ShareName:

@@ -28,6 +28,7 @@ __all__ = ["LARGEST_PACK", "Pack", "Packing", "Share"]
 
 LARGEST_PACK = 32 * 1024 * 1024  # bytes in all data columns
 _PER_CHUNK, _PER_CHILD = 48, 40  # bytes that a directory needs for each, at most
+_SEALED = 128  # bytes, at most, that a directory has besides: its fields' headers, nonce, tag, and its length
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +73,8 @@ class Packing:
         self._places: list[Place] = []
         self._children: list[Sequence[bytes] | None] = []
         self._positions: dict[bytes, int] = {}
-        self._listed = 0  # bytes of the directory, estimated from above
+        self._listed = 0  # bytes of the directory, estimated from above, but for the packs that it names
+        self._pointed = 0  # children
 
     def __len__(self) -> int:
         """How many chunks lie in it."""
@@ -107,6 +109,12 @@ class Packing:
         self._lengths[column] += len(sealed)
         self.size += len(sealed)
         self._listed += _PER_CHUNK + _PER_CHILD * len(children or ())
+        self._pointed += len(children or ())
+
+    @property
+    def embedded_size(self) -> int:
+        """Bytes that it has in a head with its sealed directory, at most: each child may lie in a pack of its own."""
+        return self.size + self._listed + HASH_SIZE * self._pointed + _SEALED
 
     def get(self, chunk: bytes) -> bytes | None:
         """The sealed bytes of a chunk that is still in here."""

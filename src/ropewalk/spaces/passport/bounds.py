@@ -112,13 +112,13 @@ async def stands_on(ground: Ground) -> list[Finding]:
     said = await answer(ground.call(examine(ground.store)))
     after = ground.now()
     if isinstance(said, RopewalkError):
-        return [found("ground", False, "limited", f"what it stands on cannot be looked at: {said}")]
+        return [found("ground", "no", "limited", f"what it stands on cannot be looked at: {said}")]
     made = [_creates(said.creates_once), _folds(said.folds_case), _clock(said.time, before, after)]
     if said.lacks is not None:
         made.append(
-            found("file-system", False, "limited", f"its file system lacks {', '.join(said.lacks)}")
+            found("file-system", "no", "limited", f"its file system lacks {', '.join(said.lacks)}")
             if said.lacks
-            else found("file-system", True, "good", "its file system has what a store needs")
+            else found("file-system", "yes", "good", "its file system has what a store needs")
         )
     return made
 
@@ -127,14 +127,16 @@ def _creates(once: bool | None) -> Finding:
     if once is None:
         return found("conditional-create", None, "unknown", "it cannot be seen whether its engine refuses a taken name")
     if once:
-        return found("conditional-create", True, "good", "its engine itself refuses to create what is there")
-    return found("conditional-create", False, "limited", "its engine overwrites: each put reads before and after")
+        return found("conditional-create", "yes", "good", "its engine itself refuses to create what is there")
+    return found("conditional-create", "no", "limited", "its engine overwrites: each put reads before and after")
 
 
 def _folds(folds: bool | None) -> Finding:
     if folds is None:
         return found("case", None, "unknown", "no name has capital letters: it cannot be seen whether they count")
-    return found("case", folds, "good", "capital letters " + ("do not count; no name has any" if folds else "count"))
+    if folds:
+        return found("case", "yes", "good", "capital letters do not count; no name has any")
+    return found("case", "no", "good", "capital letters count")
 
 
 def _clock(told: int | None, before: int, after: int) -> Finding:
@@ -145,4 +147,5 @@ def _clock(told: int | None, before: int, after: int) -> Finding:
         return found("clock", off // 1000, "good", f"its clock is ours within {_SKEW} s")
     if abs(off) > _MOST_SKEW:
         return found("clock", None, "limited", "its clock is off by more than a hundred years")
-    return found("clock", off // 1000, "limited", f"its clock is {off // _NANO} s ahead of ours; nothing rests on it")
+    way = f"{abs(off) // _NANO} s {'ahead of' if off > 0 else 'behind'} ours"
+    return found("clock", off // 1000, "limited", f"its clock is {way}; nothing rests on it")

@@ -228,6 +228,9 @@ class Ground:
         left = list(names)
         for start in range(0, len(left), AT_ONCE):
             some = left[start : start + AT_ONCE]
-            for outcome in await asyncio.gather(*(tried(self.delete(name)) for name in some)):
-                if isinstance(outcome, RopewalkError):
+            for outcome in await asyncio.gather(*(self._deleted(name) for name in some)):
+                if outcome is not None:
                     raise outcome
+
+    async def _deleted(self, name: ObjectName) -> RopewalkError | None:
+        return await tried(self.delete(name))

@@ -24,7 +24,7 @@ async def replaces(ground: Ground) -> list[Finding]:
     for data in (b"first", b"second, and longer", ground.bytes_of("hint", LARGEST_HINT), b"last"):
         refused = await answer(ground.replace(name, data))
         if isinstance(refused, RopewalkError):
-            return [found("hints", False, "limited", f"a hint cannot be replaced: {refused}")]
+            return [found("hints", "no", "limited", f"a hint cannot be replaced: {refused}")]
         lies = await answer(ground.get(name))
         if lies != data:
             return [found("hints", "late", "limited", "a hint that was replaced is not seen at once as it was put")]
@@ -37,7 +37,7 @@ async def replaces(ground: Ground) -> list[Finding]:
     if not isinstance(there, NoSuchObject) or listed:
         ground.put_here[name] = None
         return [found("hints", "stays", "limited", "a hint that was deleted is seen for a while"), tells]
-    return [found("hints", True, "good", "hints are replaced, seen at once, and deleted"), tells]
+    return [found("hints", "yes", "good", "hints are replaced, seen at once, and deleted"), tells]
 
 
 async def _tells(ground: Ground, name: ObjectName) -> Finding:
@@ -45,11 +45,11 @@ async def _tells(ground: Ground, name: ObjectName) -> Finding:
         async with asyncio.timeout(TELLS_WITHIN):
             mark = await wait_changed(ground.store, name, b"")
     except TellsNothing:
-        return found("tells", False, "limited", "it does not tell that a hint has changed: it has to be asked")
+        return found("tells", "no", "limited", "it does not tell that a hint has changed: it has to be asked")
     except TimeoutError:
         return found("tells", "late", "limited", "it does not say where a hint stands")
     except RopewalkError as error:
-        return found("tells", False, "limited", f"it does not tell that a hint has changed: {error}")
+        return found("tells", "no", "limited", f"it does not tell that a hint has changed: {error}")
     if ground.quick:  # a folder looks every now and then, and that is waited for
         return found("tells", None, "unknown", "it says where a hint stands; whether it tells of changes was not tried")
     waiting = asyncio.create_task(wait_changed(ground.store, name, mark))
@@ -63,4 +63,4 @@ async def _tells(ground: Ground, name: ObjectName) -> Finding:
         await asyncio.gather(waiting, return_exceptions=True)
     if not told:
         return found("tells", "late", "limited", f"it did not tell within {TELLS_WITHIN:.0f} s that a hint had changed")
-    return found("tells", True, "good", "it tells that a hint has changed")
+    return found("tells", "yes", "good", "it tells that a hint has changed")

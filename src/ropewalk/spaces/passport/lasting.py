@@ -47,8 +47,8 @@ async def lasts(ground: Ground) -> Finding:
         lost, wrong = lost + outcome.lost, wrong + outcome.wrong
     if lost or wrong:
         words = f"of {len(LEFT)} objects {lost} did not outlast a restart and {wrong} came out of it changed"
-        return found("durability", False, "bad", words)
-    return found("durability", True, "good", "what was left before a restart was there after it")
+        return found("durability", "no", "bad", words)
+    return found("durability", "yes", "good", "what was left before a restart was there after it")
 
 
 def not_tried(left: bytes) -> Finding:

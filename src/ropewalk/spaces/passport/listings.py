@@ -46,14 +46,14 @@ async def _ordered(ground: Ground, listing: list[Listed]) -> Finding:
     names = [listed.name for listed in listing]
     within = f"{ground.prefix}/packs/"
     if names != sorted(set(names)):
-        return found("list-order", False, "limited", "its listing is not in the order of names, each once")
+        return found("list-order", "no", "limited", "its listing is not in the order of names, each once")
     if any(not name.startswith(within) for name in names):
-        return found("list-order", False, "limited", "its listing shows other names than were asked for")
+        return found("list-order", "no", "limited", "its listing shows other names than were asked for")
     for at in sorted({0, len(names) // 2, len(names) - 1} if names else set()):
         after = [listed.name for listed in await ground.listed(within, names[at])]
         if after != names[at + 1 :]:
-            return found("list-order", False, "limited", "its listing does not go on where it is told to")
+            return found("list-order", "no", "limited", "its listing does not go on where it is told to")
         below = [listed.name for listed in await ground.listed(names[at])]
         if below != [names[at]]:
-            return found("list-order", False, "limited", "its listing does not keep to the prefix")
-    return found("list-order", True, "good", "listings are in order, and go on from any name")
+            return found("list-order", "no", "limited", "its listing does not keep to the prefix")
+    return found("list-order", "yes", "good", "listings are in order, and go on from any name")

@@ -113,7 +113,7 @@ async def look(
     if not restarted:
         known = before.finding("durability") if before is not None and not leaving else None
         findings.append(known or not_tried(left))
-    return Passport(1, identity, device, kind, now(), __version__, quick, left, tuple(findings))
+    return Passport(1, identity, device, kind, now(), __version__, int(quick), left, tuple(findings))
 
 
 async def sweep_left(

@@ -34,7 +34,7 @@ MOST_FINDINGS = 64
 LONGEST_WORDS = 300  # characters; a store's error may be in them
 
 _SIGNED = b"ropewalk passport 1\0"
-_Value = int | bool | None | Annotated[str, msgspec.Meta(max_length=100)]
+_Value = int | None | Annotated[str, msgspec.Meta(max_length=100)]
 
 
 class PassportDamaged(Damaged):
@@ -48,7 +48,7 @@ class Finding(msgspec.Struct, frozen=True, array_like=True):
 
     Attributes:
         probe: Its name, which never changes.
-        value: What was measured; sizes in bytes, times in microseconds.
+        value: What was measured; sizes in bytes, times in microseconds, "yes" and "no".
         verdict: ``bad`` is what keeps a store from being written to, ``limited`` what it cannot do or does badly.
         words: The same for people.
     """
@@ -69,7 +69,7 @@ class Passport(msgspec.Struct, frozen=True, array_like=True):
         kind: What the store is reached by: "folder", or the scheme of its place.
         time: When, in nanoseconds since 1970.
         software: The version that looked.
-        quick: Whether large objects and long listings were left out.
+        quick: 1 where large objects and long listings were left out, else 0.
         left: What objects that were left on purpose are known by, or empty.
         findings: One for each probe.
     """
@@ -80,7 +80,7 @@ class Passport(msgspec.Struct, frozen=True, array_like=True):
     kind: Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9+]{0,39}$")]
     time: Annotated[int, msgspec.Meta(ge=0, lt=(1 << 63) - 1)]
     software: Annotated[str, msgspec.Meta(max_length=40)]
-    quick: bool
+    quick: Annotated[int, msgspec.Meta(ge=0, le=1)]  # records have no booleans
     left: Annotated[bytes, msgspec.Meta(max_length=16)]
     findings: Annotated[tuple[Finding, ...], msgspec.Meta(max_length=MOST_FINDINGS)]
 
@@ -141,7 +141,7 @@ def worst(verdicts: Iterable[Verdict]) -> Verdict:
     return "bad" if "bad" in found else "limited" if "limited" in found else "good"
 
 
-def found(probe: str, value: int | bool | str | None, verdict: Verdict, words: str) -> Finding:
+def found(probe: str, value: int | str | None, verdict: Verdict, words: str) -> Finding:
     """A finding, its words made such that it can hold them; the store has had a hand in some."""
     return Finding(probe, value, verdict, _plain(words))
 

@@ -83,8 +83,11 @@ async def races(ground: Ground) -> list[Finding]:
 
 
 async def _race(ground: Ground, name: ObjectName, turn: int) -> tuple[int, str]:
+    async def put(body: bytes) -> RopewalkError | None:
+        return await tried(ground.put(name, body))
+
     bodies = [ground.bytes_of(f"race {turn} {racer}", _BODY) for racer in range(RACERS)]
-    said = await asyncio.gather(*(tried(ground.put(name, body)) for body in bodies))
+    said = await asyncio.gather(*map(put, bodies))
     if all(isinstance(one, Unavailable) for one in said) and isinstance(said[0], Unavailable):
         raise said[0]
     won = [body for body, one in zip(bodies, said, strict=True) if one is None]

@@ -20,17 +20,19 @@ def terms(passport: Passport | None) -> Terms:
     """On what terms a store is used; without a passport it is used for everything."""
     if passport is None:
         return Terms()
-    bad = [finding.words for finding in passport.findings if finding.verdict == "bad"]
     limited = [finding for finding in passport.findings if finding.verdict == "limited"]
-    without = {finding.probe for finding in limited if finding.value is False}
-    if "writes" in without:
-        bad += [finding.words for finding in limited if finding.probe == "writes"]
+    without = {finding.probe for finding in limited if finding.value == "no"}
+    bad = [
+        finding.words or f"{finding.probe} is bad"  # never "", which would refuse nothing
+        for finding in passport.findings
+        if finding.verdict == "bad" or (finding.probe == "writes" and "writes" in without)
+    ]
     largest = passport.finding("largest")
     most = LARGEST_OBJECT
     if largest is not None and largest.verdict == "limited" and isinstance(largest.value, int):
         most = min(max(largest.value, 0), LARGEST_OBJECT)
     return Terms(
-        refused="; ".join(bad),
+        refused=bad[0] + (f" (and {len(bad) - 1} more)" if len(bad) > 1 else "") if bad else "",
         largest=most,
         deletes="delete" not in without,
         hints="hints" not in without,

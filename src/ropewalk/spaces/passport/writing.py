@@ -28,8 +28,8 @@ async def writes(ground: Ground) -> list[Finding]:
     try:
         await ground.keep(ground.name("first"), ground.bytes_of("first", 100))
     except (Refused, Damaged, Misuse) as error:
-        return [found("writes", False, "limited", f"nothing can be put into it: {error}")]
-    return [found("writes", True, "good", "it takes objects")]
+        return [found("writes", "no", "limited", f"nothing can be put into it: {error}")]
+    return [found("writes", "yes", "good", "it takes objects")]
 
 
 async def deletes(ground: Ground) -> list[Finding]:
@@ -39,7 +39,7 @@ async def deletes(ground: Ground) -> list[Finding]:
     refused = await answer(ground.delete(name))
     if isinstance(refused, RopewalkError):
         ground.quick = True  # what is put stays there
-        return [found("delete", False, "limited", f"it deletes nothing for us: {refused}")]
+        return [found("delete", "no", "limited", f"it deletes nothing for us: {refused}")]
     there = await answer(ground.get(name))
     if not isinstance(there, NoSuchObject):
         ground.put_here[name] = None
@@ -57,7 +57,7 @@ async def deletes(ground: Ground) -> list[Finding]:
         return [found("delete", "torn", "bad", "what was put under a deleted name does not come back")]
     if listed:
         return [found("delete", "listed", "limited", "what was deleted is still listed for a while")]
-    return [found("delete", True, "good", "what was deleted is gone at once, and its name is free")]
+    return [found("delete", "yes", "good", "what was deleted is gone at once, and its name is free")]
 
 
 async def reads_after_writes(ground: Ground) -> list[Finding]:

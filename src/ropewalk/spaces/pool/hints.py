@@ -55,7 +55,7 @@ class Hints(Roster):
             raise
 
     async def replace_hint(self, object_name: ObjectName, data: bytes) -> frozenset[str]:
-        """Replace a hint in every store that is there; those that did it within `LINGER`.
+        """Replace a hint in every store that is there and gets what is new; those that did it within `LINGER`.
 
         Nothing depends on a hint: a store that refuses it takes other things all the same.
         """
@@ -65,7 +65,7 @@ class Hints(Roster):
 
     def _takes_hints(self, name: str) -> bool:
         terms = self.terms(name)
-        return terms.hints and not terms.refused
+        return terms.hints and not terms.refused and name not in self.draining
 
     async def _replace_one(self, name: str, object_name: ObjectName, data: bytes) -> RopewalkError | None:
         try:

@@ -28,6 +28,7 @@ __all__ = [
     "check_survive",
     "feasible",
     "place",
+    "slack",
 ]
 
 KINDS = ("store", "disk", "machine", "site", "account", "credential", "admin", "build")
@@ -207,10 +208,14 @@ def place(
     fresh = sorted((names[i] for i in choice.stores if names[i] not in stays), key=lambda name: draw[name].share)
     where.update(zip(free, fresh, strict=False))
     chosen = [usable[i] for i in choice.stores]
-    slack = {kind: len(chosen) - _heaviest(chosen, kind, survive[kind]) - k for kind in KINDS if survive.get(kind, 0)}
     why = {store.name: Why(Reason.FULL) for store in stores}
     why |= {names[i]: reason for i, reason in _reasons(order, set(kept), choice.stores, limits, usable, n, n - k)}
-    return Placement(where, tuple(free[len(fresh) :]), slack, why, choice.sure)
+    return Placement(where, tuple(free[len(fresh) :]), slack(chosen, k, survive), why, choice.sure)
+
+
+def slack(stores: Collection[StoreDomains], k: int, survive: Mapping[str, int]) -> dict[str, int]:
+    """By kind asked for: of shares on these stores, how many more than k are left when the heaviest values are lost."""
+    return {kind: len(stores) - _heaviest(stores, kind, survive[kind]) - k for kind in KINDS if survive.get(kind, 0)}
 
 
 def _reasons(

@@ -95,12 +95,12 @@ class Pool(Rooms):
             self._rest(name, error)
             raise
         now = self._clock()
-        self._health[name].read(now, now - started)
+        self._health[name].read(now, now - started, len(data))
         return data
 
-    def hedge(self, name: str) -> float:
-        """Seconds after which a read from this store is also tried elsewhere."""
-        return self._health[name].hedge()
+    def hedge(self, name: str, size: int = 0) -> float:
+        """Seconds after which a read from this store is also tried elsewhere; see `Health.hedge`."""
+        return self._health[name].hedge(size)
 
     def was_late(self, name: str) -> None:
         """A read from this store takes so long that others are asked instead."""

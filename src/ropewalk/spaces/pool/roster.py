@@ -17,7 +17,7 @@ from functools import partial
 
 from ropewalk.errors import RopewalkError, Unavailable
 from ropewalk.spaces.pool.health import Health
-from ropewalk.spaces.pool.patience import most_of
+from ropewalk.spaces.pool.patience import DEADLINE, LINGER, most_of
 from ropewalk.spaces.pool.placement import StoreDomains
 from ropewalk.spaces.store import Store, StoreGone, StoreReadOnly, Terms
 
@@ -170,8 +170,41 @@ class Roster:
 
     async def want(self, count: int) -> None:
         """Try to have so many stores, before going on without."""
-        if sum(self.up(name) for name in self._stores) < count:
+        if self._count_up() < count:
             await self.revive(count)
+        if self._count_up() < count:
+            await self.rouse()
+
+    def _count_up(self) -> int:
+        return sum(self.up(name) for name in self._stores)
+
+    async def rouse(self) -> bool:
+        """Ask those that are left alone for a while whether they are back by now; whether any is."""
+        names = [
+            name
+            for name, member in self._stores.items()
+            if member.store is not None and not self._health[name].left and not self.up(name)
+        ]
+        if not names:
+            return False
+        outcomes = await self._each({name: self._sign_of_life(name) for name in names}, 0, LINGER)
+        return any(error is None for error in outcomes.values())
+
+    async def _sign_of_life(self, name: str) -> RopewalkError | None:
+        store = self._stores[name].store
+        assert store is not None
+        try:
+            async with asyncio.timeout(DEADLINE):
+                await store.room()
+        except TimeoutError:
+            return self._silent(name, DEADLINE)
+        except Unavailable as error:
+            self._rest(name, error)
+            return error
+        except RopewalkError:
+            pass  # it answers
+        self._health[name].wake(self._clock())
+        return None
 
     async def _each(
         self,

@@ -138,6 +138,7 @@ def compute(
     keys: Sequence[KeyHolder],
     unreachable: Collection[str] = (),
     work: int = WORK,
+    draining: Collection[str] = (),
 ) -> Computed:
     """Compute what holds now, and the smallest losses that break it.
 
@@ -150,6 +151,7 @@ def compute(
         keys: All copies of the keys that exist; no two have one name.
         unreachable: Stores that do not answer; they count as lost.
         work: Bound on each search over all kinds; see ``kill_sets.WORK``.
+        draining: Stores that keep what they have, and take no writes.
 
     Raises:
         Misuse: A store that is not in the pool, a store or key that is named twice, an unknown kind, or k or the floor
@@ -164,6 +166,7 @@ def compute(
     if write_floor < 1:
         raise Misuse(f"want a write floor of at least 1, got {write_floor}")
     alive = _mask(bits, bits) & ~_mask(bits, unreachable)
+    taking = alive & ~_mask(bits, draining)
     masks, assumed = _domains(stores, keys, survive)
     all_keys = sum(1 << len(stores) + i for i in range(len(keys)))
     writing = sum(1 << len(stores) + i for i, key in enumerate(keys) if key.writes)
@@ -172,7 +175,7 @@ def compute(
     items = [*_pack_items(packs, bits), *_head_items(heads, bits), key_item]
     reachable = _merged(replace(item, holders=item.holders & (alive | all_keys)) for item in items)
     keeps = _dimension(masks, assumed, reachable, survive, work)
-    writes = _dimension(masks, assumed, [Item(alive, write_floor, "writes"), Item(writing, 1, "keys")], {}, work)
+    writes = _dimension(masks, assumed, [Item(taking, write_floor, "writes"), Item(writing, 1, "keys")], {}, work)
     secret, forged = (
         _dimension(masks, assumed, [Item(some, some.bit_count(), "keys")] if some else [], {}, work)
         for some in (all_keys, writing)

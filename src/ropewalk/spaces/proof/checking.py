@@ -104,6 +104,8 @@ def accusation(space_id: bytes, data: bytes) -> Accused | None:
         return None
     if found.kind is Kind.FORK and found.sequences[0] == found.sequences[1]:
         return Accused(found.device, found.writer, found.sequences[0], frozenset(found.hashes))
+    if found.kind is Kind.FORKED_RECORD:  # its writer is the incarnation
+        return Accused(found.device, b"", found.sequences[0], frozenset(found.hashes), found.writer)
     return Accused(found.device, exhibits=frozenset(found.hashes))
 
 

@@ -6,7 +6,7 @@ chunks), ``folders``, ``records``, ``sparse``, ``proofs``, ``aside``, ``queue``,
 
 from __future__ import annotations
 
-from ropewalk.spaces.state.aside import CLOSED, JUNK, NEVER, RECORDS
+from ropewalk.spaces.state.aside import CLOSED, JUNK, NEVER, RECORDS, AsideRow, Came
 from ropewalk.spaces.state.faults import StateDamaged, StateTooNew, StateUnavailable, explained
 from ropewalk.spaces.state.file import SUSPECT, State
 from ropewalk.spaces.state.index import EmbeddedPack
@@ -38,6 +38,8 @@ __all__ = [
     "REFUSED",
     "SUSPECT",
     "WITHDRAWN",
+    "AsideRow",
+    "Came",
     "EmbeddedPack",
     "KnownHead",
     "KnownPack",

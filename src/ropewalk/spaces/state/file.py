@@ -17,7 +17,7 @@ from pathlib import Path
 
 from ropewalk.errors import RopewalkError
 from ropewalk.spaces.keys import KeyRing
-from ropewalk.spaces.state.aside import ASIDE_SCHEMA, Aside
+from ropewalk.spaces.state.aside import ASIDE_BY_NAME, ASIDE_SCHEMA, Aside
 from ropewalk.spaces.state.faults import StateDamaged, StateTooNew, explained
 from ropewalk.spaces.state.folders import FOLDERS_SCHEMA, Folders
 from ropewalk.spaces.state.index import INDEX_SCHEMA, Index
@@ -39,13 +39,14 @@ _STEPS = (
     PROOFS_SCHEMA,
     ASIDE_SCHEMA,
     QUEUE_SCHEMA,
+    ASIDE_BY_NAME,
 )
 _VERSION = len(_STEPS)
 SUSPECT = ".suspect"  # beside the file, once it was found damaged while it was used
 _WATCHED = (
     *("meta", "records", "heads", "owed_heads", "packs", "shares", "folders", "unsettled"),
     *("forks", "evidence", "named_packs", "owed_records", "head_sightings", "record_sightings", "proofs"),
-    *("sparse_heads", "aside", "queue"),
+    *("sparse_heads", "aside", "queue", "queued_packs"),
 )
 _CHUNK_ID = 32  # bytes at the start of a reference; all of it that may rest here unsealed
 

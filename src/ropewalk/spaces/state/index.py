@@ -199,6 +199,10 @@ class Index:
                 found[pack.id] = pack
         return found
 
+    def packs_on(self, store: str) -> list[int]:
+        """The numbers of the packs of which a store has shares."""
+        return [row[0] for row in self._db.execute("SELECT DISTINCT pack FROM shares WHERE store = ?", (store,))]
+
     def owed_shares(self, *, all_packs: bool = False) -> list[tuple[bytes, list[int]]]:
         """Packs with fewer good shares than they should have, and the numbers that lack.
 
@@ -212,10 +216,30 @@ class Index:
             owed.append((pack.name, [number for number in range(pack.n) if number not in good]))
         return owed
 
+    def unknown_packs(self, most: int) -> dict[bytes, set[tuple[bytes, bytes]]]:
+        """So many of the packs that heads name and that are not known, with hashes of manifest and directory."""
+        found: dict[bytes, set[tuple[bytes, bytes]]] = {}
+        for pack, manifest, directory in self._db.execute(
+            "SELECT pack, manifest, directory FROM named_packs AS named"
+            " WHERE NOT EXISTS (SELECT 1 FROM packs WHERE packs.name = named.pack) LIMIT ?",
+            (most,),
+        ):
+            found.setdefault(bytes(pack), set()).add((bytes(manifest), bytes(directory)))
+        return found
+
     def pack_named(self, name: bytes) -> KnownPack | None:
         """A pack by its name."""
         found = self._packs("WHERE name = ?", (name,))
         return found[0] if found else None
+
+    def packs_called(self, prefix: str) -> list[KnownPack]:
+        """The packs in shares of their own whose names start with these hex digits, two at most; with none, the newest.
+
+        Of packs that were learnt from the stores nobody knows which is newest: it is the one that was learnt last.
+        """
+        if not prefix:
+            return self._packs("WHERE head IS NULL AND announced ORDER BY id DESC LIMIT 1")
+        return self._packs("WHERE head IS NULL AND lower(hex(name)) LIKE ? LIMIT 2", (f"{prefix}%",))
 
     def _packs(self, where: str, values: tuple[object, ...] = ()) -> list[KnownPack]:
         rows = self._db.execute(

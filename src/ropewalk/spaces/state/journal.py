@@ -211,9 +211,10 @@ class Journal:
     def newest_heads(self, *, queued: bool = False) -> list[KnownHead]:
         """The newest acknowledged head of each writer; with ``queued``, those that wait to be published, too."""
         rows = self._db.execute(
-            f"{_WRITERS} SELECT {_HEAD} FROM writers CROSS JOIN heads ON writer = one AND state IN (?, ?) AND sequence ="
-            " (SELECT others.sequence FROM heads AS others WHERE others.writer = one AND others.state IN (?, ?)"
-            f" AND {self._usable('others')} ORDER BY others.sequence DESC LIMIT 1) AND {self._usable()}",
+            f"{_WRITERS} SELECT {_HEAD} FROM writers CROSS JOIN heads ON writer = one AND state IN (?, ?)"
+            " AND sequence = (SELECT others.sequence FROM heads AS others"
+            f" WHERE others.writer = one AND others.state IN (?, ?) AND {self._usable('others')}"
+            f" ORDER BY others.sequence DESC LIMIT 1) AND {self._usable()}",
             2 * (ACKED, QUEUED if queued else ACKED),
         )
         return [self._head(row) for row in rows]
@@ -299,7 +300,8 @@ class Journal:
     def set_aside(self) -> list[KnownHead]:
         """Heads that were checked and do not count, by writer and sequence."""
         rows = self._db.execute(
-            f"SELECT {_HEAD} FROM heads WHERE state > 2 AND state != {QUEUED:d} AND {self._usable()} ORDER BY writer, sequence"
+            f"SELECT {_HEAD} FROM heads WHERE state > 2 AND state != {QUEUED:d} AND {self._usable()}"
+            " ORDER BY writer, sequence"
         )
         return [self._head(row) for row in rows]
 
@@ -359,6 +361,13 @@ class Journal:
             (writer, ACKED),
         ).fetchone()
         return row[0] if row else 0
+
+    def newest_below(self, writer: bytes, sequence: int) -> int:
+        """The highest sequence below this one of a head of a writer that was checked; 0 where there is none."""
+        row = self._db.execute(
+            f"SELECT max(sequence) FROM heads WHERE writer = ? AND sequence < ? AND {self._judged}", (writer, sequence)
+        ).fetchone()
+        return row[0] or 0
 
     def last_sequences(self) -> dict[bytes, int]:
         """By writer, the highest sequence of its heads, whatever became of them."""

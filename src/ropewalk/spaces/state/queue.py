@@ -15,6 +15,7 @@ __all__ = ["QUEUE_SCHEMA", "Queue"]
 
 QUEUE_SCHEMA = """
 CREATE TABLE IF NOT EXISTS queue (number INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, since INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS queued_packs (head TEXT, pack BLOB, PRIMARY KEY (head, pack)) WITHOUT ROWID;
 """
 
 
@@ -25,15 +26,17 @@ class Queue:
     head_named: Callable[[str], KnownHead | None]
     set_behind: Callable[[bool], None]
 
-    def queue_head(self, name: str, since: int) -> None:
+    def queue_head(self, name: str, since: int, packs: Iterable[bytes]) -> None:
         """A head that is remembered, with its bytes, waits from now on, after all that wait.
 
         Args:
             name: Of its object.
             since: Nanoseconds; a hint.
+            packs: That it names.
         """
         self._db.execute("UPDATE heads SET state = ? WHERE name = ?", (QUEUED, name))
-        self._db.execute("INSERT INTO queue (name, since) VALUES (?, ?)", (name, since))
+        self._db.execute("INSERT OR IGNORE INTO queue (name, since) VALUES (?, ?)", (name, since))
+        self._db.executemany("INSERT OR IGNORE INTO queued_packs VALUES (?, ?)", [(name, pack) for pack in packs])
 
     def queued(self) -> list[tuple[KnownHead, int]]:
         """The heads that wait, in order, each with since when."""
@@ -52,6 +55,14 @@ class Queue:
         )
         return [row[0] for row in rows]
 
+    def packs_queued(self) -> set[bytes]:
+        """Names of the packs that heads name which wait."""
+        rows = self._db.execute(
+            "SELECT pack FROM queued_packs CROSS JOIN heads ON heads.name = queued_packs.head WHERE state = ?",
+            (QUEUED,),
+        )
+        return {bytes(row[0]) for row in rows}
+
     def is_queued(self, name: str) -> bool:
         """Whether a head still waits."""
         row = self._db.execute("SELECT state FROM heads WHERE name = ?", (name,)).fetchone()
@@ -60,6 +71,7 @@ class Queue:
     def tidy_queue(self) -> None:
         """Forget the places of those that wait no more."""
         self._db.execute("DELETE FROM queue WHERE name NOT IN (SELECT name FROM heads WHERE state = ?)", (QUEUED,))
+        self._db.execute("DELETE FROM queued_packs WHERE head NOT IN (SELECT name FROM queue)")
 
     def forget_packs(self, heads: Iterable[str], packs: Iterable[bytes]) -> None:
         """Packs that nobody gets to see: those in these heads, and those of these names that lie in no store.

@@ -9,6 +9,8 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable, Mapping
 
+from ropewalk.spaces.state.known import WITHDRAWN
+
 __all__ = ["RECORDS_SCHEMA", "Records"]
 
 RECORDS_SCHEMA = """
@@ -75,6 +77,17 @@ class Records:
         self._db.executemany(
             "INSERT OR REPLACE INTO head_sightings VALUES (?, ?, ?)",
             [(store, writer, sequence) for writer, sequence in newest.items()],
+        )
+
+    def forget_store(self, store: str) -> None:
+        """What a store has shown or is owed counts no more: it gets nothing new, and may lose what it has."""
+        self._db.execute("DELETE FROM head_sightings WHERE store = ?", (store,))
+        self._db.execute("DELETE FROM record_sightings WHERE store = ?", (store,))
+        self._db.execute("DELETE FROM owed_records WHERE store = ?", (store,))
+        # Of a head that was given up it is the removal that is owed, and stays so.
+        self._db.execute(
+            "DELETE FROM owed_heads WHERE store = ? AND name NOT IN (SELECT name FROM heads WHERE state = ?)",
+            (store, WITHDRAWN),
         )
 
     def record_sightings(self, store: str) -> set[str]:

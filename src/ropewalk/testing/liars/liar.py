@@ -94,6 +94,7 @@ class Place:
         account: What was told and taken, of all who lie together.
         lying: Switches the lie on and off.
         enough: False names that anybody may take of one listing; who takes more has no bound.
+        store: Its name, where several tell a lie and not all of them the same.
     """
 
     truth: Store
@@ -110,6 +111,7 @@ class Place:
     account: Account = field(default_factory=Account)
     lying: bool = False
     enough: int = ENOUGH
+    store: str = ""
 
 
 class Lie:
@@ -123,6 +125,8 @@ class Lie:
         name: Its name there; those of D24 have the words of D24.
         spoils: It does not give back what it took: who reads every byte must find that.
         all_alike: All stores tell it together.
+        tellers: These stores tell it together, where it is neither one nor all.
+        told_of: Words of which a user has to hear some, whatever else he hears; else the name of any that tells it.
         may_show_past: Where all tell it, a device without memory may be shown an old state.
         by_device: A device that belongs lies too: what it does afterwards may be refused.
         by_mailbox: No store tells it: it is tried where there is a mailbox.
@@ -132,6 +136,8 @@ class Lie:
     name: ClassVar[str] = ""
     spoils: ClassVar[bool] = False
     all_alike: ClassVar[bool] = False
+    tellers: ClassVar[tuple[str, ...]] = ()
+    told_of: ClassVar[tuple[str, ...]] = ()
     may_show_past: ClassVar[bool] = False
     by_device: ClassVar[bool] = False
     by_mailbox: ClassVar[bool] = False

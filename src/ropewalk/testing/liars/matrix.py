@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 from unittest import mock
 
 from ropewalk.loops.simulated import Simulated
-from ropewalk.spaces import discover, opening, rebuild, survey
+from ropewalk.spaces import discover, opening, rebuild, survey, warnings
 from ropewalk.spaces.identity import PublicKeys
 from ropewalk.spaces.learning import listing
 from ropewalk.testing.liars.liar import Lie
@@ -48,7 +48,7 @@ MARKS = {NOT_TRIED: "", HARMLESS: "h", DETECTED: "d", PAST: "p", STOPPED: "s", F
 _HEAD = """# Lies, and what comes of them
 
 Each lie is a store that does what it says, for as long as it is asked: `ropewalk.testing.liars` has them all.
-Five stores keep a space of which any two may be lost, and one of them lies; where it says so, all of them lie alike.
+Five stores keep a space of which any two may be lost, and one of them lies; where it says so, two or all of them lie.
 A device or a mailbox that lies has its own lines: of a device, one store shows what it signed.
 The space began with feature level 1, has three members, and one more, an admin, was put out of it.
 Afterwards all that was acknowledged is read byte for byte from the four that are honest, by a device without memory,
@@ -96,6 +96,7 @@ def matrix(
         bounds.callback(gc.unfreeze)
         for module, bound in BOUNDS:
             bounds.enter_context(mock.patch.object(module, bound, FEW))
+        bounds.enter_context(mock.patch.object(warnings, "MOST_WARNINGS", FEW // 2))  # so that names may cause more
         for lie in lies:
             for scenario in scenarios:
                 if lie.by_mailbox and not scenario.by_mailbox:

@@ -187,6 +187,7 @@ class Stage:
                 prepared.forged,
                 prepared.inside,
                 account=account,
+                store=name,
             )
             stage.liars[name] = Liar(place, lie(place))
         return stage

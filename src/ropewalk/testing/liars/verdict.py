@@ -56,9 +56,9 @@ async def judge(
     prepared: Prepared, folder: Path, lie: type[Lie], scenario: Scenario, seed: int = 0, teller: str = "d0"
 ) -> Verdict:
     """Try one lie on one operation."""
-    tellers = STORES if lie.all_alike else (teller,)
+    tellers = lie.tellers or (STORES if lie.all_alike else (teller,))
     stage = await Stage.set(prepared, folder, lie, tellers, seed)
-    outcome, why, seconds = await _acted(stage, scenario, tellers)
+    outcome, why, seconds = await _acted(stage, scenario, lie.told_of or tellers)
     consumed = dict(stage.account.consumed)
     if outcome == FAILED and lie.may_show_past and scenario.sees_past:
         outcome = PAST
@@ -73,7 +73,7 @@ async def judge(
     return Verdict(lie.number, scenario.name, outcome, why, consumed, seconds)
 
 
-async def _acted(stage: Stage, scenario: Scenario, tellers: Collection[str]) -> tuple[str, str, float]:
+async def _acted(stage: Stage, scenario: Scenario, told_of: Collection[str]) -> tuple[str, str, float]:
     started = stage.clock()
     outcome, why = HARMLESS, ""
     try:
@@ -89,7 +89,7 @@ async def _acted(stage: Stage, scenario: Scenario, tellers: Collection[str]) -> 
     if seconds > scenario.limit:
         return FAILED, f"it took {seconds:.0f} s, at most {scenario.limit:.0f} s are allowed", seconds
     by_device = any(liar.lie.by_device for liar in stage.liars.values())
-    marks = [*tellers, *(stage.prepared.inside.marks if by_device else ())]
+    marks = [*told_of, *(stage.prepared.inside.marks if by_device else ())]
     told = [line for line in stage.said if any(name in line for name in marks)]
     if outcome == HARMLESS and told:
         outcome, why = DETECTED, told[0]
@@ -111,7 +111,7 @@ async def _afterwards(stage: Stage, lie: type[Lie], scenario: Scenario, *, done:
     if lie.spoils and scenario.name not in _AUDITS:
         async with asyncio.timeout(THOROUGH), stage.open() as space:
             await stage.audit(space)
-    await stage.end(leave=not lie.all_alike)
+    await stage.end(leave=not (lie.all_alike or lie.tellers))
     stage.gone |= stage.spared
     untouched, gone = stage.as_prepared, frozenset(stage.gone)
     if not untouched or gone not in stage.prepared.seen:  # from the same objects it reads the same

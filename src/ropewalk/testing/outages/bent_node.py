@@ -56,16 +56,20 @@ def main() -> None:
     parser.add_argument("file", type=Path)
     given = parser.parse_args()
     true, true_ns = time.time, time.time_ns
+    ahead: float = given.ahead
 
     def now() -> float:
-        return true() + given.ahead
+        return true() + ahead
+
+    def now_ns() -> int:
+        return true_ns() + int(ahead * 1e9)
 
     with ExitStack() as bent:
         if given.lie:
             lie = next(lie for lie in LIES if lie.number == given.lie)
             bent.enter_context(mock.patch.object(node_module, "DiskStore", _Opening(lie)))
         bent.enter_context(mock.patch.object(time, "time", now))
-        bent.enter_context(mock.patch.object(time, "time_ns", lambda: true_ns() + int(given.ahead * 1e9)))
+        bent.enter_context(mock.patch.object(time, "time_ns", now_ns))
         bent.enter_context(mock.patch.dict(node_module.Node.__init__.__kwdefaults__, now=now))
         serve_file(given.file)
 

@@ -10,22 +10,28 @@ import asyncio
 import random
 import re
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
-from typing import Iterator
 
 from ropewalk.errors import Missing, RopewalkError
 from ropewalk.spaces.space import Space
 from ropewalk.spaces.version import Version
 from ropewalk.testing.liars.stage import contents
 
-__all__ = ["Known", "Load"]
+__all__ = ["Known", "Load", "content"]
 
 SIZES = (300, 3_000, 20_000, 150_000, 400_000)  # bytes: in heads, and in packs of their own
-PAUSE = 0.02  # seconds between two operations of one client; after a refusal
+LARGEST = 300_000  # bytes of what is written by a client that may be killed
+PAUSE = 0.1  # seconds between two operations of one client
 MORE_WITHIN = 90.0  # seconds in which some operation ends, whatever is done to stores
 _CONFLICT = re.compile(r" \(conflict [^)]*\)")  # what the view puts into the name of what clashes
+
+
+def content(path: str) -> bytes:
+    """What a client that may be killed at any time puts into a file of this path."""
+    chance = random.Random(path)  # noqa: S311 - whoever reads it knows what it must be
+    return chance.randbytes(chance.randint(1, LARGEST))
 
 
 @dataclass
@@ -78,7 +84,7 @@ class Load:
     def __init__(self, known: Known, chance: random.Random) -> None:
         self.known, self.under_way = known, 0
         self._chance, self._ended = chance, 0
-        self._news = asyncio.Event()
+        self._news, self._begun = asyncio.Event(), asyncio.Event()
 
     @asynccontextmanager
     async def of(self, writers: Sequence[Space], readers: Sequence[Space]) -> AsyncIterator[None]:
@@ -93,6 +99,15 @@ class Load:
                 yield
             finally:
                 stop.set()
+
+    async def wait_busy(self) -> None:
+        """Wait until some operation is under way.
+
+        Raises:
+            TimeoutError: The clients do nothing any more.
+        """
+        async with asyncio.timeout(MORE_WITHIN):
+            await self._begun.wait()
 
     async def more(self, count: int) -> None:
         """Wait until so many more operations have ended, whichever way.
@@ -165,10 +180,13 @@ class Load:
         now = asyncio.get_running_loop().time
         began = now()
         self.under_way += 1
+        self._begun.set()
         try:
             yield
         finally:
             self.under_way -= 1
+            if not self.under_way:
+                self._begun.clear()
             self._ended += 1
             self.known.slowest[kind] = max(self.known.slowest[kind], now() - began)  # type: ignore[assignment]
             self._news.set()

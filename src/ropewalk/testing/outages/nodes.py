@@ -109,7 +109,10 @@ class NodeProcess:
             kind, _, before = within.partition(":")
             words = ["unshare", f"--{kind}", "sh", "-ec", f'{before}\nexec "$@"', "sh", *words]
         self._process = await asyncio.create_subprocess_exec(
-            *words, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE, env=os.environ | {"NO_COLOR": "1"}
+            *words,
+            stdout=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.PIPE,
+            env=os.environ | {"NO_COLOR": "1"},
         )
         listening: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self._listening = asyncio.create_task(self._hear(self._process, listening))
@@ -129,6 +132,10 @@ class NodeProcess:
         if self._listening is not None:
             await self._listening
             self._listening = None
+
+    def count(self) -> int:
+        """How many files its folder has."""
+        return sum(file.is_file() for file in self.disk.rglob("*"))
 
     async def back_up(self, where: Path) -> None:
         """Copy its folder and its register, as they are now; it must not run."""

@@ -6,10 +6,11 @@ Never: takes more from a space than it promises to outlast: two nodes of five.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from typing import ClassVar
 
-from ropewalk.testing.outages.nodes import run, within_net
+from ropewalk.testing.outages.nodes import NodeProcess, run, within_net
 from ropewalk.testing.outages.stage import NAMES, Stage
 
 __all__ = ["OUTAGES", "Outage"]
@@ -75,7 +76,7 @@ class _OnTheWay(Outage):
     async def befall(self, stage: Stage) -> None:
         for _ in range(self.rounds):
             names = stage.some(self.count)
-            stage.strike()
+            await stage.strike()
             for name in names:
                 self.faults(stage, name)
             await stage.load.more(15)
@@ -143,7 +144,7 @@ class Cuts(_OnTheWay):
 
     async def befall(self, stage: Stage) -> None:
         for at in range(self.rounds):
-            stage.strike()
+            await stage.strike()
             for name in stage.some(1 + at % self.count):
                 stage.proxies[name].cut()
             await stage.load.more(stage.chance.randint(1, 5))
@@ -153,6 +154,7 @@ class Slow(_OnTheWay):
     """Each piece that passes to or from a node comes 500 ms late."""
 
     name = "delay of 500 ms"
+    rounds = 1
     prompt = 15.0
 
     def faults(self, stage: Stage, name: str) -> None:
@@ -197,11 +199,14 @@ class OldBackup(Outage):
         await node.kill()
         await node.back_up(stage.folder / "backup")
         await node.start()
-        await stage.load.more_of("written", 8)
+        before = node.count()
+        while node.count() < before + 8:  # it may take a while before clients find that it is back
+            await stage.load.more(3)
         await stage.kill([name])
         await node.restore(stage.folder / "backup")
         await node.start()
         await stage.load.more(10)
+        await stage.audit(name)
 
 
 class FullDisk(Outage):
@@ -221,7 +226,10 @@ class FullDisk(Outage):
             within=f"mount: mount -t tmpfs -o size={used // 1024 + 256}k none '{small}'\n"
             f"cp -a '{node.disk}/.' '{small}/'\nmount --bind '{small}' '{node.disk}'"
         )
-        await stage.load.more_of("written", 15)
+        while await _fits(node, 100):
+            await stage.load.more_of("written", 3)
+        await stage.strike()
+        await stage.load.more_of("written", 5)
         await run("nsenter", f"--target={node.pid}", "--mount", "mount", "-o", "remount,size=1g", str(small))
         await stage.load.more(5)
 
@@ -256,7 +264,7 @@ class _Lying(Outage):
         await stage.kill([dead])
         await stage.load.more(10)
         await stage.start([dead])
-        await stage.audit()
+        await stage.audit(name)
         await stage.kill([name])
         await stage.start([name])
 
@@ -285,8 +293,8 @@ class KilledClient(Outage):
     name = "client killed in a put"
 
     async def befall(self, stage: Stage) -> None:
-        for at in range(20):
-            await stage.client_killed(at)
+        for at in range(10):
+            await asyncio.gather(stage.client_killed("killed", at), stage.client_killed("killed too", at))
 
 
 class Parted(Outage):
@@ -300,7 +308,7 @@ class Parted(Outage):
     async def befall(self, stage: Stage) -> None:
         for count in (1, 2):
             nodes = [stage.nodes[name] for name in stage.some(count)]
-            stage.strike()
+            await stage.strike()
             for node in nodes:
                 await within_net(node, "ip", "link", "set", "eth0", "down")
             await stage.load.more(15)
@@ -308,6 +316,16 @@ class Parted(Outage):
             for node in nodes:
                 await within_net(node, "ip", "link", "set", "eth0", "up")
             await stage.load.more(5)
+
+
+async def _fits(node: NodeProcess, size: int) -> bool:
+    """Whether a node's disk has room for so many KiB, as its process sees it."""
+    probe = f"dd if=/dev/zero of='{node.disk}/probe' bs=1k count={size} 2>&1; rm '{node.disk}/probe'"
+    process = await asyncio.create_subprocess_exec(
+        "nsenter", f"--target={node.pid}", "--mount", "sh", "-c", probe, stdout=asyncio.subprocess.PIPE
+    )
+    said, _ = await process.communicate()
+    return b"No space left" not in said
 
 
 OUTAGES: Sequence[type[Outage]] = (

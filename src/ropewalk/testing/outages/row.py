@@ -7,9 +7,17 @@ Never: calls a run good in which a byte was lost or wrong, or of which a node th
 from __future__ import annotations
 
 import asyncio
+import os
+import shutil
+import signal
+import subprocess
+import sys
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
+
+import msgspec
 
 from ropewalk.errors import RopewalkError
 from ropewalk.spaces.check import check
@@ -17,7 +25,7 @@ from ropewalk.spaces.space import Space
 from ropewalk.testing.outages.outage import Outage
 from ropewalk.testing.outages.stage import NAMES, Stage
 
-__all__ = ["HEAD", "Row", "parse", "table", "tried"]
+__all__ = ["HEAD", "Row", "lacking", "parse", "table", "tried", "tried_apart"]
 
 BACK_WITHIN = 120.0  # seconds in which all is as before once all nodes are back
 HEAD = ("outage", "times", "operations under way", "acknowledged", "refused", "read", "lost", "wrong", "told of")
@@ -82,14 +90,14 @@ async def tried(kind: type[Outage], folder: Path, seed: int) -> Row:
                 slowest = dict(stage.known.slowest)
                 await stage.load.more_of("written", 1)
             for space in spaces:
-                await _until(lambda space=space: _writable(space, stage), faults, "a client could not write again")
+                await _until(partial(_writable, space, stage), faults, "a client could not write again")
             for space in spaces:
                 await _until(space.pay, faults, "a client could not pay what it owes")
-            await _until(lambda: _repaired(spaces[0]), faults, "a repair left something owed")
+            await _until(partial(_repaired, spaces[0]), faults, "a repair left something owed")
         for kind_of, seconds in slowest.items():
             if outage.prompt is not None and seconds > outage.prompt:
                 faults.append(f"a {kind_of} took {seconds:.1f} s, expected at most {outage.prompt:g} s")
-        named = [name for name in outage.accused if any(f"store {name}" in line for line in stage.said)]
+        named = [name for name in outage.accused if stage.told_of(name)]
         faults += [f"nobody was told of {name}" for name in outage.accused if name not in named]
         lost = await _lost(stage)
         known = stage.known
@@ -105,6 +113,39 @@ async def tried(kind: type[Outage], folder: Path, seed: int) -> Row:
             ", ".join(named),
             faults + [f"{path} is lost" for path in lost[:5]] + known.wrong[:5],
         )
+
+
+async def tried_apart(kind: type[Outage], seed: int) -> Row:
+    """The same, in a process in a network namespace of its own."""
+    words = [sys.executable, "-m", "ropewalk.testing.outages", "--one", kind.name, "--seed", str(seed)]
+    process = await asyncio.create_subprocess_exec(
+        *("unshare", "--net", "sh", "-ec", 'ip link set lo up\nexec "$@"', "sh", *words),
+        stdout=asyncio.subprocess.PIPE,
+    )
+    try:
+        async with asyncio.timeout(2 * BACK_WITHIN):
+            said, _ = await process.communicate()
+    finally:
+        if process.returncode is None:
+            process.send_signal(signal.SIGINT)  # so that it ends its nodes
+            await process.wait()
+    return msgspec.json.decode(said, type=Row)
+
+
+def lacking(kind: type[Outage]) -> str:
+    """Why an outage cannot be tried on this machine; "" where it can."""
+    if not kind.root:
+        return ""
+    if os.geteuid():
+        return "it needs root, to make namespaces"
+    for program in ("unshare", "nsenter", *(("ip",) if kind.apart else ())):
+        if shutil.which(program) is None:
+            return f"it needs the program {program}"
+    try:
+        subprocess.run(["unshare", "--net" if kind.apart else "--mount", "true"], check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError):
+        return "namespaces are not to be had here"
+    return ""
 
 
 async def _writable(space: Space, stage: Stage) -> int:
@@ -158,7 +199,12 @@ def parse(page: str) -> list[Row]:
     """The rows of the page."""
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in page.splitlines() if line.startswith("|")]
     at = rows.index(list(HEAD))
-    return [Row(row[0], *(int(cell.replace(",", "")) for cell in row[1:8]), row[8]) for row in rows[at + 2 :]]
+    return [_row(*cells) for cells in rows[at + 2 :]]
+
+
+def _row(outage: str, *cells: str) -> Row:
+    times, under_way, acknowledged, refused, read, lost, wrong = (int(cell.replace(",", "")) for cell in cells[:-1])
+    return Row(outage, times, under_way, acknowledged, refused, read, lost, wrong, cells[-1])
 
 
 def _does(kind: type[Outage]) -> str:

@@ -24,9 +24,8 @@ from ropewalk.spaces.opening import create_space, plan_policy
 from ropewalk.spaces.pool.placement import StoreDomains
 from ropewalk.spaces.space import Space, open_space
 from ropewalk.testing.fault_proxy import FaultProxy, Faults
-from ropewalk.testing.outages.load import Known, Load
+from ropewalk.testing.outages.load import Known, Load, content
 from ropewalk.testing.outages.nodes import NodeProcess, start_apart
-from ropewalk.testing.outages.writing import content
 
 __all__ = ["DEVICE", "LOSES", "NAMES", "SPACE", "Stage"]
 
@@ -35,6 +34,8 @@ LOSES = 2  # of them may be lost
 SPACE = "photos"
 DEVICE = DeviceKeys(bytes(range(32)))
 _PAPER = DeviceKeys(bytes(range(32, 64)), PAPER)
+MOST_AUDITS = 20
+_AWAY = (" is away", " not there:", " not connected", " does not answer", " did not answer")  # of no lie
 PAY_EVERY = 1.0  # seconds
 ENDS_WITHIN = 90.0  # seconds, for a client that is to be killed
 
@@ -50,7 +51,10 @@ class Stage:
         proxies: Before each; not where it is reached directly.
         known: What the clients know.
         load: The clients.
-        struck: How often something befell, and how many operations were under way then.
+        times: How often something befell.
+        under_way: Operations that were under way then, together.
+        said: All that clients were told.
+        spaces: Of the clients.
     """
 
     folder: Path
@@ -62,6 +66,7 @@ class Stage:
     times: int = 0
     under_way: int = 0
     said: list[str] = field(default_factory=list)
+    spaces: list[Space] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.load = Load(self.known, self.chance)
@@ -128,25 +133,34 @@ class Stage:
     async def clients(self, *names: str) -> AsyncIterator[list[Space]]:
         """Several."""
         async with AsyncExitStack() as owned:
-            yield [await owned.enter_async_context(self.open(name)) for name in names]
+            self.spaces = [await owned.enter_async_context(self.open(name)) for name in names]
+            yield self.spaces
 
-    async def audit(self) -> None:
-        """Have a client look at everything that the nodes keep, and note what it is told."""
-        async with self.open("auditor") as space:
-            self.said += (await check(space.core, everything=True)).lines
+    async def audit(self, accused: str) -> None:
+        """Have a client look at everything that the nodes keep, until it is told of one that lies, or for a while."""
+        for _ in range(MOST_AUDITS):
+            self.said += (await check(self.spaces[-1].core, everything=True)).lines
+            if self.told_of(accused):
+                return
+            await self.load.more(5)
 
-    async def client_killed(self, turn: int) -> None:
+    def told_of(self, name: str) -> bool:
+        """Whether anybody was told of a node, and not only that it was away."""
+        lines = [*self.said, *(line for space in self.spaces for line in space.warnings)]
+        return any(f"store {name}" in line and not any(word in line for word in _AWAY) for line in lines)
+
+    async def client_killed(self, name: str, turn: int) -> None:
         """A client of its own process, always with the same memory, is killed while it puts."""
-        home = self.home("killed")
+        home = self.home(name)
         words = [sys.executable, "-m", "ropewalk.testing.outages.writing", str(home.config), str(home.state)]
-        process = await asyncio.create_subprocess_exec(*words, f"turn{turn}", stdout=asyncio.subprocess.PIPE)
+        process = await asyncio.create_subprocess_exec(*words, f"{name}/{turn}", stdout=asyncio.subprocess.PIPE)
         assert process.stdout is not None
         try:
             async with asyncio.timeout(ENDS_WITHIN):
                 for _ in range(self.chance.randint(1, 4)):  # lines; then it is somewhere in the middle
                     self._heard(await process.stdout.readline())
                 await asyncio.sleep(self.chance.uniform(0, 0.1))
-                self.strike()
+                await self.strike()
                 self.under_way += 1
                 process.kill()
                 async for line in process.stdout:
@@ -157,9 +171,9 @@ class Stage:
             await process.wait()
 
     def _heard(self, line: bytes) -> None:
-        word, _, rest = line.decode().strip().partition(" ")
+        word, _, rest = line.decode().strip().partition("\t")
         assert word in ("begin", "done", "refused"), f"a client that was to be killed said {line!r}"
-        path = rest.partition(" ")[0]
+        path = rest.partition("\t")[0]
         if word == "begin":
             self.known.begin(path, content(path))
         elif word == "done":
@@ -171,14 +185,15 @@ class Stage:
         """So many nodes, at random."""
         return self.chance.sample(NAMES, count)
 
-    def strike(self) -> None:
-        """Something befalls just now."""
+    async def strike(self) -> None:
+        """Something befalls now, in the middle of some operation."""
+        await self.load.wait_busy()
         self.times += 1
         self.under_way += self.load.under_way
 
     async def kill(self, names: Sequence[str]) -> None:
         """Kill these nodes."""
-        self.strike()
+        await self.strike()
         await self.kill_quietly(names)
 
     async def kill_quietly(self, names: Sequence[str]) -> None:

@@ -1,39 +1,30 @@
 """A client as a process of its own: it writes files, each as a change, and says when it begins and when it was told.
 
-Flow: python -m ropewalk.testing.outages.writing CONFIG STATE PREFIX -> "begin PATH", "done PATH" on standard output
+Flow: python -m ropewalk.testing.outages.writing CONFIG STATE PREFIX -> "begin", "done" and paths on standard output
 Never: says that something is done before it was acknowledged, or ends by itself.
 """
 
 from __future__ import annotations
 
 import asyncio
-import random
 import sys
 from pathlib import Path
 
 from ropewalk.errors import RopewalkError
 from ropewalk.spaces.home import Home
 from ropewalk.spaces.space import open_space
+from ropewalk.testing.outages.load import content
+from ropewalk.testing.outages.stage import DEVICE, SPACE
 
-__all__ = ["content"]
-
-LARGEST = 300_000  # bytes
-
-
-def content(path: str) -> bytes:
-    """What is in a file of this path."""
-    chance = random.Random(path)  # noqa: S311 - whoever reads it knows what it must be
-    return chance.randbytes(chance.randint(1, LARGEST))
+__all__: list[str] = []
 
 
 def _say(word: str, path: str) -> None:
-    sys.stdout.write(f"{word} {path}\n")
+    sys.stdout.write(f"{word}\t{path}\n")
     sys.stdout.flush()
 
 
 async def _write(home: Home, prefix: str) -> None:
-    from ropewalk.testing.outages.stage import DEVICE, SPACE
-
     async with await open_space(home, SPACE, DEVICE, threads=1) as space:
         number = 0
         while True:
@@ -41,8 +32,8 @@ async def _write(home: Home, prefix: str) -> None:
             _say("begin", path)
             try:
                 await space.write(path, content(path))
-            except RopewalkError as error:
-                _say("refused", f"{path} {error}")
+            except RopewalkError:
+                _say("refused", path)
             else:
                 _say("done", path)
             number += 1

@@ -1,0 +1,38 @@
+"""Passports, and what follows from them, are what the vectors say."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ropewalk.spaces.passport import PassportDamaged, open_passport, terms
+from ropewalk.spaces.passport.ground import left_prefix, prefix_of
+
+VECTORS = json.loads((Path(__file__).parents[3] / "docs/spec/vectors/passport.json").read_text())
+
+
+def test_vectors_of_prefixes() -> None:
+    (case,) = [case for case in VECTORS if case["what"] == "prefixes"]
+    key, store = bytes.fromhex(case["device"]), bytes.fromhex(case["store"])
+    assert (prefix_of(key, store), left_prefix(key, store)) == (case["probes"], case["left"])
+
+
+@pytest.mark.parametrize("case", [case for case in VECTORS if case["what"] == "passport"], ids=lambda case: case["why"])
+def test_vectors_of_passports(case: dict[str, Any]) -> None:
+    data, store, key = (bytes.fromhex(case[field]) for field in ("bytes", "store", "device"))
+    if "error" in case:
+        with pytest.raises(PassportDamaged) as refused:
+            open_passport(data, store, key)
+        assert refused.value.code == case["error"]
+        return
+    passport = open_passport(data, store, key)
+    follows = terms(passport)
+    assert {
+        "refused": bool(follows.refused),
+        "largest": follows.largest,
+        "deletes": follows.deletes,
+        "hints": follows.hints,
+    } == case["terms"]
