@@ -236,7 +236,7 @@ async def floor(place: Place, console: Console) -> None:
         (place.folder / f"{name}.away").rename(place.path(name))
     async with place.open() as space:
         left = await space.pay()
-        facts = await status(space.core, "")
+        facts = await status(space.core)
         if left or facts.owed_heads or facts.owed_shares:
             raise Failed(f"{facts.owed_shares} shares and {facts.owed_heads} heads are still owed")
         await notes.compare(space)
