@@ -12,17 +12,19 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from msgspec.structs import replace
 
 from ropewalk.errors import Misuse, Unavailable
 from ropewalk.node import node
-from ropewalk.node.offered import LONGEST_VETO, NotGranted, Offered, Vetoed
+from ropewalk.node.offered import LONGEST_VETO, Offered, Vetoed
 from ropewalk.node.register import OverQuota
+from ropewalk.node.rights import NotGranted
 from ropewalk.node.settings import NodeSettingsDamaged
 from ropewalk.spaces.identity import PAPER, DeviceKeys
-from ropewalk.spaces.members import NO_CUT, Membership, Policy, Role, create
+from ropewalk.spaces.members import LARGEST_RECORD, NO_CUT, Membership, Policy, Role, create
 from ropewalk.spaces.members.authoring import Author
 from ropewalk.spaces.members.wraps import deliver, open_ring
 from ropewalk.spaces.store import LARGEST_HINT, DiskStore, NameTaken, NoSuchObject, ObjectName
@@ -81,6 +83,12 @@ async def _pieces(data: bytes, size: int = 1 << 20) -> AsyncIterator[bytes]:
 
 async def _put(offered: Offered, who: DeviceKeys | Ed25519PrivateKey, name: str, data: bytes = b"data") -> None:
     await offered.put(key(who), name, len(data), _pieces(data))
+
+
+@pytest.fixture(autouse=True)
+def _entries_cost_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that the numbers are those of the bytes; tests/node/test_quota.py has the others."""
+    monkeypatch.setattr("ropewalk.node.register.ENTRY", 0)
 
 
 @asynccontextmanager
@@ -187,10 +195,10 @@ async def test_a_put_that_was_under_way_when_its_device_was_put_out_keeps_nothin
             await offered.put(key(BOB), name, 4, pieces())
         with pytest.raises(NoSuchObject):
             await offered.get(key(OWNER), name, 0, 4)
-        assert offered._register.used("disk1") == sum(map(len, family.objects.values()))
+        assert offered._register.used(offered.account) == sum(map(len, family.objects.values()))
 
 
-async def test_what_was_understood_stays_whatever_is_deleted_and_is_read_again_after_a_restart(folder: Path) -> None:
+async def test_records_are_deleted_by_nobody_and_read_again_after_a_restart(folder: Path) -> None:
     family = Family.make()
     async with _offered(folder) as (town, offered):
         await _founded(town, offered, family)
@@ -198,10 +206,11 @@ async def test_what_was_understood_stays_whatever_is_deleted_and_is_read_again_a
         removal = family.remove(family.last)
         await _put(offered, OWNER, *family.add(Role.STEWARD, CARL))
         await _put(offered, OWNER, *removal)
-        await offered.delete(key(CARL), removal[0])  # so that Bob might come back
+        for who in (CARL, OWNER):
+            with pytest.raises(NotGranted, match="would be in again"):
+                await offered.delete(key(who), removal[0])
         with pytest.raises(NotGranted):
             await offered.get(key(BOB), family.name("packs/1"), 0, 4)
-        assert await offered.take_back(key(OWNER), family.space, [(await _trashed(offered, family))[0]]) == 1
     async with a_node(folder / "home") as town:
         offered = town.node.offers["disk1"]
         with pytest.raises(NotGranted, match="put out"):
@@ -230,12 +239,42 @@ async def test_records_that_come_before_those_they_rest_on_count_once_these_are_
         await _put(offered, BOB, family.name("packs/1"))
 
 
+async def test_what_strangers_ask_pushes_out_nothing_that_was_understood(folder: Path) -> None:
+    async with _offered(folder) as (town, offered):
+        family = Family.make()
+        await _founded(town, offered, family)
+        await _put(offered, OWNER, *family.add(Role.WRITER, BOB))
+        removal = family.remove(family.last)
+        await _put(offered, OWNER, *removal)
+        with pytest.raises(NotGranted, match="put out"):
+            await offered.get(key(BOB), family.name("packs/1"), 0, 4)
+        await offered.store.delete(removal[0])  # whoever could do that
+        for number in range(300):
+            with pytest.raises(NotGranted):
+                await offered.get(key(STRANGER), f"{number:064x}/packs/1", 0, 4)
+        with pytest.raises(NotGranted, match="put out"):
+            await offered.get(key(BOB), family.name("packs/1"), 0, 4)
+
+
+@pytest.mark.parametrize("size", [4, 100_000, LARGEST_RECORD + 1])
+async def test_what_is_no_record_is_not_taken_in_their_place(folder: Path, size: int) -> None:
+    async with _offered(folder) as (town, offered):
+        family = Family.make()
+        await _founded(town, offered, family)
+        name, data = family.add(Role.READER, ANNA)
+        for wrong in (family.name("records/" + "0" * 64), name):
+            with pytest.raises(NotGranted, match="membership record"):
+                await _put(offered, OWNER, wrong, bytes(size))
+        assert [listed.name async for listed in offered.store.list(name)] == []
+        await _put(offered, OWNER, name, data)
+
+
 async def test_records_that_are_none_hold_up_nobody(folder: Path) -> None:
     async with _offered(folder) as (town, offered):
         family = Family.make()
         await _founded(town, offered, family)
         for number in range(50):
-            await _put(offered, OWNER, family.name(f"records/{number:064x}"), b"junk")
+            await offered.store.put(ObjectName(family.name(f"records/{number:064x}")), [b"junk"])
         await _put(offered, OWNER, *family.add(Role.READER, ANNA))
         await _put(offered, OWNER, family.name("packs/1"))
         assert await offered.get(key(ANNA), family.name("packs/1"), 0, 4) == b"data"
@@ -423,7 +462,7 @@ async def test_what_failed_or_was_there_already_costs_nothing(folder: Path) -> N
         await _put(offered, GUEST, "a", bytes(50))
         with pytest.raises(NameTaken):
             await _put(offered, GUEST, "a", bytes(49))
-        assert offered._register.used("disk1") == 50
+        assert offered._register.used(offered.account) == 50
 
 
 async def test_the_quota_of_all_guests_holds_for_all(folder: Path) -> None:
@@ -432,7 +471,7 @@ async def test_the_quota_of_all_guests_holds_for_all(folder: Path) -> None:
         town.grant(key=STRANGER)
         await town.node.look()
         await _put(offered, GUEST, "a", bytes(60))
-        with pytest.raises(OverQuota, match="offer disk1 is full"):
+        with pytest.raises(OverQuota, match="all that is offered"):
             await _put(offered, STRANGER, "b", bytes(60))
         await _put(offered, STRANGER, "b", bytes(40))
 
@@ -443,7 +482,7 @@ async def test_the_next_grant_pays_where_the_first_is_used_up(folder: Path) -> N
         await town.node.look()
         await _put(offered, GUEST, "a", bytes(80))
         await _put(offered, GUEST, "b", bytes(50))
-        assert [offered._register.used("disk1", one) for one in (first, second)] == [80, 50]
+        assert [offered._register.used(offered.account, one) for one in (first, second)] == [80, 50]
         await _put(offered, GUEST, "c", bytes(20))
         with pytest.raises(OverQuota):
             await _put(offered, GUEST, "d", bytes(1))
@@ -456,7 +495,7 @@ async def test_a_hint_counts_the_same_whatever_replaces_it(folder: Path) -> None
         hint = "a" * 64 + "/hints/" + "0" * 32
         for data in (b"", b"x", bytes(LARGEST_HINT)):
             await offered.replace(key(GUEST), hint, data)
-        assert offered._register.used("disk1") == LARGEST_HINT
+        assert offered._register.used(offered.account) == LARGEST_HINT
         with pytest.raises(OverQuota):
             await offered.replace(key(GUEST), "a" * 64 + "/hints/" + "1" * 32, b"")
 
@@ -468,7 +507,7 @@ async def test_what_was_used_is_known_after_a_restart(folder: Path) -> None:
         await _put(offered, GUEST, "a", bytes(60))
     async with a_node(folder / "home") as town:
         offered = town.node.offers["disk1"]
-        assert offered._register.used("disk1", grant) == 60
+        assert offered._register.used(offered.account, grant) == 60
         with pytest.raises(OverQuota):
             await _put(offered, GUEST, "b", bytes(60))
 
@@ -480,7 +519,7 @@ async def test_what_is_deleted_stays_for_its_time_and_is_paid_for_until_then(fol
     async with _offered(folder, keep=3600) as (town, offered):
         family = Family.make()
         await _founded(town, offered, family)
-        records = offered._register.used("disk1")
+        records = offered._register.used(offered.account)
         name = family.name("packs/1")
         await _put(offered, OWNER, name, bytes(100))
         await offered.delete(key(OWNER), name)
@@ -489,12 +528,12 @@ async def test_what_is_deleted_stays_for_its_time_and_is_paid_for_until_then(fol
         (kept,) = await offered.trash(key(OWNER), family.space, "", 10)
         assert (kept.name, kept.size, kept.left) == (name, 100, 3600)
         await town.node._age(3599)
-        assert offered._register.used("disk1") == records + 100
+        assert offered._register.used(offered.account) == records + 100
         assert await offered.store.aside() == {kept.label}
         await town.node._age(1)
         assert await offered.trash(key(OWNER), family.space, "", 10) == []
         assert await offered.store.aside() == set()
-        assert offered._register.used("disk1") == records
+        assert offered._register.used(offered.account) == records
 
 
 @pytest.mark.parametrize("name", ["a", "f" * 64 + "/packs/1"])
@@ -504,7 +543,7 @@ async def test_what_no_admin_could_take_back_is_deleted_at_once(folder: Path, na
         for _ in range(3):
             await _put(offered, GUEST, name, bytes(100))
             await offered.delete(key(GUEST), name)
-            assert offered._register.used("disk1") == 0
+            assert offered._register.used(offered.account) == 0
         await offered.delete(key(GUEST), name)
         assert await offered.store.aside() == set()
 
@@ -513,13 +552,15 @@ async def test_a_space_whose_genesis_was_deleted_keeps_its_trash_after_a_restart
     family = Family.make()
     async with _offered(folder) as (town, offered):
         await _founded(town, offered, family)
-        await _put(offered, OWNER, family.name("packs/1"))
+        for number in (1, 2):
+            await _put(offered, OWNER, family.name(f"packs/{number}"))
+        await offered.delete(key(OWNER), family.name("packs/2"))
         for name in family.objects:
-            await offered.delete(key(OWNER), name)
+            await offered.store.delete(name)
     async with a_node(folder / "home") as town:
         offered = town.node.offers["disk1"]
         await offered.delete(key(OWNER), family.name("packs/1"))
-        assert len(await offered.store.aside()) == len(family.objects) + 1
+        assert len(await offered.store.aside()) == 2
 
 
 async def test_an_admin_takes_back_what_a_steward_deleted(folder: Path) -> None:
@@ -533,13 +574,13 @@ async def test_an_admin_takes_back_what_a_steward_deleted(folder: Path) -> None:
             await offered.delete(key(CARL), name)
         with pytest.raises(NotGranted, match="admin"):
             await offered.trash(key(CARL), family.space, "", 10)
-        used = offered._register.used("disk1")
+        used = offered._register.used(offered.account)
         assert (
             await offered.take_back(key(OWNER), family.space, [*await _trashed(offered, family), "00", "", "zz"]) == 3
         )
         for name in names:
             assert await offered.get(key(OWNER), name, 0, 4) == b"data"
-        assert offered._register.used("disk1") == used
+        assert offered._register.used(offered.account) == used
         assert await _trashed(offered, family) == []
 
 
@@ -579,10 +620,10 @@ async def test_deleting_what_is_not_there_is_done_already(folder: Path) -> None:
     async with _offered(folder) as (town, offered):
         family = Family.make()
         await _founded(town, offered, family)
-        used = offered._register.used("disk1")
+        used = offered._register.used(offered.account)
         await offered.delete(key(OWNER), family.name("packs/1"))
         assert await _trashed(offered, family) == []
-        assert offered._register.used("disk1") == used
+        assert offered._register.used(offered.account) == used
 
 
 async def test_a_crash_between_register_and_folder_is_settled_at_the_next_start(folder: Path) -> None:
@@ -590,16 +631,48 @@ async def test_a_crash_between_register_and_folder_is_settled_at_the_next_start(
         family = Family.make()
         await _founded(town, offered, family)
         await _put(offered, OWNER, family.name("packs/1"))
-        await offered._register.set_aside("disk1", family.name("packs/1"), family.space, 4, 3600)  # and no more
-        used = offered._register.used("disk1")
+        await offered._register.set_aside(offered.account, family.name("packs/1"), family.space, 4, 3600)  # and no more
+        used = offered._register.used(offered.account)
         await offered.store.put(ObjectName("unknown"), [b"x"])
         await offered.store.set_aside(ObjectName("unknown"), "ab")  # of which the register lost its memory
     async with a_node(folder / "home") as town:
         offered = town.node.offers["disk1"]
         assert await offered.get(key(OWNER), family.name("packs/1"), 0, 4) == b"data"
         assert await _trashed(offered, family) == []
-        assert offered._register.used("disk1") == used
+        assert offered._register.used(offered.account) == used
+        assert await offered.store.aside() == {"ab"}, "nobody said that it is gone for good"
+        await town.node._age(7 * 86_400)
         assert await offered.store.aside() == set()
+
+
+async def test_what_an_offer_is_called_changes_nothing_of_its_accounts(folder: Path) -> None:
+    async with _offered(folder) as (town, offered):
+        family = Family.make()
+        await _founded(town, offered, family)
+        await _put(offered, OWNER, family.name("packs/1"))
+        await offered.delete(key(OWNER), family.name("packs/1"))
+        used, labels = offered._register.used(offered.account), await _trashed(offered, family)
+        settings = town.node.file.load()
+        town.node.file.update(
+            lambda old: msgspec.structs.replace(
+                old,
+                offers={"other": settings.offers["disk1"]},
+                grants=tuple(msgspec.structs.replace(grant, offer="other") for grant in old.grants),
+            )
+        )
+        await town.node.look()
+        offered = town.node.offers["other"]
+        assert offered._register.used(offered.account) == used
+        assert await offered.take_back(key(OWNER), family.space, labels) == 1
+
+
+async def test_one_store_is_offered_once(folder: Path) -> None:
+    async with _offered(folder) as (town, _):
+        settings = town.node.file.load()
+        twice = {**settings.offers, "again": settings.offers["disk1"]}
+        town.node.file.update(lambda old: msgspec.structs.replace(old, offers=twice))
+        with pytest.raises(NodeSettingsDamaged, match="under two names"):
+            town.node.file.load()
 
 
 async def test_a_space_with_more_records_than_a_node_follows_is_not_served(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +12,15 @@ import pytest
 from ropewalk import broker, net
 from ropewalk.auth import Perspectives, Portal
 from ropewalk.broker import Backoff
-from ropewalk.errors import Misuse
+from ropewalk.errors import Damaged, Missing, Misuse, Refused, RopewalkError
 from ropewalk.net import BadEndpoint
 from ropewalk.node.node import _AnyKey
+from ropewalk.node.register import ENTRY
 from ropewalk.remote import NodeAddress, Nodes, RemoteStore
 from ropewalk.spaces.store import (
+    Listed,
+    NameTaken,
+    NoSuchObject,
     ObjectName,
     StoreDamaged,
     StoreFull,
@@ -71,8 +75,8 @@ async def _with_disk(town: Town, **grant: Any) -> RemoteStore:
 
 async def test_what_a_node_refuses_is_what_a_store_may_say(folder: Path) -> None:
     async with a_node(folder / "home") as town:
-        store = await _with_disk(town, quota=100, may=("get", "put"))
-        with pytest.raises(StoreFull, match="0 of 100"):
+        store = await _with_disk(town, quota=100 + ENTRY, may=("get", "put"))
+        with pytest.raises(StoreFull, match="0 of 4196"):
             await store.put(NAME, [bytes(101)])
         with pytest.raises(StoreFull):
             await store.put(NAME, [bytes(1 << 20)])
@@ -398,3 +402,43 @@ async def test_a_store_that_says_no_identity_is_gone(about: Any) -> None:
     with pytest.raises(StoreDamaged, match="what it is"):
         async for _ in _lied(Lying(about=about)):
             pass
+
+
+@pytest.mark.parametrize("kind", [Misuse, NameTaken, NoSuchObject, Refused, Damaged, Missing])
+async def test_whatever_a_node_says_went_wrong_is_what_a_store_may_say_and_its_hints_are_not_shown(
+    kind: type[RopewalkError],
+) -> None:
+    def lie(*_: Any) -> Any:
+        raise kind("what a liar says", hint="run: something evil")
+
+    calls: dict[str, tuple[Callable[[RemoteStore], Awaitable[object]], tuple[type[RopewalkError], ...]]] = {
+        "get": (lambda store: store.get(NAME), (NoSuchObject, StoreDamaged, StoreGone)),
+        "names": (_listed, (StoreDamaged, StoreGone)),
+        "put_small": (lambda store: store.put(NAME, [b"x"]), (NameTaken, StoreDamaged, StoreGone)),
+        "room": (lambda store: store.room(), (StoreDamaged, StoreGone)),
+        "wait_changed": (lambda store: store.wait_changed(HINT, b""), (StoreDamaged, StoreGone)),
+    }
+    async for store in _lied(Lying(**dict.fromkeys(calls, lie))):
+        for call, allowed in calls.values():
+            with pytest.raises(allowed) as failed:
+                await call(store)
+            assert "evil" not in str(failed.value)
+            assert "what a liar says" in str(failed.value)
+
+
+async def _listed(store: RemoteStore) -> list[Listed]:
+    return [listed async for listed in store.list("")]
+
+
+async def test_names_beside_the_prefix_are_refused() -> None:
+    async for store in _lied(Lying(names=lambda after: [("b/1", 1)])):
+        with pytest.raises(StoreDamaged, match="list"):
+            [listed async for listed in store.list("a/")]
+
+
+async def test_many_large_puts_at_once_are_no_more_than_a_node_takes(folder: Path) -> None:
+    async with a_node(folder / "home") as town:
+        store = await _with_disk(town)
+        await asyncio.gather(*(store.put(ObjectName(f"x/{number}"), [bytes(100_000)]) for number in range(60)))
+        assert len(await _listed(store)) == 60
+        await store.aclose()

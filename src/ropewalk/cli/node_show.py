@@ -54,16 +54,16 @@ async def _offer(
         "id": one.id,
         "quota": one.quota,
         "keep": one.keep,
-        "used": register.used(name) if register is not None else 0,
+        "used": register.used(one.id) if register is not None else 0,
         "free": free,
         "there": not why,
         "why": why,
         "addresses": [f"{address}/{name}" for address in near.addresses],
-        "grants": [_grant(grant, register) for grant in grants],
+        "grants": [_grant(grant, one, register) for grant in grants],
     }
 
 
-def _grant(one: GrantSetting, register: Register | None) -> dict[str, Any]:
+def _grant(one: GrantSetting, offer: OfferSetting, register: Register | None) -> dict[str, Any]:
     return {
         "id": one.id,
         "label": one.label,
@@ -73,7 +73,7 @@ def _grant(one: GrantSetting, register: Register | None) -> dict[str, Any]:
         "spaces": None if one.spaces is None else list(one.spaces),
         "alone": one.alone,
         "quota": one.quota,
-        "used": register.used(one.offer, one.id) if register is not None else 0,
+        "used": register.used(offer.id, one.id) if register is not None else 0,
         "until": one.until,
     }
 

@@ -10,9 +10,10 @@ from ropewalk.node.certificate import node_key
 from ropewalk.node.grants import Act, Grant
 from ropewalk.node.node import KEY_FILE, Node
 from ropewalk.node.notices import NodeBusy
-from ropewalk.node.offered import NotGranted, Vetoed
+from ropewalk.node.offered import Vetoed
 from ropewalk.node.passports import Passports
 from ropewalk.node.register import OverQuota
+from ropewalk.node.rights import NotGranted
 from ropewalk.node.running import NodeRunning, listening
 from ropewalk.node.service import LISTEN, NodeConfig, NodeService
 from ropewalk.node.settings import GrantSetting, NodeFile, NodeSettings, OfferSetting

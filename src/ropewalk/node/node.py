@@ -50,6 +50,7 @@ SETTINGS_FILE, KEY_FILE, REGISTER_FILE = "node.toml", "node.pem", "node.db"
 LOOKS_EVERY = 1.0  # seconds between two looks at the settings
 TICKS_EVERY = 60.0  # seconds after which the trash has grown older
 MOST_SESSIONS, MOST_OF_A_KEY = 1024, 64
+MOST_STRANGE = 256  # sessions of keys that were given nothing and stand in no space that is known by now
 
 
 class Node:
@@ -93,6 +94,7 @@ class Node:
         self._said: dict[str, str] = {}  # why an offer is not there, so that it is said once
         self._opened: dict[str, tuple[str, str]] = {}  # by offer: path and id
         self._sessions: Counter[bytes] = Counter()
+        self._met: set[bytes] = set()  # of these, the keys that are no strangers
         self._under_way = UnderWay()
         self.offers: dict[str, Offered] = {}
         self.slots = Slots(SlotLimits(), clock=clock)
@@ -126,8 +128,7 @@ class Node:
     async def aclose(self) -> None:
         """Close what is offered, and the register."""
         for offered in self.offers.values():
-            await offered.notices.aclose()
-            await offered.store.aclose()
+            await offered.aclose()
         self.offers.clear()
         await self._register.aclose()
         self.claim.leave()
@@ -151,8 +152,7 @@ class Node:
             opened = self._opened.get(name)
             if setting is None or opened != (setting.path, setting.id):
                 del self.offers[name]
-                await offered.notices.aclose()
-                await offered.store.aclose()
+                await offered.aclose()
         for name, setting in self._settings.offers.items():
             if name not in self.offers:
                 await self._offer(name, setting)
@@ -213,10 +213,17 @@ class Node:
         return self._settings.offers.get(name, before)
 
     async def _age(self, seconds: float) -> None:
-        for name, label in await self._register.passed(seconds):
-            if (offered := self.offers.get(name)) is not None:
+        there = {offered.account: offered for offered in self.offers.values()}
+        for account, label in await self._register.passed(seconds):
+            if (offered := there.get(account)) is None:
+                continue
+            try:
                 await offered.store.drop_aside(label)
-                await self._register.gone(name, label)
+            except RopewalkError as error:  # of one disk; what others have to drop does not wait for it
+                self._say(f"trash of {offered.name}", str(error))
+                del there[account]
+                continue
+            await self._register.gone(account, label)
 
     async def _look_into(self) -> None:
         for name, offered in list(self.offers.items()):
@@ -247,9 +254,17 @@ class Node:
         if not visit.channel.verified:
             raise ChannelNotVerified("a store is given over a private channel only")
         key = visit.identity.key[-32:]
-        if self._sessions.total() >= MOST_SESSIONS or self._sessions[key] >= MOST_OF_A_KEY:
-            raise NodeBusy(f"{self._sessions[key]} sessions of this key are open here, {self._sessions.total()} in all")
+        known = self._knows(key)
+        strange = sum(count for one, count in self._sessions.items() if one not in self._met)
+        if (
+            self._sessions.total() >= MOST_SESSIONS
+            or self._sessions[key] >= MOST_OF_A_KEY
+            or (not known and strange >= MOST_STRANGE)
+        ):
+            raise NodeBusy(f"too many sessions are open here, {self._sessions[key]} of them of this key")
         self._sessions[key] += 1
+        if known:
+            self._met.add(key)
         visit.owned.callback(self._left, key)
         return StoreRoom(self._current, key, self._under_way)
 
@@ -257,6 +272,12 @@ class Node:
         self._sessions[key] -= 1
         if not self._sessions[key]:
             del self._sessions[key]
+            self._met.discard(key)
+
+    def _knows(self, key: bytes) -> bool:
+        """Whether a key was given something, or stands in a space that was asked for before."""
+        given = any(key in grant.keys for grant in self._given())
+        return given or any(offered.meets(key) for offered in self.offers.values())
 
 
 class _AnyKey:

@@ -6,16 +6,21 @@ Never: speaks with a network; answers a call for a space before all of its recor
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 
 from ropewalk.errors import Misuse, Refused, RopewalkError
-from ropewalk.node.grants import OUTSIDE, Act, Grant, Standing, paying
+from ropewalk.node.grants import Act, Grant
 from ropewalk.node.notices import Notices
+from ropewalk.node.pieces import PIECE, gathered, hastened
 from ropewalk.node.register import OverQuota, Register, Trashed
+from ropewalk.node.rights import NotGranted, Rights, is_of_records, space_of
 from ropewalk.node.skeleton import Skeleton
-from ropewalk.spaces.members import Role
+from ropewalk.node.turns import Turns
+from ropewalk.spaces.members import is_record
+from ropewalk.spaces.members.records import parse
 from ropewalk.spaces.store import (
     LARGEST_HINT,
     DiskStore,
@@ -26,34 +31,19 @@ from ropewalk.spaces.store import (
     hint_name,
     object_name,
 )
+from ropewalk.spaces.store.disk import Incoming
 
-__all__ = ["LONGEST_VETO", "PIECE", "NotGranted", "Offered", "Vetoed"]
+__all__ = ["LONGEST_VETO", "Offered", "Vetoed"]
 
 _log = logging.getLogger("ropewalk.node")
 
-PIECE = 1 << 20  # bytes of a large object that are in memory at a time
 LONGEST_VETO = 90 * 24 * 3600.0  # seconds
-_HEX = frozenset("0123456789abcdef")
-
-
-class NotGranted(Refused):
-    """No grant lets this key do this here."""
-
-    code = "node.not-granted"
 
 
 class Vetoed(Refused):
     """An admin of the space wants nothing of it deleted for now."""
 
     code = "node.vetoed"
-
-
-def space_of(name: str) -> bytes | None:
-    """The space that an object belongs to by its name, or None."""
-    first, slash, _ = name.partition("/")
-    if not slash or len(first) != 64 or not _HEX.issuperset(first):
-        return None
-    return bytes.fromhex(first)
 
 
 class Offered:
@@ -85,17 +75,21 @@ class Offered:
         self.name, self.store = name, store
         self.notices = Notices(store)
         self._register, self._skeleton = register, skeleton
-        self._grants, self._quota, self._keep, self._now = grants, quota, keep, now
+        self._quota, self._keep = quota, keep
+        self._rights = Rights(name, skeleton, grants, now)
+        self.account = store.identity.hex()  # in the register: an offer may be called something else one day
+        self._ends: set[asyncio.Task[object]] = set()  # what goes on though nobody waits for it any more
+        self._turns = Turns()  # of names whose object and row are being changed
 
     async def settle(self) -> None:
         """After a crash: what the register and the folder say of the trash is made one."""
         aside = await self.store.aside()
-        labels = await self._register.labels(self.name)
+        labels = await self._register.labels(self.account)
         for label in labels.keys() - aside:
             await self._register.not_gone(label)
         for label in aside - labels.keys():
-            _log.warning("the trash of %s holds %s, whose name is not known any more: it is dropped", self.name, label)
-            await self.store.drop_aside(label)
+            _log.warning("the trash of %s holds %s, whose name is not known any more", self.name, label)
+            await self._register.adopt(self.account, label, self._keep())
 
     async def look(self) -> None:
         """Heed records that came into the folder without the node.
@@ -113,7 +107,7 @@ class Offered:
         Raises:
             NotGranted, NoSuchObject, StoreGone, StoreDamaged, Misuse.
         """
-        await self._let(key, name, Act.GET)
+        await self._rights.let(key, name, Act.GET)
         if length > PIECE:
             raise Misuse(f"{length} bytes are asked for in one answer, expected at most {PIECE}", hint="read a stream")
         return await self.store.get(object_name(name), offset, length)
@@ -126,7 +120,7 @@ class Offered:
         """
         left = length
         while left is None or left > 0:
-            await self._let(key, name, Act.GET)
+            await self._rights.let(key, name, Act.GET)
             wanted = PIECE if left is None else min(PIECE, left)
             piece = await self.store.get(object_name(name), offset, wanted)
             if piece:
@@ -144,8 +138,8 @@ class Offered:
             NotGranted: All of it is of one space, which may not be read; an empty list would say that it is gone.
             StoreGone.
         """
-        if (asked := space_of(prefix)) is not None and not await self._payers(key, asked, Act.GET):
-            raise NotGranted(*_why(Act.GET, asked, await self._skeleton.standing(asked, key)))
+        if (asked := space_of(prefix)) is not None and not await self._rights.payers(key, asked, Act.GET):
+            raise await self._rights.refusal(key, asked, Act.GET)
         found: list[Listed] = []
         seen: tuple[bytes | None, bool] | None = None  # the space before, and whether it may be read
         start: str | None = after
@@ -154,7 +148,7 @@ class Offered:
             async for listed in listing:
                 space = space_of(listed.name)
                 if seen is None or seen[0] != space:
-                    seen = space, bool(await self._payers(key, space, Act.GET))
+                    seen = space, bool(await self._rights.payers(key, space, Act.GET))
                 if seen[1]:
                     found.append(listed)
                     if len(found) >= most:
@@ -171,17 +165,19 @@ class Offered:
             NotGranted, NodeBusy, StoreGone, Misuse.
         """
         hint = hint_name(name)
-        await self._let(key, name, Act.GET)
+        await self._rights.let(key, name, Act.GET)
         return await self.notices.wait(hint, mark)
 
     async def room(self, key: bytes) -> Room | None:
-        """What is left for who asks, as far as that can be said without naming a space."""
+        """What is left for who asks, as far as that can be said without naming a space; a stranger is told nothing."""
+        if not self._rights.given(key) and not self.meets(key):
+            return None
         room = await self.store.room()
         total, free = (room.total, room.free) if room is not None else (1 << 62, 1 << 62)
-        own = [grant for grant in self._grants() if key in grant.keys and grant.offer == self.name]
-        bounds = [(self._quota(), self._register.used(self.name))]
+        own = self._rights.given(key)
+        bounds = [(self._quota(), self._register.used(self.account))]
         if own and all(grant.quota is not None for grant in own):
-            used = sum(self._register.used(self.name, grant.id) for grant in own)
+            used = sum(self._register.used(self.account, grant.id) for grant in own)
             bounds.append((sum(grant.quota or 0 for grant in own), used))
         for quota, used in bounds:
             if quota is not None:
@@ -196,28 +192,30 @@ class Offered:
         Raises:
             NotGranted, OverQuota, NameTaken, StoreFull, StoreReadOnly, StoreGone, StoreDamaged, Misuse.
         """
-        payers = await self._let(key, name, Act.PUT)
+        if is_of_records(name):
+            data = await gathered(name, size, pieces)
+            (error,) = await self.put_small(key, [(name, data)])
+            if error is not None:
+                raise error
+            return
+        payers = await self._rights.let(key, name, Act.PUT)
         with await self._reserve(name, size, payers) as payer:
             async with self.store.receive(object_name(name), size) as incoming:
-                async for piece in pieces:
-                    if len(piece) > PIECE:
-                        raise Misuse(f"a piece has {len(piece)} bytes, expected at most {PIECE}")
+                async for piece in hastened(pieces):
                     await incoming.write(piece)
-                await self._let(key, name, Act.PUT)  # it may have taken long
-                await incoming.finish()
-            await self._register.keep(self.name, payer.id, [(name, size)])
-        self._was_put(name)
+                await self._rights.let(key, name, Act.PUT)  # it may have taken long
+                await self._to_its_end(name, self._finished(incoming, payer, name, size))
 
     async def put_small(self, key: bytes, objects: Sequence[tuple[str, bytes]]) -> list[RopewalkError | None]:
         """Put several; of each, why it was not kept."""
         outcomes: list[RopewalkError | None] = []
         for name, data in objects:
             try:
-                payers = await self._let(key, name, Act.PUT)
+                payers = await self._rights.let(key, name, Act.PUT)
+                if is_of_records(name) and not (is_record(name, data) and parse(data) is not None):
+                    raise NotGranted(f"{name} is no membership record, and only these are taken there")
                 with await self._reserve(name, len(data), payers) as payer:
-                    await self.store.put(object_name(name), (data,))
-                    await self._register.keep(self.name, payer.id, [(name, len(data))])
-                self._was_put(name)
+                    await self._to_its_end(name, self._put_whole(payer, name, data))
             except RopewalkError as error:
                 outcomes.append(error)
             else:
@@ -230,23 +228,54 @@ class Offered:
         Raises:
             NotGranted, OverQuota, NameTaken, StoreFull, StoreReadOnly, StoreGone, Misuse.
         """
-        payers = await self._let(key, name, Act.PUT)
+        payers = await self._rights.let(key, name, Act.PUT)
         with await self._reserve(name, LARGEST_HINT, payers) as payer:
-            await self.store.replace(hint_name(name), (data,))
-            await self._register.keep(self.name, payer.id, [(name, LARGEST_HINT)])  # whatever it is replaced by
+            await self._to_its_end(name, self._replaced(payer, name, data))
+
+    async def _finished(self, incoming: Incoming, payer: Grant, name: str, size: int) -> None:
+        await incoming.finish()
+        await self._register.keep(self.account, payer.id, [(name, size)])
+        self._was_put(name)
+
+    async def _put_whole(self, payer: Grant, name: str, data: bytes) -> None:
+        await self.store.put(object_name(name), (data,))
+        await self._register.keep(self.account, payer.id, [(name, len(data))])
+        self._was_put(name)
+
+    async def _replaced(self, payer: Grant, name: str, data: bytes) -> None:
+        await self.store.replace(hint_name(name), (data,))
+        await self._register.keep(self.account, payer.id, [(name, LARGEST_HINT)])  # whatever it is replaced by
+
+    async def _to_its_end(self, name: str, work: Coroutine[object, object, None]) -> None:
+        """Do what changes folder and register together, also if who asked for it does not wait for it any more."""
+        task = asyncio.create_task(self._in_turn(name, work))
+        self._ends.add(task)
+        task.add_done_callback(self._ends.discard)
+        await asyncio.shield(task)
+
+    async def _in_turn(self, name: str, work: Coroutine[object, object, None]) -> None:
+        """One after the other for each name: else what one puts another deletes before it is written down."""
+        async with self._turns.of(name):
+            await work
+
+    async def aclose(self) -> None:
+        """Let what is under way end, and close the folder."""
+        await asyncio.gather(*self._ends, return_exceptions=True)
+        await self.notices.aclose()
+        await self.store.aclose()
 
     async def _reserve(self, name: str, size: int, payers: Sequence[Grant]) -> AbstractContextManager[Grant]:
         try:
-            self._register.payer(self.name, size, payers, self._quota())
+            self._register.payer(self.account, size, payers, self._quota())
         except OverQuota:
-            if not await self._register.counts(self.name, name):
+            if not await self._register.counts(self.account, name):
                 raise
             return nullcontext(payers[0])  # it is there: what is put again costs no more
-        return self._register.reserve(self.name, size, payers, self._quota())
+        return self._register.reserve(self.account, size, payers, self._quota())
 
     def _was_put(self, name: str) -> None:
         space = space_of(name)
-        if space is not None and name.startswith(f"{space.hex()}/records/"):
+        if space is not None and is_of_records(name):
             self._skeleton.put(space, ObjectName(name))
 
     # -- deleting --------------------------------------------------------------------------------------------------
@@ -257,21 +286,31 @@ class Offered:
         Raises:
             NotGranted, Vetoed, StoreFull, StoreReadOnly, StoreGone, Misuse.
         """
-        await self._let(key, name, Act.DELETE)
+        await self._rights.let(key, name, Act.DELETE)
         space = space_of(name)
-        if space is not None and (left := await self._register.vetoed(self.name, space)) > 0:
+        if is_of_records(name):
+            raise NotGranted("membership records are not deleted here: who was put out would be in again")
+        if space is not None and (left := await self._register.vetoed(self.account, space)) > 0:
             raise Vetoed(
                 f"nothing of this space is deleted for the next {left / 86_400:.1f} days: an admin of it wants that"
             )
-        if not await self._worth_keeping(key, space):
-            await self.store.delete(object_name(name))
-            await self._register.forget(self.name, name)
-            return
-        label = await self._register.set_aside(self.name, name, space, 0, self._keep())
+        worth = await self._worth_keeping(key, space)
+        await self._to_its_end(name, self._set_aside(name, space) if worth else self._deleted(name))
+
+    async def _deleted(self, name: str) -> None:
+        await self.store.delete(object_name(name))
+        await self._register.forget(self.account, name)
+
+    async def _set_aside(self, name: str, space: bytes | None) -> None:
+        label = await self._register.set_aside(self.account, name, space, 0, self._keep())
         try:
             await self.store.set_aside(object_name(name), label)
         except NoSuchObject:
-            await self._register.gone(self.name, label)
+            await self._register.gone(self.account, label)
+        except RopewalkError:
+            if label not in await self.store.aside():  # else it went, though that was not told
+                await self._register.not_gone(label)
+            raise
 
     async def _worth_keeping(self, key: bytes, space: bytes | None) -> bool:
         """Whether an admin might take it back: of a space that there are, or lately were, records of."""
@@ -279,7 +318,7 @@ class Offered:
             return False
         if (await self._skeleton.standing(space, key)).known:
             return True
-        return bool(await self._register.trash(self.name, space, "", 1))
+        return bool(await self._register.trash(self.account, space, "", 1))
 
     async def trash(self, key: bytes, space: bytes, after: str, most: int) -> list[Trashed]:
         """What was deleted of a space and is kept, by label.
@@ -287,8 +326,8 @@ class Offered:
         Raises:
             NotGranted: Who asks is no admin of it.
         """
-        await self._let_admin(key, space)
-        return await self._register.trash(self.name, space, after, most)
+        await self._rights.let_admin(key, space)
+        return await self._register.trash(self.account, space, after, most)
 
     async def take_back(self, key: bytes, space: bytes, labels: Iterable[str]) -> int:
         """Undo deletions; how many came back.
@@ -297,10 +336,10 @@ class Offered:
             NotGranted: Who asks is no admin of it.
             StoreFull, StoreReadOnly, StoreGone.
         """
-        await self._let_admin(key, space)
+        await self._rights.let_admin(key, space)
         count = 0
         for label in labels:
-            if (found := await self._register.trashed(self.name, space, label)) is None:
+            if (found := await self._register.trashed(self.account, space, label)) is None:
                 continue
             try:
                 await self.store.take_back(label, ObjectName(found.name))
@@ -318,16 +357,24 @@ class Offered:
             NotGranted: Who asks is no admin of it.
             Misuse: Too long.
         """
-        await self._let_admin(key, space)
+        await self._rights.let_admin(key, space)
         if not 0 <= seconds <= LONGEST_VETO:
             raise Misuse(f"a veto of {seconds} s, expected 0 to {LONGEST_VETO:.0f}")
-        await self._register.veto(self.name, space, seconds)
+        await self._register.veto(self.account, space, seconds)
 
-    # -- rights ----------------------------------------------------------------------------------------------------
+    # -- who asks --------------------------------------------------------------------------------------------------
+
+    def given(self, key: bytes) -> list[Grant]:
+        """What this key was given itself."""
+        return self._rights.given(key)
+
+    def meets(self, key: bytes) -> bool:
+        """Whether a key stands in one of the spaces that are followed by now."""
+        return self._skeleton.meets(key)
 
     def offer(self, key: bytes) -> dict[str, object]:
         """What somebody is told of this store (docs/spec/node.md 2)."""
-        own = self.grants_of(key)
+        own = self._rights.given(key)
         bounded = bool(own) and all(grant.quota is not None for grant in own)
         spaces = (
             None if any(grant.spaces is None for grant in own) else [one for grant in own for one in grant.spaces or ()]
@@ -339,40 +386,8 @@ class Offered:
             "name": self.name,
             "id": self.store.identity,
             "quota": sum(grant.quota or 0 for grant in own) if bounded else None,
-            "used": sum(self._register.used(self.name, grant.id) for grant in own),
+            "used": sum(self._register.used(self.account, grant.id) for grant in own),
             "may": sorted({act.value for grant in own for act in grant.may}),
             "spaces": spaces,
             "until": ends,
         }
-
-    def grants_of(self, key: bytes) -> list[Grant]:
-        """What this key was given itself."""
-        now = self._now()
-        return [
-            grant for grant in self._grants() if grant.offer == self.name and key in grant.keys and grant.holds(now)
-        ]
-
-    async def _payers(self, key: bytes, space: bytes | None, act: Act) -> list[Grant]:
-        standing = OUTSIDE if space is None else await self._skeleton.standing(space, key)
-        return paying(self._grants(), self.name, key, space, standing, act, self._now())
-
-    async def _let(self, key: bytes, name: str, act: Act) -> list[Grant]:
-        space = space_of(object_name(name))
-        if payers := await self._payers(key, space, act):
-            return payers
-        standing = OUTSIDE if space is None else await self._skeleton.standing(space, key)
-        raise NotGranted(*_why(act, space, standing))
-
-    async def _let_admin(self, key: bytes, space: bytes) -> None:
-        standing = await self._skeleton.standing(space, key)
-        if standing.role is not Role.ADMIN or not paying(
-            self._grants(), self.name, key, space, standing, Act.GET, self._now()
-        ):
-            raise NotGranted("only an admin of the space may look into its trash here", hint="ask one of them")
-
-
-def _why(act: Act, space: bytes | None, standing: Standing) -> tuple[str]:
-    if standing.put_out:
-        return ("this device was put out of the space",)
-    whose = f"of space {space.hex()[:8]}" if space is not None else "outside of spaces"
-    return (f"this key may not {act.value} objects {whose} here",)

@@ -14,9 +14,10 @@ from typing import Annotated, ClassVar
 import msgspec
 
 from ropewalk import broker
-from ropewalk.errors import Missing
+from ropewalk.errors import Missing, RopewalkError
 from ropewalk.node.notices import NodeBusy
-from ropewalk.node.offered import PIECE, Offered
+from ropewalk.node.offered import Offered
+from ropewalk.node.pieces import PIECE
 from ropewalk.spaces.store import LARGEST_HINT, LARGEST_OBJECT
 
 __all__ = ["LIMITS", "NoOffer", "OfferedStore", "StoreRoom", "UnderWay"]
@@ -56,38 +57,44 @@ class NoOffer(Missing):
 
 
 class UnderWay:
-    """What is under way at a node: so many of a kind in all, and so many of one session.
+    """What is under way at a node: so many of a kind in all, and so many of one key, in however many sessions.
 
     Args:
-        most: By kind, in all and for one session.
+        most: By kind, in all and for one key.
     """
 
-    MOST: ClassVar[Mapping[str, tuple[int, int]]] = {"put": (64, 16), "read": (64, 16), "wait": (1024, 64)}
+    MOST: ClassVar[Mapping[str, tuple[int, int]]] = {"put": (64, 24), "read": (64, 24), "wait": (1024, 128)}
 
     def __init__(self, most: Mapping[str, tuple[int, int]] = MOST) -> None:
         self._most = most
         self._all: Counter[str] = Counter()
+        self._own: Counter[tuple[bytes, str]] = Counter()
 
-    def of_session(self) -> Take:
-        """For one session: a context for each kind of call."""
-        own: Counter[str] = Counter()
+    def of(self, key: bytes) -> Take:
+        """For sessions of a key: a context for each kind of call."""
 
         @contextmanager
         def one(kind: str) -> Iterator[None]:
             most, each = self._most[kind]
-            if self._all[kind] >= most or own[kind] >= each:
-                raise NodeBusy(
-                    f"{own[kind]} calls of kind {kind} are under way here, {self._all[kind]} of all sessions"
-                )
+            if self._all[kind] >= most or self._own[key, kind] >= each:
+                raise NodeBusy(f"too many calls of kind {kind} are under way here, {self._own[key, kind]} of them ours")
             self._all[kind] += 1
-            own[kind] += 1
+            self._own[key, kind] += 1
             try:
                 yield
             finally:
                 self._all[kind] -= 1
-                own[kind] -= 1
+                self._own[key, kind] -= 1
+                if not self._own[key, kind]:
+                    del self._own[key, kind]
 
         return one
+
+
+def _without_path(error: RopewalkError, root: str) -> RopewalkError:
+    """What is told to others does not say where the owner keeps it."""
+    error.args = tuple(one.replace(root, "this node") if isinstance(one, str) else one for one in error.args)
+    return error
 
 
 class OfferedStore(broker.Object):
@@ -96,73 +103,80 @@ class OfferedStore(broker.Object):
     Args:
         offered: The store.
         key: Who asks.
-        under_way: Counts for this session.
+        under_way: Counts for this key.
     """
 
     def __init__(self, offered: Offered, key: bytes, under_way: Take) -> None:
-        self._offered, self._key, self._under_way = offered, key, under_way
+        self.offered, self._key, self._under_way = offered, key, under_way
 
     @broker.remote
     async def about(self) -> dict[str, object]:
         """The offer."""
-        return self._offered.offer(self._key)
+        return self.offered.offer(self._key)
 
     @broker.remote
     async def put(self, name: Name, size: Size, pieces: AsyncIterator[bytes]) -> None:
         """Keep an object whose bytes come as a stream."""
-        with self._under_way("put"):
-            await self._offered.put(self._key, name, size, pieces)
+        with self._under_way("put"), self._hidden():
+            await self.offered.put(self._key, name, size, pieces)
 
     @broker.remote
     async def put_small(self, objects: Small) -> list[tuple[str, str] | None]:
         """Keep several; of each None, or code and text of why not."""
-        outcomes = await self._offered.put_small(self._key, objects)
-        return [None if error is None else (error.code, str(error)) for error in outcomes]
+        outcomes = await self.offered.put_small(self._key, objects)
+        told = [error and _without_path(error, self.offered.store.root) for error in outcomes]
+        return [None if error is None else (error.code, str(error)) for error in told]
 
     @broker.remote
     async def get(self, name: Name, offset: Offset, length: Piece) -> bytes:
         """A range."""
-        return await self._offered.get(self._key, name, offset, length)
+        with self._hidden():
+            return await self.offered.get(self._key, name, offset, length)
 
     @broker.remote
     async def read(self, name: Name, offset: Offset, length: Size | None) -> AsyncIterator[bytes]:
         """A range, as a stream."""
-        with self._under_way("read"):
-            async for piece in self._offered.read(self._key, name, offset, length):
+        with self._under_way("read"), self._hidden():
+            async for piece in self.offered.read(self._key, name, offset, length):
                 yield piece
 
     @broker.remote
     async def names(self, prefix: Name, after: Name) -> list[tuple[str, int]]:
         """Names and sizes, at most 1,000; fewer only at the end."""
-        page = await self._offered.page(self._key, prefix, after, LONGEST_PAGE)
+        with self._hidden():
+            page = await self.offered.page(self._key, prefix, after, LONGEST_PAGE)
         return [(listed.name, listed.size) for listed in page]
 
     @broker.remote
     async def replace(self, name: Name, data: Annotated[bytes, msgspec.Meta(max_length=LARGEST_HINT)]) -> None:
         """Replace a hint."""
-        await self._offered.replace(self._key, name, data)
+        with self._hidden():
+            await self.offered.replace(self._key, name, data)
 
     @broker.remote
     async def wait_changed(self, name: Name, mark: Annotated[bytes, msgspec.Meta(max_length=100)]) -> bytes:
         """Wait until a hint may have changed."""
-        with self._under_way("wait"):
-            return await self._offered.wait_changed(self._key, name, mark)
+        with self._under_way("wait"), self._hidden():
+            return await self.offered.wait_changed(self._key, name, mark)
 
     @broker.remote
     async def delete(self, name: Name) -> None:
         """Forget an object; the trash keeps it for a while."""
-        await self._offered.delete(self._key, name)
+        with self._hidden():
+            await self.offered.delete(self._key, name)
 
     @broker.remote
     async def room(self) -> tuple[int, int] | None:
         """Total and free bytes."""
-        room = await self._offered.room(self._key)
+        with self._hidden():
+            room = await self.offered.room(self._key)
         return None if room is None else (room.total, room.free)
 
     @broker.remote
     async def trash(self, space: SpaceId, after: Label) -> list[tuple[str, str, int, float]]:
         """Label, name, size and seconds left of what was deleted of a space."""
-        found = await self._offered.trash(self._key, space, after, LONGEST_PAGE)
+        with self._hidden():
+            found = await self.offered.trash(self._key, space, after, LONGEST_PAGE)
         return [(one.label, one.name, one.size, one.left) for one in found]
 
     @broker.remote
@@ -170,12 +184,21 @@ class OfferedStore(broker.Object):
         self, space: SpaceId, labels: Annotated[list[Label], msgspec.Meta(max_length=LONGEST_PAGE)]
     ) -> int:
         """Undo deletions; how many came back."""
-        return await self._offered.take_back(self._key, space, labels)
+        with self._hidden():
+            return await self.offered.take_back(self._key, space, labels)
 
     @broker.remote
     async def veto(self, space: SpaceId, seconds: Annotated[float, msgspec.Meta(ge=0)]) -> None:
         """For so long nothing of a space is deleted."""
-        await self._offered.veto(self._key, space, seconds)
+        with self._hidden():
+            await self.offered.veto(self._key, space, seconds)
+
+    @contextmanager
+    def _hidden(self) -> Iterator[None]:
+        try:
+            yield
+        except RopewalkError as error:
+            raise _without_path(error, self.offered.store.root) from None
 
 
 class StoreRoom(broker.Perspective):
@@ -191,14 +214,14 @@ class StoreRoom(broker.Perspective):
 
     def __init__(self, offers: Callable[[], Awaitable[Mapping[str, Offered]]], key: bytes, under_way: UnderWay) -> None:
         self._offers, self._key = offers, key
-        self._under_way = under_way.of_session()
+        self._under_way = under_way.of(key)
         self._stores: dict[str, OfferedStore] = {}
 
     @broker.remote
     async def offers(self) -> list[dict[str, object]]:
         """What this key was given itself."""
         offers = await self._offers()
-        return [one.offer(self._key) for _, one in sorted(offers.items()) if one.grants_of(self._key)]
+        return [one.offer(self._key) for _, one in sorted(offers.items()) if one.given(self._key)]
 
     @broker.remote
     async def open(self, name: Name) -> OfferedStore:
@@ -206,6 +229,6 @@ class StoreRoom(broker.Perspective):
         offered = (await self._offers()).get(name)
         if offered is None:
             raise NoOffer(f"nothing called {name!r} is offered here")
-        if name not in self._stores:
-            self._stores[name] = OfferedStore(offered, self._key, self._under_way)
-        return self._stores[name]
+        if (store := self._stores.get(name)) is None or store.offered is not offered:  # the folder was opened anew
+            store = self._stores[name] = OfferedStore(offered, self._key, self._under_way)
+        return store

@@ -21,9 +21,11 @@ from ropewalk.errors import Damaged, Unavailable
 from ropewalk.node.grants import Grant
 from ropewalk.spaces.store import StoreFull
 
-__all__ = ["OverQuota", "Register", "RegisterDamaged", "RegisterUnavailable", "Trashed"]
+__all__ = ["ENTRY", "OverQuota", "Register", "RegisterDamaged", "RegisterUnavailable", "Trashed"]
 
 _T = TypeVar("_T")
+
+ENTRY = 4096  # bytes that each object counts besides its own: its place in the folder, and the row here
 _DAMAGE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 _TABLES = """
 create table if not exists objects (
@@ -112,16 +114,17 @@ class Register:
         Raises:
             OverQuota: Nobody can.
         """
+        size += ENTRY
         if quota is not None and self.used(offer) + size > quota:
             raise OverQuota(
-                f"offer {offer} is full: {self.used(offer)} of {quota} bytes are used, {size} are asked for"
+                f"all that is offered here is used: {self.used(offer)} of {quota} bytes, {size} are asked for"
             )
         for payer in payers:
             if payer.quota is None or self.used(offer, payer.id) + size <= payer.quota:
                 return payer
         most = max(payers, key=lambda one: (one.quota or 0) - self.used(offer, one.id))
         raise OverQuota(
-            f"quota at {offer} is used up: {self.used(offer, most.id)} of {most.quota} bytes, {size} are asked for",
+            f"the quota here is used up: {self.used(offer, most.id)} of {most.quota} bytes, {size} are asked for",
             hint="ask the node's owner for more, or use another store",
         )
 
@@ -140,7 +143,7 @@ class Register:
 
         Args:
             offer: The store.
-            size: Bytes.
+            size: Bytes, without `ENTRY`.
             payers: Who may pay, the first that can does.
             quota: Bytes for all together.
 
@@ -149,15 +152,15 @@ class Register:
         """
         payer = self.payer(offer, size, payers, quota)
         key = offer, payer.id
-        self._reserved[key] += size
+        self._reserved[key] += size + ENTRY
         try:
             yield payer
         finally:
-            self._reserved[key] -= size
+            self._reserved[key] -= size + ENTRY
 
     async def keep(self, offer: str, payer: str, objects: Iterable[tuple[str, int]]) -> None:
         """Objects, with their sizes, lie there at somebody's cost; those that did so already cost nobody more."""
-        kept = [(offer, name, size, payer) for name, size in objects]
+        kept = [(offer, name, size + ENTRY, payer) for name, size in objects]
 
         def insert(db: sqlite3.Connection) -> int:
             new = 0
@@ -167,7 +170,7 @@ class Register:
                         new += row[2]
             return new
 
-        self._used[offer, payer] += await self._do(insert)
+        await self._do(insert, lambda new: self._add(offer, payer, new))
 
     async def forget(self, offer: str, name: str) -> None:
         """An object is gone, and nothing of it is in the trash."""
@@ -178,8 +181,10 @@ class Register:
                     "delete from objects where offer = ? and name = ? returning payer, size", (offer, name)
                 ).fetchone()
 
-        if (found := await self._do(drop)) is not None:
-            self._used[offer, found[0]] -= found[1]
+        await self._do(drop, lambda found: self._add(offer, found[0], -found[1]) if found else None)
+
+    def _add(self, offer: str, payer: str, size: int) -> None:
+        self._used[offer, payer] += size
 
     # -- trash -----------------------------------------------------------------------------------------------------
 
@@ -222,17 +227,16 @@ class Register:
             with db:
                 return db.execute("delete from trash where label = ? returning payer, size", (label,)).fetchone()  # type: ignore[no-any-return]
 
-        if (found := await self._do(drop)) is not None and found[0]:
-            self._used[offer, found[0]] -= found[1]
+        await self._do(drop, lambda found: self._add(offer, found[0], -found[1]) if found and found[0] else None)
 
     async def trash(self, offer: str, space: bytes | None, after: str, most: int) -> list[Trashed]:
         """What is kept of a space, by label."""
 
         def select(db: sqlite3.Connection) -> list[Trashed]:
             rows = db.execute(
-                "select label, name, size, payer, left from trash"
+                "select label, name, max(size - ? * (payer != ''), 0), payer, left from trash"
                 " where offer = ? and space is ? and label > ? order by label limit ?",
-                (offer, space, after, most),
+                (ENTRY, offer, space, after, most),
             )
             return [Trashed(*row) for row in rows]
 
@@ -243,12 +247,22 @@ class Register:
 
         def select(db: sqlite3.Connection) -> Trashed | None:
             row = db.execute(
-                "select label, name, size, payer, left from trash where offer = ? and space = ? and label = ?",
-                (offer, space, label),
+                "select label, name, max(size - ? * (payer != ''), 0), payer, left from trash"
+                " where offer = ? and space = ? and label = ?",
+                (ENTRY, offer, space, label),
             ).fetchone()
             return Trashed(*row) if row else None
 
         return await self._do(select)
+
+    async def adopt(self, offer: str, label: str, keep: float) -> None:
+        """Something in the trash, of which nothing is known: it stays its time, and nobody pays."""
+
+        def insert(db: sqlite3.Connection) -> None:
+            with _durably(db):
+                db.execute("insert or ignore into trash values (?, ?, '', null, 0, '', ?)", (label, offer, keep))
+
+        await self._do(insert)
 
     async def labels(self, offer: str) -> dict[str, str]:
         """All labels of an offer, with the names."""
@@ -292,14 +306,22 @@ class Register:
 
     # -- the thread ------------------------------------------------------------------------------------------------
 
-    async def _do(self, work: Callable[[sqlite3.Connection], _T]) -> _T:
+    async def _do(self, work: Callable[[sqlite3.Connection], _T], then: Callable[[_T], None] | None = None) -> _T:
+        """Work in the thread; what follows from it is done even if nobody waits for it any more."""
+
         def run() -> _T:
             if self._open is None:
                 self._open = self._connected()
             return work(self._open)
 
+        def told(done: asyncio.Future[_T]) -> None:
+            if then is not None and not done.cancelled() and done.exception() is None:
+                then(done.result())
+
+        done = asyncio.get_running_loop().run_in_executor(self._thread, run)
+        done.add_done_callback(told)
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._thread, run)
+            return await asyncio.shield(done)
         except sqlite3.Error as error:
             if getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGE:
                 raise RegisterDamaged(

@@ -124,6 +124,9 @@ class NodeFile:
             raise NodeSettingsDamaged(f"{self._path}: {error}", hint="mend the file, or restore a copy") from None
         if settings.format != 1:
             raise NodeSettingsDamaged(f"{self._path}: format is {settings.format}, known is 1", hint="upgrade ropewalk")
+        folders = [offer.id for offer in settings.offers.values()]
+        if len(set(folders)) != len(folders):
+            raise NodeSettingsDamaged(f"{self._path}: one store is offered under two names", hint="withdraw one")
         for grant in settings.grants:
             if grant.offer not in settings.offers:
                 raise NodeSettingsDamaged(

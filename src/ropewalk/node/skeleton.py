@@ -14,6 +14,7 @@ from functools import partial
 
 from ropewalk.errors import Damaged, Missing, Refused, Unavailable
 from ropewalk.node.grants import OUTSIDE, Standing
+from ropewalk.node.turns import Turns
 from ropewalk.spaces.members import LARGEST_RECORD, Membership, Role, is_record, records_prefix
 from ropewalk.spaces.members.records import parse
 from ropewalk.spaces.store import DiskStore, ObjectName
@@ -22,6 +23,7 @@ __all__ = ["Skeleton"]
 
 MOST_NAMES = 200_000  # records that a space's folder may list before it is not followed
 MOST_READ = 256 << 20  # bytes of all records of a space; real ones are small, so the smallest are read first
+MOST_SPACES = 10_000  # that are followed; the one that was asked for longest ago is read anew when it is asked for
 MOST_WAITING = 16 << 20  # bytes of records that do not count yet, as their parents are not here
 MOST_NEW = 1024  # names that were put and not read; with more all are listed
 MOST_PASSED = 8192  # names of a space that hold no record, which are not read again
@@ -51,14 +53,14 @@ class Skeleton:
     Args:
         store: Where the records lie.
         cpu: Checks signatures.
-        most: Spaces that are remembered; the one that was asked for longest ago is read anew when it is asked for.
+        most: Spaces without records that are remembered, so that these are not looked for again and again.
     """
 
     def __init__(self, store: DiskStore, cpu: Executor, most: int = 256) -> None:
         self._store, self._cpu, self._most = store, cpu, most
         self._spaces: dict[bytes, _Known] = {}
         self._new: dict[bytes, dict[ObjectName, None] | None] = {}  # what was put since; None: too much to name
-        self._turns: dict[bytes, asyncio.Lock] = {}
+        self._turns = Turns()
         self._seen: dict[bytes, _Seen] = {}
         self._told: list[Callable[[bytes], None]] = []
 
@@ -115,14 +117,19 @@ class Skeleton:
         roles = [role for device in devices if (role := state.role_of(device)) is not None]
         return Standing(max(roles, default=None), bool(devices) and not roles, known.admins, known=True)
 
+    def meets(self, key: bytes) -> bool:
+        """Whether a key is active in one of the spaces that are followed by now."""
+        return any(
+            known.membership is not None and known.membership.state.role_of(device) is not None
+            for known in self._spaces.values()
+            for device in known.keys.get(key, ())
+        )
+
     async def _known(self, space: bytes) -> _Known:
         while space not in self._spaces or space in self._new:
-            turn = self._turns.setdefault(space, asyncio.Lock())
-            async with turn:
+            async with self._turns.of(space):
                 if space not in self._spaces or space in self._new:
                     await self._renew(space)
-            if not turn.locked():
-                self._turns.pop(space, None)
         self._spaces[space] = self._spaces.pop(space)  # the last one asked for
         return self._spaces[space]
 
@@ -141,14 +148,21 @@ class Skeleton:
                 self._new[space] = None
             raise
         self._spaces[space] = known
-        if len(self._spaces) > self._most:
-            oldest = next(one for one in self._spaces if one != space)
-            del self._spaces[oldest]
-            self._new.pop(oldest, None)
-            self._seen.pop(oldest, None)
+        self._forget(space)
         if before is not None and known.objects.keys() != before.objects.keys():
             for what in self._told:
                 what(space)
+
+    def _forget(self, space: bytes) -> None:
+        """Make room: spaces without records first, so that strangers' questions push out none that are followed."""
+        strange = [one for one, known in self._spaces.items() if known.membership is None and one != space]
+        gone = strange[: -self._most] if len(strange) > self._most else []
+        if len(self._spaces) - len(gone) > MOST_SPACES:
+            gone.append(next(one for one in self._spaces if one != space and one not in gone))
+        for one in gone:
+            del self._spaces[one]
+            self._new.pop(one, None)
+            self._seen.pop(one, None)
 
     async def _all(self, space: bytes) -> dict[str, bytes]:
         sizes: dict[ObjectName, int] = {}
@@ -162,9 +176,10 @@ class Skeleton:
         objects: dict[str, bytes] = {}
         left = MOST_READ
         for name, size in sorted(sizes.items(), key=lambda one: one[1]):
-            left -= size
-            if size > LARGEST_RECORD or left < 0:
+            if size > LARGEST_RECORD:
                 break
+            if (left := left - size) < 0:  # what is left out might be what matters
+                raise Unavailable(f"records of one space have more than {MOST_READ} bytes in this store")
             try:
                 data = await self._store.get(name, 0, LARGEST_RECORD + 1)
             except (Missing, Damaged):

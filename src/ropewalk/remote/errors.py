@@ -9,8 +9,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from ropewalk.errors import Damaged, Misuse, Refused, RopewalkError, Unavailable
-from ropewalk.spaces.store import NameTaken, NoSuchObject, StoreDamaged, StoreFull, StoreGone, StoreReadOnly
+from ropewalk.errors import RopewalkError
+from ropewalk.spaces.store import (
+    NameTaken,
+    NoSuchObject,
+    StoreDamaged,
+    StoreFull,
+    StoreGone,
+    StoreReadOnly,
+    TellsNothing,
+)
 
 __all__ = ["answering", "as_store"]
 
@@ -22,6 +30,17 @@ _KINDS: tuple[type[RopewalkError], ...] = (
     StoreGone,
     StoreReadOnly,
 )
+READ: tuple[type[RopewalkError], ...] = (NoSuchObject, StoreDamaged, StoreGone)
+WAIT: tuple[type[RopewalkError], ...] = (StoreDamaged, StoreGone, TellsNothing)
+LIST: tuple[type[RopewalkError], ...] = (StoreDamaged, StoreGone)
+WRITE: tuple[type[RopewalkError], ...] = (NameTaken, StoreFull, StoreReadOnly, StoreDamaged, StoreGone)
+DELETE: tuple[type[RopewalkError], ...] = (StoreFull, StoreReadOnly, StoreDamaged, StoreGone)
+_OURS = frozenset(_KINDS)
+_HINTS = {
+    "node.quota": "ask the node's owner for more, or use another store",
+    "node.not-granted": "ask the node's owner, or an admin of the space",
+    "node.busy": "it is tried again",
+}
 _TOLD = {kind.code: kind for kind in _KINDS} | {
     "node.quota": StoreFull,
     "node.not-granted": StoreReadOnly,
@@ -29,39 +48,32 @@ _TOLD = {kind.code: kind for kind in _KINDS} | {
 }
 
 
-def as_store(
-    where: str, code: str, text: str, error: RopewalkError | None = None, *, reading: bool = False
-) -> RopewalkError:
-    """What a store would raise.
+def as_store(where: str, code: str, text: str, *, allowed: tuple[type[RopewalkError], ...]) -> RopewalkError:
+    """What a store would raise.  Hints are ours: a node's might say anything.
 
     Args:
         where: The store, for people.
         code: Of the error.
         text: Its message.
-        error: The error itself, where it is at hand.
-        reading: Nothing was to be changed; a store whose bytes we may not have is as good as away.
+        allowed: What this call may raise; whatever else a node says, it does not answer as a store does.
     """
-    text = text.splitlines()[0] if text else "it gave no reason"
-    if isinstance(error, _KINDS):
-        return error  # it is ours, or was told by its code and made of our class
-    if (kind := _TOLD.get(code)) is not None:
-        kind = StoreGone if reading and kind is StoreReadOnly else kind
-        return kind(f"{where}: {text}", hint=error.hint if error is not None else "")
-    if isinstance(error, Misuse) and not code.startswith("broker."):
-        return error
-    if isinstance(error, Damaged):
-        return StoreDamaged(f"{where}: {text}")
-    hint = error.hint if isinstance(error, (Refused, Unavailable)) else ""
-    return StoreGone(f"{where} does not answer: {text}", hint=hint)
+    said = text.splitlines()[0] if text else "it gave no reason"
+    if code == "node.busy" and TellsNothing in allowed:
+        return TellsNothing(f"{where}: {said}")  # it is read every now and then, as where nothing tells
+    kind = _TOLD.get(code, StoreGone)
+    if kind in allowed and kind is not StoreGone:
+        return kind(f"{where}: {said}", hint=_HINTS.get(code, ""))
+    if code in _TOLD:
+        return StoreGone(f"{where}: {said}", hint=_HINTS.get(code, ""))
+    return StoreGone(f"{where} does not answer: {said}", hint=_HINTS.get(code, ""))
 
 
 @contextmanager
-def answering(where: str, *, reading: bool = False) -> Iterator[None]:
+def answering(where: str, allowed: tuple[type[RopewalkError], ...]) -> Iterator[None]:
     """Turn what a call to a node ends with into what a store may raise."""
     try:
         yield
     except RopewalkError as error:
-        said = as_store(where, error.code, str(error.args[0]) if error.args else "", error, reading=reading)
-        if said is error:
-            raise
-        raise said from error
+        if type(error) in _OURS:
+            raise  # made here: what a node tells is of one of the families
+        raise as_store(where, error.code, str(error.args[0]) if error.args else "", allowed=allowed) from error

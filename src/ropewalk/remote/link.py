@@ -6,6 +6,7 @@ Never: makes a call again, or waits for a node that is away.
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from ropewalk import broker
 from ropewalk.errors import RopewalkError
 from ropewalk.remote.address import NodeAddress
-from ropewalk.remote.errors import answering
+from ropewalk.remote.errors import LIST, answering
 from ropewalk.remote.store import RemoteStore
 from ropewalk.spaces.store import StoreGone
 
@@ -23,6 +24,7 @@ __all__ = ["NodeLink", "Nodes"]
 
 MOST_PAUSE = 2.0  # seconds between tries: a node that is back may be the one that is needed
 QUIET = 10.0  # seconds without a byte until the node is asked, and then until it is gone; a call in vain costs both
+PUTS = 16  # streams to one node at a time
 CONNECTS_WITHIN = 15.0  # seconds for the first session; a pool waits for no store longer
 
 
@@ -32,6 +34,7 @@ class NodeLink:
     def __init__(self, address: NodeAddress, login: Ed25519PrivateKey, backoff: broker.Backoff) -> None:
         self.place = address.endpoint.place
         self.users = 0
+        self.puts = asyncio.Semaphore(PUTS)  # a node takes so many of one key that more would be refused
         self._address, self._login, self._backoff = address, login, backoff
         self._owned = AsyncExitStack()
         self._link: broker.Link | None = None
@@ -42,7 +45,7 @@ class NodeLink:
         Raises:
             StoreGone.
         """
-        with answering(f"node at {self.place}"):
+        with answering(f"node at {self.place}", LIST):
             self._link = await self._owned.enter_async_context(
                 broker.reconnecting(
                     self._address.endpoint,
@@ -116,7 +119,7 @@ class Nodes:
         """
         link = await self._link(NodeAddress.parse(text))
         try:
-            with answering(f"node at {link.place}"):
+            with answering(f"node at {link.place}", LIST):
                 return list(await link.room.offers())
         finally:
             await self._leave(link)

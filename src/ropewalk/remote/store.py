@@ -15,8 +15,8 @@ from typing import Annotated, Any, Protocol
 import msgspec
 
 from ropewalk import broker
-from ropewalk.errors import Misuse
-from ropewalk.remote.errors import answering, as_store
+from ropewalk.errors import Misuse, RopewalkError
+from ropewalk.remote.errors import DELETE, LIST, READ, WAIT, WRITE, answering, as_store
 from ropewalk.spaces.store import (
     LARGEST_OBJECT,
     Listed,
@@ -37,6 +37,7 @@ SMALL = 64 * 1024  # bytes; what is smaller is put without a stream
 TOGETHER = 256 * 1024  # bytes of small objects in one message, and
 MOST_TOGETHER = 64  # of them
 LONGEST_PAGE = 1000  # names; a shorter one is the last
+AGAIN = 1.0  # seconds before a hint is waited for again that did not change
 IN_FLIGHT = 4  # pieces of one read that are asked for at a time
 
 
@@ -80,6 +81,7 @@ class Way(Protocol):
     """How a node is reached."""
 
     place: str
+    puts: asyncio.Semaphore
 
     @property
     def sessions(self) -> int:
@@ -123,7 +125,7 @@ class RemoteStore:
             StoreGone: There is none, or it is another one.
         """
         self._expected = identity
-        with self._asking(reading=True):
+        with self._asking(LIST):
             await self._reference()
 
     async def put(self, name: ObjectName, parts: Parts) -> None:
@@ -132,20 +134,23 @@ class RemoteStore:
         if size <= SMALL:
             await self.put_many([(name, parts)])
             return
-        with self._asking():
+        with self._asking(WRITE):
             store = await self._reference()
-            await store.put(name, size, _stream(parts))
+            async with self._way.puts:
+                await store.put(name, size, _stream(parts))
 
     async def put_many(self, objects: Sequence[tuple[ObjectName, Parts]]) -> None:
         sizes = [size_of(parts) for _, parts in objects]
         batch: list[tuple[str, bytes]] = []
+        for name, _ in objects:
+            object_name(name)
         left = TOGETHER
-        with self._asking():
+        with self._asking(WRITE):
             store = await self._reference()
             for (name, parts), size in zip(objects, sizes, strict=True):
-                object_name(name)
                 if size > SMALL:
-                    await store.put(name, size, _stream(parts))
+                    async with self._way.puts:
+                        await store.put(name, size, _stream(parts))
                     continue
                 if batch and (size > left or len(batch) >= MOST_TOGETHER):
                     await self._put_small(store, batch)
@@ -162,22 +167,23 @@ class RemoteStore:
             raise StoreDamaged(f"{self._where} answered for {len(told)} objects, {len(batch)} were put")
         for outcome in told:
             if outcome is not None:
-                raise as_store(self._where, *outcome)
+                raise as_store(self._where, *outcome, allowed=WRITE)
 
     async def replace(self, name: ObjectName, parts: Parts) -> None:
         checked_hint(name, parts)
-        with self._asking():
+        with self._asking(WRITE):
             await (await self._reference()).replace(name, b"".join(parts))
 
     async def wait_changed(self, name: ObjectName, mark: bytes) -> bytes:
         """As `Tells.wait_changed`."""
         hint_name(name)
         while True:
-            with self._asking(reading=True):
+            with self._asking(WAIT):
                 now = await (await self._reference()).wait_changed(name, mark)
             told: bytes = self._told(now, _Mark, "a mark")
             if told != mark:
                 return told
+            await asyncio.sleep(AGAIN)  # it waited long without news, or answers at once with none
 
     async def get(self, name: ObjectName, offset: int = 0, length: int | None = None) -> bytes:
         checked_range(offset, length)
@@ -185,7 +191,7 @@ class RemoteStore:
         found: list[bytes] = []
         offset = min(offset, LARGEST_OBJECT)  # where each object has ended
         left = LARGEST_OBJECT - offset if length is None else min(length, LARGEST_OBJECT - offset)
-        with self._asking(reading=True):
+        with self._asking(READ):
             store = await self._reference()
             at_once = IN_FLIGHT if length is not None else 1  # most objects of which the size is not known are small
             while True:
@@ -204,11 +210,11 @@ class RemoteStore:
 
     async def list(self, prefix: str, after: str = "") -> AsyncIterator[Listed]:
         while True:
-            with self._asking(reading=True):
+            with self._asking(LIST):
                 page = await (await self._reference()).names(prefix, after)
             names = self._told(page, _Page, "a list of names and sizes")
             for name, size in names:
-                if name <= after:
+                if name <= after or not name.startswith(prefix):
                     raise StoreDamaged(f"{self._where} does not list by name: {name[:80]!r} after {after[:80]!r}")
                 after = name
                 yield Listed(ObjectName(name), size)
@@ -217,11 +223,11 @@ class RemoteStore:
 
     async def delete(self, name: ObjectName) -> None:
         object_name(name)
-        with self._asking():
+        with self._asking(DELETE):
             await (await self._reference()).delete(name)
 
     async def room(self) -> Room | None:
-        with self._asking(reading=True):
+        with self._asking(LIST):
             found = await (await self._reference()).room()
         told = self._told(found, tuple[_Amount, _Amount] | None, "its room")
         return None if told is None else Room(*told)
@@ -237,7 +243,7 @@ class RemoteStore:
         """
         after = ""
         while True:
-            with self._asking():
+            with self._asking(DELETE):
                 page = await (await self._reference()).trash(space, after)
             for one in (rows := self._told(page, _TrashPage, "a list of what was deleted")):
                 if one[0] <= after:
@@ -256,9 +262,9 @@ class RemoteStore:
         """
         back = 0
         for at in range(0, len(labels), LONGEST_PAGE):
-            with self._asking():
+            with self._asking(DELETE):
                 done = await (await self._reference()).take_back(space, list(labels[at : at + LONGEST_PAGE]))
-            back += self._told(done, _Amount, "how many came back")
+            back += min(self._told(done, _Amount, "how many came back"), LONGEST_PAGE)
         return back
 
     async def veto(self, space: bytes, seconds: float) -> None:
@@ -268,7 +274,7 @@ class RemoteStore:
             StoreReadOnly: Who asks is no admin of the space.
             StoreGone, Misuse.
         """
-        with self._asking():
+        with self._asking(DELETE):
             await (await self._reference()).veto(space, float(seconds))
 
     async def aclose(self) -> None:
@@ -310,13 +316,13 @@ class RemoteStore:
             raise StoreDamaged(f"{self._where} answered with something else than {what}: {error}") from None
 
     @contextmanager
-    def _asking(self, *, reading: bool = False) -> Iterator[None]:
+    def _asking(self, allowed: tuple[type[RopewalkError], ...]) -> Iterator[None]:
         if self._closed:
             raise Misuse(f"{self._where} is closed")
         self._under_way += 1
         self._idle.clear()
         try:
-            with answering(self._where, reading=reading):
+            with answering(self._where, allowed):
                 yield
         except (broker.Lost, broker.NoReference, StoreGone):
             self._store = None  # the next session has another reference for it

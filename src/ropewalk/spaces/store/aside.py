@@ -85,6 +85,7 @@ class Aside:
     def drop(self, label: str) -> None:
         """It is gone for good; one that is not there is a success."""
         with answering(self._folder.root):
+            self._folder.confirm()
             with suppress(FileNotFoundError):
                 self._files.unlink(self._path(label))
             with suppress(FileNotFoundError):
@@ -93,6 +94,7 @@ class Aside:
     def labels(self) -> set[str]:
         """All that there are."""
         with answering(self._folder.root), suppress(FileNotFoundError):
+            self._folder.confirm()
             return {name for name in self._files.scan(self._root) if _LABEL.match(name)}
         return set()
 

@@ -44,10 +44,11 @@ class DiskStore:
 
     Attributes:
         identity: 16 random bytes, the same for the life of the store.
+        root: The folder.
     """
 
     def __init__(self, folder: Folder, pool: Threads, threads: int, sleep: Sleep = asyncio.sleep) -> None:
-        self.identity = folder.identity
+        self.identity, self.root = folder.identity, folder.root
         self._folder = folder
         self._aside = Aside(folder)
         self._pool = pool
