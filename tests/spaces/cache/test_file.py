@@ -8,7 +8,7 @@ import sqlite3
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from ropewalk.spaces.cache import CACHE_FILE, LEAST, Cache, ChunkFile, cache
@@ -32,6 +32,7 @@ def on_disk(folder: Path) -> int:
     ),
     limit=st.integers(LEAST, 3 * LEAST),
 )
+@example([[(0, 1), (1, 1_048_592), (2, 1_048_592), (3, 1_048_592)], [(0, 1), (0, 1_048_592)]], 4_194_304)
 def test_it_keeps_to_its_limit_and_gives_what_it_was_given(
     tmp_path_factory: pytest.TempPathFactory, batches: list[list[tuple[int, int]]], limit: int
 ) -> None:

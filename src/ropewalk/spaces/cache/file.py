@@ -108,8 +108,10 @@ class ChunkFile:
         self._db.execute("BEGIN IMMEDIATE")
         try:
             self._remove(list(gone))
-            self._db.executemany("UPDATE uses SET used = ? WHERE id = ?", [(self._used, one) for one in used])
             there, size, new = self._there(list(chunks)), 0, list[tuple[bytes, bytes]]()
+            # What is given again was used, too: else it would make room for what comes with it.
+            again = [(self._used, one) for one in {*used, *there}]
+            self._db.executemany("UPDATE uses SET used = ? WHERE id = ?", again)
             for one, data in chunks.items():
                 if one not in there and size + _cost(data) <= self._room:
                     new.append((one, data))
