@@ -100,7 +100,7 @@ def test_a_quota_that_is_used_up_is_told_and_more_room_is_taken_at_once(people: 
         (people / "film").write_bytes(os.urandom(12 * MIB))
         full = machine("bob", "put", "film", "photos:/", "--json", status=5)
         assert full.error["code"] == "pool.below-floor"
-        assert "quota at disk1 is used up" in full.error["message"]
+        assert "the quota here is used up" in full.error["message"]
         assert "of 4194304 bytes" in full.error["message"]
         bob = key_of(machine, "bob")
         for home, name in (("anna", "disk1"), ("anna", "disk2"), ("eve", "cellar")):
