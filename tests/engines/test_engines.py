@@ -160,7 +160,9 @@ async def test_what_an_engine_shows_of_itself_and_nothing_is_left(engine: Engine
     assert shown.folds_case is False
     assert shown.time is not None
     assert abs(shown.time - time.time_ns()) < 3600 * 10**9, "it is this machine's clock"
-    assert set(everything(store)) == before
+    bucket = store._keeper.bucket
+    # After sixteen puts of one key at once rclone may go on listing it, though nothing is there any more.
+    assert {key for key in everything(store) if bucket.size(key) is not None} == before
     await store.aclose()
 
 

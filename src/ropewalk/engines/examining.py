@@ -19,7 +19,6 @@ from ropewalk.spaces.store import Examined, StoreGone
 __all__ = ["RACERS", "examine_bucket"]
 
 RACERS = 16  # creates of one key at once
-TRIES, SETTLES = 5, 0.2  # an engine may write the last of several at once after it was deleted; seconds
 _LOOKED_AT = "_ropewalk-look-"  # how keys begin that are put for a moment
 
 Run = Callable[[Callable[[], Any]], Awaitable[Any]]  # in a thread of the store
@@ -37,11 +36,7 @@ async def examine_bucket(bucket: Bucket, run: Run) -> Examined:
         return await run(partial(_looked, bucket, key, made.count(True)))  # type: ignore[no-any-return]
     finally:
         with suppress(StoreGone):
-            for _ in range(TRIES):
-                await run(partial(bucket.delete, key))
-                await asyncio.sleep(SETTLES)
-                if await run(partial(bucket.size, key)) is None:
-                    break
+            await run(partial(bucket.delete, key))
 
 
 def _looked(bucket: Bucket, key: str, made: int) -> Examined:
