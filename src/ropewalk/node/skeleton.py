@@ -7,7 +7,7 @@ Never: opens a box, follows a record that does not verify, or forgets while it r
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from functools import partial
@@ -62,11 +62,6 @@ class Skeleton:
         self._new: dict[bytes, dict[ObjectName, None] | None] = {}  # what was put since; None: too much to name
         self._turns = Turns()
         self._seen: dict[bytes, _Seen] = {}
-        self._told: list[Callable[[bytes], None]] = []
-
-    def told(self, what: Callable[[bytes], None]) -> None:
-        """Be called with each space that is read and says something new."""
-        self._told.append(what)
 
     def put(self, space: bytes, name: ObjectName) -> None:
         """A record of this space was put."""
@@ -149,9 +144,6 @@ class Skeleton:
             raise
         self._spaces[space] = known
         self._forget(space)
-        if before is not None and known.objects.keys() != before.objects.keys():
-            for what in self._told:
-                what(space)
 
     def _forget(self, space: bytes) -> None:
         """Make room: spaces without records first, so that strangers' questions push out none that are followed."""
