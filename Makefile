@@ -3,6 +3,7 @@
 #   make test PYTHON=python3.13    another interpreter (after `make clean`)
 #   make test ARGS="-k pack -x"    words for pytest
 #   make test ARGS=--hypothesis-seed=7    the cases of a run that printed `seed: 7`
+#   make test WORKERS=0                   the tests one after another in one process, for a debugger
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -18,6 +19,9 @@ PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3
 BIN := .venv/bin
 READY := .venv/ready
 ARGS ?=
+# A worker for each core; more than four would only be in each other's way in tests that use the clock.
+WORKERS ?= auto
+AT_ONCE = -n $(WORKERS) --maxprocesses 4 --dist loadgroup
 
 # The build's own tools are pinned like the rest, so the build must not fetch others in a place of its own.
 BUILD := hatchling editables
@@ -60,7 +64,7 @@ vectors: $(READY) ## the spec's vectors are what its script makes
 	$(if $(VECTORS),$(BIN)/python $(VECTORS) --check)
 
 pytest: $(READY) ## the tests alone
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest $(AT_ONCE) $(ARGS)
 
 demo: $(READY) ## the main job on real data: stores die, every byte comes back
 	$(BIN)/python examples/demo.py $(ARGS)
@@ -69,7 +73,7 @@ bench: $(READY) ## rates beside the floors and the peers on this machine; ARGS="
 	$(BIN)/python bench/run.py $(ARGS)
 
 fuzz: $(READY) ## property tests with far more cases than usual; ARGS=tests/... picks some
-	$(BIN)/python -m pytest -m hypothesis --hypothesis-profile=fuzz $(ARGS)
+	$(BIN)/python -m pytest $(AT_ONCE) -m hypothesis --hypothesis-profile=fuzz $(ARGS)
 
 constraints: ## write constraints.txt anew: the newest of everything that pyproject.toml allows
 	@rm -rf .venv/fresh

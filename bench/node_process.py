@@ -3,6 +3,8 @@
     python node_process.py node FOLDER KEY    offers FOLDER/disk to KEY; prints address and identity
     python node_process.py raw FOLDER SIZE    sends SIZE bytes to whoever connects; prints port
     python node_process.py sink FOLDER PORT   takes all that comes from there; prints seconds
+    python node_process.py file FOLDER PORT   the same, and does to each MiB what nobody can do without who gets a file
+                                              of a space: decrypts it, hashes it and writes it, in two threads
 
 Flow: nodes.py -> this, as processes -> lines on standard output
 Never: measures a node together with its clients.
@@ -11,13 +13,17 @@ Never: measures a node together with its clients.
 from __future__ import annotations
 
 import asyncio
+import os
 import ssl
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import cast
 
 import uvloop
+from blake3 import blake3
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 import ropewalk
 from ropewalk import net
@@ -73,7 +79,11 @@ class Takes(asyncio.BufferedProtocol):
     def __init__(self, ended: asyncio.Future[None]) -> None:
         self.buffer, self.ended = bytearray(BLOCK), ended
 
-    def get_buffer(self, _sizehint: int) -> bytearray:
+    async def done(self) -> None:
+        """All is taken."""
+        await self.ended
+
+    def get_buffer(self, _sizehint: int) -> bytearray | memoryview:
         """One, again and again."""
         return self.buffer
 
@@ -83,6 +93,38 @@ class Takes(asyncio.BufferedProtocol):
     def connection_lost(self, _exc: Exception | None) -> None:
         """Over."""
         self.ended.set_result(None)
+
+
+class Keeps(Takes):
+    """The other end that keeps what comes in a file."""
+
+    def __init__(self, ended: asyncio.Future[None], path: Path) -> None:
+        super().__init__(ended)
+        self.cipher, self.have, self.offset = AESGCM(bytes(32)), 0, 0
+        self.file = os.open(path, os.O_CREAT | os.O_WRONLY | os.O_TRUNC)
+        self.threads = ThreadPoolExecutor(2)
+
+    def get_buffer(self, _sizehint: int) -> memoryview:
+        """What is left of a block."""
+        return memoryview(self.buffer)[self.have :]
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """Each whole block is somebody else's."""
+        self.have += nbytes
+        if self.have == BLOCK:
+            self.threads.submit(self.keep, self.buffer, self.offset)
+            self.buffer, self.have = bytearray(BLOCK), 0
+            self.offset += BLOCK
+
+    def keep(self, block: bytearray, offset: int) -> None:
+        """One block: to encrypt it costs what to decrypt it does."""
+        blake3(block)
+        os.pwrite(self.file, self.cipher.encrypt(bytes(12), bytes(block), None)[:BLOCK], offset)
+
+    async def done(self) -> None:
+        """All is in the file."""
+        await self.ended
+        await asyncio.to_thread(self.threads.shutdown)
 
 
 async def raw(folder: Path, size: int) -> None:
@@ -96,15 +138,16 @@ async def raw(folder: Path, size: int) -> None:
     await asyncio.Event().wait()
 
 
-async def sink(_: Path, port: int) -> None:
+async def sink(folder: Path, port: int, *, keep: bool = False) -> None:
     """Take the bare stream once."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     loop = asyncio.get_running_loop()
     ended: asyncio.Future[None] = loop.create_future()
     began = time.perf_counter()
-    await loop.create_connection(lambda: Takes(ended), "127.0.0.1", port, ssl=context)
-    await ended
+    takes = Keeps(ended, folder / "kept") if keep else Takes(ended)
+    await loop.create_connection(lambda: takes, "127.0.0.1", port, ssl=context)
+    await takes.done()
     print(time.perf_counter() - began, flush=True)
 
 
@@ -116,4 +159,4 @@ if __name__ == "__main__":
     elif what == "raw":
         uvloop.run(raw(folder, int(sys.argv[3])))
     else:
-        uvloop.run(sink(folder, int(sys.argv[3])))
+        uvloop.run(sink(folder, int(sys.argv[3]), keep=what == "file"))

@@ -33,6 +33,7 @@ from ropewalk.spaces.members import NO_CUT, Author, Membership, Policy, Role, cr
 from ropewalk.spaces.pack.packing import Packing
 from ropewalk.spaces.space import Space, open_space
 from ropewalk.spaces.vectors import Vector
+from ropewalk.testing.letting_in import consents, member_with
 
 __all__ = ["opening", "removal"]
 
@@ -63,10 +64,12 @@ def _removals(devices: int, rounds: int) -> tuple[list[float], list[float]]:
     life, gone = os.urandom(16), b""
     while len(membership.state.devices) < devices:
         author = Author(membership, admin, life, time.time_ns())
-        keys = DeviceKeys.generate().public()
-        nonce, gone = author.new_member()
+        device = DeviceKeys.generate()
+        keys = device.public()
+        nonce, pledge = author.new_member()
+        gone, agreed = member_with(pledge, keys), consents(space_id, pledge, Role.WRITER, [device])
         wraps = [deliver(membership.epochs, ring, keys, Role.WRITER)]
-        objects.append(author.add(nonce, Role.WRITER, [keys], b"", wraps)[1])
+        objects.append(author.add(nonce, Role.WRITER, [keys], b"", wraps, consents=agreed)[1])
         membership = Membership.read(space_id, objects, verified=membership.verified)
     size: list[float] = []
     took: list[float] = []

@@ -53,7 +53,8 @@ PLATFORM = {  # part -> module and function
 }
 REMOTE = {"calls": ("remote", "calls"), "holding": ("remote", "holding")}
 TOGETHER = {"merge": ("groups", "merge"), "removal": ("people", "removal"), "opening": ("people", "opening")}
-OVER_NODES = {part: ("nodes", part) for part in ("stream", "dead", "slow", "rest")}
+OVER_NODES = {"stream": ("nodes", "stream"), "rest": ("nodes", "rest")}
+OVER_NODES |= {part: ("nodes_away", part) for part in ("dead", "first", "slow")}
 MODULES = PLATFORM | REMOTE | TOGETHER | OVER_NODES
 PACKAGES = ("uvloop", "websockets", "twisted", "aiofastnet", "anyio", "prometheus-client", "opentelemetry-sdk")
 GROUPS = {"spaces": SPACES, "platform": tuple(PLATFORM), "remote": tuple(REMOTE), "groups": tuple(TOGETHER)}

@@ -1,6 +1,7 @@
 """What all tests share: one seed for the whole run, and how hard Hypothesis tries.
 
 Flow: --hypothesis-seed, else CI's own, else a fresh one -> Hypothesis, the `seed` fixture, the lines printed first
+      what a worker found -> something that can be sent to the process that prints it
 Never: holds fixtures of one part of ropewalk; those stand beside that part's tests.
 """
 
@@ -8,10 +9,12 @@ from __future__ import annotations
 
 import os
 import secrets
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
 
+SUITES_TAKE = 600  # seconds: property tests and liars are run often only while they are quick
 SEED_OF_CI = 0  # the same cases each time: a change is judged by what it changed, not by its luck
 
 # No deadline anywhere: how long one case takes on a busy machine says nothing about the code.
@@ -51,3 +54,29 @@ def seed(pytestconfig: pytest.Config) -> int:
     """The run's seed, for tests that draw from `random.Random` themselves."""
     number: int = pytestconfig.getoption("hypothesis_seed")
     return number
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Print how long property tests and liars took."""
+    reports = [one for some in terminalreporter.stats.values() for one in some if isinstance(one, pytest.TestReport)]
+    took = sum(one.duration for one in reports if "hypothesis" in one.keywords or "tests/liars/" in one.nodeid)
+    if took < 1:
+        return
+    workers = config.getoption("numprocesses", None) or 1
+    terminalreporter.write_line(
+        f"property tests and liars: {took:.0f} s on {workers} workers, so {took / workers:.0f} s (goal: {SUITES_TAKE})"
+    )
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_report_to_serializable() -> Any:
+    """Escape what no UTF-8 can hold: one such character in a log, and a worker is lost with all that it found."""
+    return _sendable((yield))
+
+
+def _sendable(data: Any) -> Any:
+    if isinstance(data, str):
+        return data.encode(errors="backslashreplace").decode()
+    if isinstance(data, dict):
+        return {_sendable(key): _sendable(value) for key, value in data.items()}
+    return [_sendable(one) for one in data] if isinstance(data, list | tuple) else data

@@ -154,6 +154,7 @@ async def test_a_name_that_is_not_there_costs_what_one_that_is_there_does(tmp_pa
         (f"anna:{HASH}\u2028bob:{HASH}", ":1: "),  # one line to an editor
         (f"anna:{HASH}:staff:admin", ":1: got 'staff:admin', expected a group"),
     ],
+    ids=["twice", "mixed", "weak", "a line to an editor", "a role"],  # a salt in a name makes each run another
 )
 async def test_lines_that_are_not_understood(tmp_path: Path, text: str, message: str) -> None:
     _, checker, _ = passwords(tmp_path, text)

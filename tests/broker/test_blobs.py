@@ -118,7 +118,7 @@ def test_room_is_made_for_what_came_and_not_for_what_was_told() -> None:
         before, _ = tracemalloc.get_traced_memory()
         for number in range(1, 17):
             fed(taker, piece(number, 4 << 20, b"x" * 1000))
-        assert tracemalloc.get_traced_memory()[0] - before < 4 * 20_000 + 100_000
+        assert tracemalloc.get_traced_memory()[0] - before < 16 * 8_000 + 50_000
     finally:
         tracemalloc.stop()
 

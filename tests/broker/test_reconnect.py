@@ -126,6 +126,40 @@ async def test_a_later_session_is_tried_for_again_whether_or_not_the_first_was_i
     await server.kill()
 
 
+def test_calls_that_go_ahead_are_made_with_the_login_of_each_session() -> None:
+    async def main() -> None:
+        server = Server()
+        await server.start()
+        asked: list[Any] = []
+        async with reconnecting(URL, backoff=QUICK, ahead=lambda me: asked.append(me.desk("gold").quote("x"))) as link:
+            assert await asked[0] == "gold: x"
+            await server.again()
+            assert await link.perspective.echo(1) == 1
+            assert len(asked) == 2
+            assert await asked[1] == "gold: x"
+        await server.kill()
+
+    simulated(main)
+
+
+def test_calls_that_go_ahead_fail_as_the_login_does() -> None:
+    async def main() -> None:
+        server = Server()
+        await server.start()
+        asked: list[Any] = []
+        with pytest.raises(Refused, match="login failed"):
+            async with reconnecting(
+                URL, Password("anna", "x"), backoff=QUICK, insist=False, ahead=lambda me: asked.append(me.echo(1))
+            ):
+                pytest.fail("there was a session")
+        with pytest.raises(Refused, match="login failed"):
+            await asked[0]
+        assert server.house.given == []
+        await server.kill()
+
+    simulated(main)
+
+
 def test_a_call_waits_until_its_deadline_and_not_longer() -> None:
     async def main() -> None:
         server = Server()

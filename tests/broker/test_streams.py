@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ropewalk import broker as rope
+from ropewalk.broker.packing import lasting
 from ropewalk.errors import Misuse, RopewalkError, Unavailable
 from tests.broker.pair import Pair
 from tests.broker.pairs import stream_desk, stream_pair  # noqa: F401 - fixtures
@@ -26,6 +27,29 @@ async def test_what_a_method_yields_comes_in_order(pair: Pair, desk: Desk) -> No
     del stream
     await pair.run()
     nothing_left(pair)
+
+
+@pytest.mark.parametrize("size", [10, 20_000, 600_000])
+async def test_binary_of_any_kind_comes_as_it_was_when_it_was_given(pair: Pair, size: int) -> None:
+    """What its giver can still write to is copied; a read-only view is not, which its giver promises."""
+    other = bytearray(b"b" * size)
+    kinds = [bytes(size), other, memoryview(other), memoryview(b"c" * size), memoryview(b"dx" * size)[::2]]
+
+    async def given() -> AsyncIterator[object]:
+        for letter, one in zip(b"bcdef", kinds, strict=True):
+            other[:] = bytes((letter,)) * size
+            yield one
+
+    expected = [bytes(size), b"c" * size, b"d" * size, b"c" * size, b"d" * size]
+    assert await pair.got(pair.me.take(given())) == expected
+
+
+def test_a_read_only_view_is_not_copied() -> None:
+    data = memoryview(b"x" * 100_000)
+    assert lasting(data).obj is data.obj  # type: ignore[union-attr]
+    assert lasting(data[::2]) == bytes(data[::2])
+    changing = bytearray(3)
+    assert [lasting(one).__class__ for one in (b"", changing, memoryview(changing))] == [bytes, bytes, bytes]
 
 
 async def test_an_argument_that_yields_is_a_stream(pair: Pair) -> None:

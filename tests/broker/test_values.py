@@ -278,7 +278,7 @@ def test_what_is_nearest_crosses(value: Any, becomes: Any) -> None:
         lambda: None,
         1j,
     ],
-    ids=repr,
+    ids=lambda value: type(value).__name__,  # an address in a name makes each run another
 )
 def test_what_cannot_cross_is_refused_here_and_leaves_nothing_behind(value: Any) -> None:
     ends = Ends()

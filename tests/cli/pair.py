@@ -21,6 +21,7 @@ from ropewalk.cli.init import paper_key
 from ropewalk.spaces.home import Home
 from ropewalk.spaces.members import Role
 from ropewalk.spaces.space import Space, open_space
+from ropewalk.testing.letting_in import let_in, let_in_device
 from tests.cli.conftest import STORES, Result, Run
 
 __all__ = ["Pair", "a_pair", "tablet_revoked"]
@@ -68,9 +69,9 @@ class Pair:
 
         async def add() -> None:
             one = self.home(home)
-            keys = one.open_keys(PASSPHRASE).public()
+            keys = one.open_keys(PASSPHRASE)
             async with self.open(by) as space, space.group() as group:
-                await group.add(role, home, [keys, paper_key(one)])
+                await let_in(group, role, home, keys, beside=[paper_key(one)])
 
         asyncio.run(add())
 
@@ -137,9 +138,9 @@ def tablet_revoked(pair: Pair) -> None:
     pair.machine("tablet")
 
     async def take_in() -> None:
-        keys = pair.home("tablet").open_keys(PASSPHRASE).public()
+        keys = pair.home("tablet").open_keys(PASSPHRASE)
         async with pair.open("bob") as space, space.group() as group:
-            await group.add_device("tablet", keys)
+            await let_in_device(group, "tablet", keys)
 
     asyncio.run(take_in())
     pair.bob("device", "revoke", "tablet")

@@ -57,6 +57,7 @@ def test_keys_are_taken_back(run: Run, user: Path, anna: Accounts) -> None:
         (key_line("\x1b[2J").encode(), "got the comment '\\x1b[2J'"),
         (b"", "expected one of ecdsa"),
     ],
+    ids=["two lines", "endless", "not text", "a comment that clears a terminal", "empty"],
 )
 def test_files_that_are_no_key(run: Run, user: Path, anna: Accounts, data: bytes, said: str) -> None:
     (user / "id.pub").write_bytes(data)

@@ -90,9 +90,7 @@ def test_a_wrong_guess_changes_nothing(run: Run, word: Path, openings: list[tupl
     assert openings[-1] == (False, "one two three")
 
 
-@pytest.mark.parametrize(
-    "words", [["store", "list"], ["space", "list"], ["ls", "--help"], ["--help"], ["init", "--help"]]
-)
+@pytest.mark.parametrize("words", [["space", "list"], ["ls", "--help"], ["--help"], ["init", "--help"]])
 def test_no_thread_where_no_keys_are_needed(
     run: Run, photos: Path, openings: list[tuple[bool, str]], words: list[str]
 ) -> None:

@@ -18,7 +18,8 @@ DAY = 86_400.0
     ("text", "amount"),
     [
         ("0", 0),
-        ("7", 7),
+        ("4096", 4096),
+        ("7B", 7),
         ("1K", 1024),
         ("1.5k", 1536),
         ("50G", 50 << 30),
@@ -29,6 +30,13 @@ DAY = 86_400.0
 )
 def test_a_size_is_so_many_bytes(text: str, amount: int) -> None:
     assert parse_size(text, "--quota") == amount
+
+
+@pytest.mark.parametrize("text", ["50", "4095", "1.5", " 7 "])
+def test_a_number_that_lacks_its_unit_is_not_taken_for_so_many_bytes(text: str) -> None:
+    with pytest.raises(Misuse, match="without a unit") as caught:
+        parse_size(text, "--quota")
+    assert f"{text.strip()}G" in caught.value.hint
 
 
 @pytest.mark.parametrize("text", ["", "G", "-1", "1e9", "1GG", "1 G G", "ten", "nan", "1" * 19, "999999P", "1.G"])

@@ -11,9 +11,11 @@ import pytest
 
 from ropewalk.spaces.home import Home
 from ropewalk.spaces.identity import PAPER, DeviceKeys
-from ropewalk.spaces.members import Membership, Policy, Role, create, seal_label
-from ropewalk.spaces.members.authoring import Author
-from ropewalk.spaces.members.wraps import deliver, open_ring
+from ropewalk.spaces.keys import hashed
+from ropewalk.spaces.members import Membership, Policy, record_hash
+from ropewalk.spaces.members.records import EpochBody, Genesis, Wrap, epoch_info, sign
+from ropewalk.spaces.opening import MOST_SHARES
+from ropewalk.spaces.records import encode
 from tests.cli.conftest import STORES, As, Run
 from tests.cli.restoring import Terminal, grouped
 
@@ -41,13 +43,13 @@ def planted(user: Path, home: str = "home") -> str:
     mine = Home(user.parent / home, user).open_keys("one two three").public().id
     victim = Membership.read(photos, shown).devices[mine]
     store, paper = DeviceKeys.generate(), DeviceKeys.generate(PAPER)
-    space_id, _, records = create(Policy(2, 3, 3, {"store": 1}), 1, store, paper.public(), time.time_ns())
-    read = Membership.read(space_id, [data for _, data in records])
-    ring = open_ring(read.epochs, store).ring
-    author = Author(read, store, os.urandom(16), time.time_ns())
-    nonce, member = author.new_member()
-    wraps = [deliver(read.epochs, ring, victim, Role.WRITER)]
-    records.append(author.add(nonce, Role.WRITER, [victim], seal_label(ring, member, "anna"), wraps))
+    keys, policy = [store.public(), victim, paper.public()], Policy(2, 3, 3, {"store": 1})
+    first = encode(Genesis("genesis", 1, os.urandom(32), 2, 1, 1, policy, [1, 1], os.urandom(16), keys, time.time_ns()))
+    space_id, secret = hashed("space", first), os.urandom(96)
+    check, steward = hashed("epoch check", secret), hashed("steward check", secret[32:64])
+    wraps = [Wrap(one.id, one.wrap(secret, epoch_info(space_id, 1, one.id, check))) for one in keys]
+    body = EpochBody("epoch", 1, space_id, 1, [record_hash(first)], store.public().id, check, steward, wraps, [], [])
+    records = [sign(space_id, one, store) for one in (first, encode(body))]
     for at in range(STORES):
         for name, data in records:
             path = user / f"s{at}" / str(name)
@@ -68,7 +70,19 @@ def test_a_space_is_found_again_by_its_id(run: Run, photos: Path) -> None:
     assert f"its id is {grouped(space_id)}" in result.err
     again = run("cat", "found:/a")
     assert again.out == "a"
-    assert "nothing was known of found on this machine" in again.err
+    assert "nothing was known of 'found' on this machine" in again.err
+
+
+def test_more_stores_than_a_space_may_have_are_refused(run: Run, photos: Path) -> None:
+    space_id = forget(photos)
+    settings = photos.parent / "home" / "settings.toml"
+    more = [f"more{at}" for at in range(MOST_SHARES)]
+    lines = [f'[stores.{name}]\npath = "/nowhere"\nid = "{at:032x}"\ndomains = {{}}\n' for at, name in enumerate(more)]
+    settings.write_text("\n".join([settings.read_text(), *lines]))
+    result = run("space", "attach", "found", "--id", space_id, "--stores", ",".join(["s0", *more]), "--json", status=2)
+    assert result.error["message"] == f"found would have {MOST_SHARES + 1} stores, expected at most {MOST_SHARES}"
+    assert "--stores" in result.error["hint"]
+    assert run("space", "list", "--json").lines == []
 
 
 def test_as_it_was_written_down_is_enough(run: Run, photos: Path) -> None:

@@ -11,6 +11,7 @@ import pytest
 from ropewalk.spaces.learning import send_record
 from ropewalk.spaces.members import NO_CUT, Author, Role
 from ropewalk.spaces.space import open_space
+from ropewalk.testing.letting_in import let_in_device
 from tests.cli.conftest import Run
 from tests.cli.pair import PASSPHRASE
 from tests.cli.restoring import Anna, Terminal, an_anna
@@ -31,9 +32,9 @@ def let_in(anna: Anna, home: str, *, by: str) -> None:
     anna.machine(home)
 
     async def add() -> None:
-        keys = anna.home(home).open_keys(PASSPHRASE).public()
+        keys = anna.home(home).open_keys(PASSPHRASE)
         async with anna.open(by) as space, space.group() as group:
-            await group.add_device(home, keys)
+            await let_in_device(group, home, keys)
 
     asyncio.run(add())
 
@@ -202,10 +203,10 @@ def test_of_one_name_in_two_spaces_none_is_put_out(anna: Anna) -> None:
     anna.machine("tablet")
 
     async def add() -> None:
-        keys = anna.home("tablet").open_keys(PASSPHRASE).public()
+        keys = anna.home("tablet").open_keys(PASSPHRASE)
         home = anna.home("home")
         async with await open_space(home, "music", home.open_keys(PASSPHRASE)) as space, space.group() as group:
-            await group.add_device("phone", keys)
+            await let_in_device(group, "phone", keys)
 
     asyncio.run(add())
     told = anna.anna("device", "revoke", "phone", "--json", status=3)

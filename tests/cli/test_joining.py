@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import msgspec
@@ -19,12 +19,14 @@ import pytest
 from ropewalk import mailbox
 from ropewalk.cli import join as join_command
 from ropewalk.cli.join import _meet
+from ropewalk.cli.mailboxes import slot_joined
 from ropewalk.cli.output import Voice
 from ropewalk.spaces.group import BelowFloor, Group
 from ropewalk.spaces.home import Home
 from ropewalk.spaces.identity import PAPER, DeviceKeys
 from ropewalk.spaces.invites import Code, Joiner, JoinerKeys
 from ropewalk.spaces.space import open_space
+from ropewalk.testing.letting_in import let_in_device
 from tests.cli.conftest import STORES, As
 from tests.cli.inviting import MAIN, by_file, waiting
 from tests.cli.restoring import Terminal
@@ -107,8 +109,11 @@ def test_what_is_under_way_can_be_forgotten(machine: As, photos: Path) -> None:
     machine("anna", "join", "--again", status=3)
     machine("anna", "join", "--file", str(invite), "--welcome", str(welcome), status=2)
     machine("anna", "store", "add", "mine", str(photos / "s0"))
+    (kept,) = (photos.parent / "anna" / "state" / "invites").glob("*.answer")
+    answer = kept.read_bytes()
     machine("anna", "join", "--again")
-    assert not list((photos.parent / "anna" / "state" / "invites").glob("*.answer")), "kept for ever"
+    machine("anna", "join", "--file", str(invite))
+    assert kept.read_bytes() == answer, "a second consent was signed for one invite"
 
 
 def test_somebody_who_is_here_already_is_told_so(machine: As, photos: Path) -> None:
@@ -133,7 +138,7 @@ def slipped_in(photos: Path, machine: As) -> Path:
 
     async def slip() -> None:
         async with await open_space(homes[0], "photos", theirs) as space, space.group() as group:
-            await group.add_device("x", his.public())
+            await let_in_device(group, "x", his)
 
     asyncio.run(slip())
     return handed_over(photos, machine, "bob")[1]
@@ -294,6 +299,21 @@ def test_the_whole_line_to_type_is_shown(machine: As, photos: Path, monkeypatch:
 
 
 @pytest.mark.system
+def test_a_program_is_told_where_this_machine_is_the_mailbox(
+    machine: As, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with waiting(photos, "invite", "photos") as host, waiting(photos, "invite", "photos", "--qr") as drawn:
+        for one in (host, drawn):
+            place = one.told["listens"]
+            assert one.told["mailbox"] == f"tcp://{place['address']}:{place['port']}"
+            with socket.create_connection(("127.0.0.1", place["port"])):
+                pass
+        monkeypatch.setenv("ROPEWALK_MAILBOX", host.command[-1])
+        with waiting(photos, "invite", "photos") as elsewhere:
+            assert elsewhere.told["listens"] is None
+
+
+@pytest.mark.system
 def test_a_mailbox_that_is_not_there_is_told_once(machine: As, user: Path) -> None:
     machine("anna", "init", "--yes")
     with socket.create_server(("127.0.0.1", 0)) as taken:
@@ -356,6 +376,29 @@ def test_one_more_machine_is_told_whose_it_is(machine: As, photos: Path) -> None
     assert "photos is here now; this machine is one more device of anna: writer, 5 stores" in joined.out
 
 
+@pytest.mark.parametrize("there", [0, 1, 2, None])
+async def test_an_invite_is_looked_for_in_turn(there: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At mailboxes that nobody has named; none is asked any more once one has it."""
+    urls, asked = [f"tcp://127.0.0.1:{port}" for port in (1, 2, 3)], []
+
+    @asynccontextmanager
+    async def joined(url: object, _slot: bytes, **_: object) -> AsyncIterator[object]:
+        asked.append(str(url))
+        if there is None or str(url) != urls[there]:
+            raise (mailbox.NoSlot if len(asked) % 2 else mailbox.SlotTaken)("not here")
+        yield url
+
+    monkeypatch.setattr(mailbox, "joined", joined)
+    async with AsyncExitStack() as stack:
+        if there is None:
+            with pytest.raises(mailbox.NoSlot, match="waits at any of the 3 nodes") as found:
+                await slot_joined(stack, urls, b"7", 1)
+            assert "--mailbox" in found.value.hint
+        else:
+            assert str(await slot_joined(stack, urls, b"7", 1)) == urls[there]
+    assert asked == urls[: 3 if there is None else there + 1]
+
+
 @pytest.mark.parametrize("asked", [False, True])
 async def test_who_stops_a_ceremony_is_told_whether_the_code_is_gone(
     user: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], asked: bool
@@ -377,7 +420,7 @@ async def test_who_stops_a_ceremony_is_told_whether_the_code_is_gone(
     me = JoinerKeys(keys.public(), None, "anna", "laptop")
     home = home_of(user, "anna")
     with pytest.raises(asyncio.CancelledError):
-        await _meet(home, code, None, "tcp://127.0.0.1:1", keys, me, "", Voice())
+        await _meet(home, code, None, ["tcp://127.0.0.1:1"], keys, me, "", Voice())
     assert ("ask for a new invite" in capsys.readouterr().err) is asked
 
 

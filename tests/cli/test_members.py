@@ -52,6 +52,17 @@ def test_who_belongs_nowhere_any_more_is_told_that_the_list_is_empty(pair: Pair)
     assert "note: none of yours belongs to any space that is set up here" in said.err
 
 
+def test_who_was_put_out_already_is_sealed_out_by_another_command(pair: Pair) -> None:
+    pair.anna("member", "remove", "bob")
+    for more in ([], ["--in", "photos"]):
+        said = pair.anna("member", "remove", "bob", "--hard", "--yes", *more, "--json", status=3).error
+        assert said["message"] == "bob does not belong to photos any more"
+        assert "`ropewalk member reseal photos`" in said["hint"]
+    pair.anna("space", "create", "films", "--stores", "s0,s1,s2", "--survive", "1")
+    assert "bob does not belong to photos" in pair.anna("member", "remove", "bob", "--hard", "--yes", status=3).err
+    assert "nobody is called 'eve' in films, photos" in pair.anna("member", "remove", "eve", status=3).err
+
+
 def test_who_was_put_out_and_reads_on_is_named_even_where_two_are_called_alike(pair: Pair) -> None:
     tablet_revoked(pair)
     err = pair.bob("members", "photos").err

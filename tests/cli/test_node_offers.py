@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from ropewalk.cli.amounts import parse_end
 from ropewalk.node import NodeSettings
@@ -96,6 +97,8 @@ def test_a_key_is_allowed_what_was_said_and_no_more(run: Run, offered: Path) -> 
         (("space", KEY, "--alone"), 2, "misuse"),
         (("photos:Bob",), 3, "home.unknown-name"),
         (("Bob",), 2, "misuse"),
+        ((KEY[1:],), 2, "misuse"),
+        ((KEY, "--quota", "50"), 2, "misuse"),
     ],
 )
 def test_what_cannot_be_allowed_is_refused(
@@ -104,6 +107,58 @@ def test_what_cannot_be_allowed_is_refused(
     before = settings(offered)
     assert run("node", "allow", *words, "--json", status=status).error["code"] == code
     assert settings(offered) == before
+
+
+def test_who_has_no_space_is_told_of_keys_and_of_spaces(run: Run, offered: Path) -> None:
+    error = run("node", "allow", "bob", "--json", status=2).error
+    assert "is no key, and this machine has no space" in error["message"]
+    assert "`ropewalk node key`" in error["hint"]
+    assert "has 63 digits, expected 64" in run("node", "allow", KEY[1:], status=2).err
+
+
+def test_who_is_allowed_again_has_the_new_quota_and_end_and_no_second_grant(run: Run, offered: Path) -> None:
+    first = run("node", "allow", KEY, "--quota", "50M", "--as", "Bob", "--json").json
+    assert first["before"] is None
+    told = run("node", "allow", f"ed25519:{KEY}", "--quota", "40M", "--json")
+    assert (told.json["id"], told.json["quota"], told.json["label"]) == (first["id"], 40 << 20, "Bob")
+    assert told.json["before"] == {"quota": 50 << 20, "until": None}
+    assert "on top" not in told.err
+    later = run("node", "allow", KEY, "--until", "30d")
+    assert "Bob may use 40.0 MiB of disk1 until" in later.out
+    assert "now; before it was 40.0 MiB of disk1;" in later.out
+    (owner, grant) = settings(offered).grants
+    assert (owner.label, grant.id, grant.quota, grant.label) == ("owner", first["id"], 40 << 20, "Bob")
+    assert grant.until is not None
+    other = run("node", "allow", KEY, "--may", "get", "--quota", "1G", "--json")
+    assert other.json["before"] is None, "it allows something else"
+    assert "what 1 other grant from before allows comes on top" in run("node", "allow", KEY, "--may", "get").err
+    assert [one.quota for one in settings(offered).grants] == [None, 40 << 20, 1 << 30]
+
+
+def test_an_owner_s_own_grant_is_not_made_less_by_another(run: Run, offered: Path) -> None:
+    own = run("node", "key", "--json").json["key"]
+    file = NodeFile(offered.parent / "home" / "node.toml")
+    file.update(lambda old: replace(old, grants=(replace(old.grants[0], keys=(own,)),)))  # there are no words on paper
+    assert run("node", "allow", own, "--quota", "1G", "--json").json["before"] is None
+    assert [one.quota for one in settings(offered).grants] == [None, 1 << 30]
+
+
+def test_a_grant_that_has_ended_is_given_again_without_its_end(run: Run, offered: Path) -> None:
+    run("node", "allow", KEY, "--quota", "50M", "--until", "30d")
+
+    def ended(old: NodeSettings) -> NodeSettings:
+        return replace(old, grants=(old.grants[0], replace(old.grants[1], until=1)))
+
+    NodeFile(offered.parent / "home" / "node.toml").update(ended)
+    assert run("node", "allow", KEY, "--json").json["until"] is None
+    assert settings(offered).grants[1].quota == 50 << 20, "what is not said stays"
+
+
+def test_a_quota_that_the_disk_has_no_room_for_is_told(run: Run, offered: Path) -> None:
+    said = run("node", "offer", "disk1", "a", "--quota", "900P").err
+    assert "do not fit: the disk has" in said
+    assert settings(offered).offers["disk1"].quota == 900 << 50, "it may get a larger disk"
+    assert "do not fit" not in run("node", "offer", "disk1", "a", "--quota", "1M").err
 
 
 def test_where_there_are_several_offers_one_is_to_be_named(run: Run, offered: Path) -> None:
@@ -195,10 +250,11 @@ def test_a_place_that_can_be_no_store_s_is_refused(
 def test_a_url_is_noted_where_there_are_no_keys_yet(run: Run, user: Path) -> None:
     told = run("store", "add", "one", f"{NODE}/disk1", "--domain", "machine=anna", "--json").json
     assert (told["id"], told["place"]) == (None, f"{NODE}/disk1")
-    run("store", "add", "two", f"{NODE}/disk2")
+    run("store", "add", "two", f"tls://127.0.0.1:1#{KEY}/disk2")
     listed: list[dict[str, Any]] = run("store", "list", "--json").lines
     assert [(one["id"], one["there"]) for one in listed] == [(None, False), (None, False)]
     assert "there are none here yet" in listed[0]["why"]
+    assert listed[1]["place"] == f"{NODE}/disk2", "an address has one spelling"
     run("store", "add", "one", f"{NODE}/disk3")
     again = run("store", "list", "--json").lines[0]
     assert (again["place"], again["domains"]) == (f"{NODE}/disk3", {"machine": "anna"})

@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from ropewalk.cli.outcome import OWED
+from ropewalk.cli.reach import node_file
 from ropewalk.spaces.home import Home
 from ropewalk.spaces.places import opener
 from ropewalk.spaces.store import StoreReadOnly
@@ -77,12 +79,20 @@ def test_people_use_rooms_of_others_and_lose_them_with_the_space(people: Path, m
         (joined,) = invited(people, machine, "bob", "carl", "--as", "Carl")
         assert joined.lines[-1]["stores"] == ["disk1", "disk2", "cellar"]
         assert joined.lines[-1]["missing"] == []
+        looked = [one["passport"]["verdict"] for one in machine("carl", "store", "list", "--json").lines]
+        assert looked == ["good"] * 3, "who may put there is let look, too"
+        (reader,) = invited(people, machine, "bob", "rita", "--as", "Rita", "--role", "reader")
+        assert reader.err == "", "who only reads is let look at nothing, and that is no worry"
+        machine("rita", "get", "photos:/beach.jpg", "ritas.jpg")
         machine("carl", "get", "photos:/beach.jpg", "carls.jpg")
         assert (people / "carls.jpg").read_bytes() == (people / "beach.jpg").read_bytes()
         machine("carl", "put", "carls.jpg", "photos:/carls.jpg")
         assert machine("bob", "ls", "photos:/").out.split() == ["beach.jpg", "carls.jpg"]
-        used = {grant["label"]: grant["used"] for grant in offers(machine, "anna")["disk1"]["grants"]}
-        assert used["Bob"] > 3 * MIB, "what Carl put counts as Bob's, who was given the room"
+        # Which two of the three get a share is drawn, so that only all of them together are sure to have grown.
+        rooms = [offers(machine, "anna")["disk1"], offers(machine, "anna")["disk2"], offers(machine, "eve")["cellar"]]
+        bob = key_of(machine, "bob")
+        used = sum(grant["used"] for room in rooms for grant in room["grants"] if grant["keys"] == [bob])
+        assert used > 9 * MIB, "what Carl put counts as Bob's, who was given the room"
         machine("bob", "member", "remove", "Carl")
         refused = machine("carl", "put", "carls.jpg", "photos:/again.jpg", status=5)
         assert refused.err.count("this device was put out of the space") == 3, "each store says why, by the next call"
@@ -94,6 +104,20 @@ def test_people_use_rooms_of_others_and_lose_them_with_the_space(people: Path, m
         assert eve.stop() == 0
 
 
+def test_a_stranger_is_told_that_nothing_is_allowed_yet(people: Path, machine: As) -> None:
+    with up(people, "eve", "--no-spaces") as eve:
+        early = machine("bob", "store", "add", "cellar", f"{eve.address}/cellar", "--domain", "machine=eve", "--json")
+        assert early.json["granted"] is False
+        assert "has allowed this device nothing there" in early.err
+        assert "could not be found out" not in early.err, "that is why, and it is said once"
+        refused = machine("bob", "store", "passport", "cellar", status=5).err
+        assert "this key may not get objects here" in refused, "where a look works is no space"
+        machine("eve", "node", "allow", key_of(machine, "bob"), "--quota", "1G")
+        later = machine("bob", "store", "add", "cellar", f"{eve.address}/cellar", "--domain", "machine=eve", "--json")
+        assert later.json["granted"] is True
+        assert "allowed this device nothing" not in later.err
+
+
 def test_a_quota_that_is_used_up_is_told_and_more_room_is_taken_at_once(people: Path, machine: As) -> None:
     with up(people, "anna", "--no-spaces") as anna, up(people, "eve", "--no-spaces") as eve:
         photos_of_bob(people, machine, anna, eve, "4M")
@@ -101,12 +125,12 @@ def test_a_quota_that_is_used_up_is_told_and_more_room_is_taken_at_once(people: 
         full = machine("bob", "put", "film", "photos:/", "--json", status=5)
         assert full.error["code"] == "pool.below-floor"
         assert "the quota here is used up" in full.error["message"]
-        assert "of 4194304 bytes" in full.error["message"]
+        assert "of 4.0 MiB (4,194,304 bytes)" in full.error["message"]
         bob = key_of(machine, "bob")
         for home, name in (("anna", "disk1"), ("anna", "disk2"), ("eve", "cellar")):
-            (grant,) = (one for one in offers(machine, home)[name]["grants"] if one["keys"] == [bob])
             machine(home, "node", "allow", bob, "--offer", name, "--quota", "30M")
-            machine(home, "node", "deny", grant["id"][:8])
+            (grant,) = (one for one in offers(machine, home)[name]["grants"] if one["keys"] == [bob])
+            assert grant["quota"] == 30 * MIB
         machine("bob", "put", "film", "photos:/")
 
 
@@ -144,6 +168,43 @@ def test_who_offers_folders_of_his_own_space_hands_out_their_addresses(people: P
         machine("carl", "get", "photos:/beach.jpg", "carls.jpg")
         machine("carl", "put", "carls.jpg", "photos:/")
         assert machine("anna", "ls", "photos:/").out.split() == ["beach.jpg", "carls.jpg"]
+
+
+def test_an_invite_gives_every_address_and_the_first_may_be_dead(people: Path, machine: As) -> None:
+    machine("anna", "store", "add", "disk1", str(people / "disk1"), "--domain", "disk=1")
+    machine("anna", "store", "add", "disk2", str(people / "disk2"), "--domain", "disk=2")
+    machine("anna", "space", "create", "photos", *["--stores", "disk1,disk2", "--survive", "1", "--across", "disk"])
+    with up(people, "anna", "--no-spaces") as anna:
+        alive = anna.address.partition("#")[0]
+        file = node_file(Home(people.parent / "anna", people.parent / "anna"))
+        file.update(lambda now: replace(now, reached=("tls://127.0.0.1:1", alive)))
+        with waiting(people, "invite", "photos", "--as", "Carl", home="anna") as wait:
+            dead, second = (one.partition("#")[0] for one in wait.told["mailboxes"])
+            assert (dead, second) == ("tls://127.0.0.1:1", alive)
+            assert wait.told["command"].count("--mailbox") == 2
+            joined = machine("carl", *shlex.split(wait.told["command"])[1:], "--yes", "--json")
+            status, _, err = wait.end()
+        assert status == 0, err
+        assert joined.lines[-1]["missing"] == []
+        places = [one["place"] for one in machine("carl", "store", "list", "--json").lines]
+        assert places == [f"{anna.address}/{name}" for name in ("disk1", "disk2")]
+
+
+def test_a_code_alone_is_enough_where_the_inviter_waits_at_a_node_that_is_known(people: Path, machine: As) -> None:
+    with up(people, "anna", "--no-spaces") as anna, up(people, "eve", "--no-spaces") as eve:
+        photos_of_bob(people, machine, anna, eve)
+        machine("carl", "init", "--yes")
+        machine("carl", "store", "add", "cellar", f"{eve.address}/cellar", "-q")  # where nobody waits
+        machine("carl", "store", "add", "disk1", f"{anna.address}/disk1", "-q")
+        with waiting(people, "invite", "photos", "--as", "Carl", home="bob") as wait:
+            assert wait.told["mailbox"].startswith(anna.address.partition("#")[0])
+            joined = machine("carl", "join", wait.told["code"], "--json")
+            status, _, err = wait.end()
+        assert status == 0, err
+        assert (joined.lines[-1]["space"], joined.lines[-1]["name"]) == ("photos", "Carl")
+        wrong = machine("carl", "join", "1-crossover-clockwork", "--json", status=3).error
+        assert wrong["code"] == "mailbox.no-slot"
+        assert "the whole line that was shown with the code" in wrong["hint"]
 
 
 def test_words_on_paper_bring_a_space_back_out_of_nodes(

@@ -44,6 +44,44 @@ def put_out_by(anna: Anna, words: str, known: list[bytes]) -> None:
     asyncio.run(sign())
 
 
+def typed(anna: Anna, *passphrases: str) -> list[str]:
+    """What will be typed where a passphrase is asked; gives the questions."""
+    asked: list[str] = []
+    left = list(passphrases)
+
+    def ask(prompt: str) -> str:
+        asked.append(prompt)
+        return left.pop(0)
+
+    anna.monkeypatch.delenv("ROPEWALK_PASSPHRASE")
+    anna.monkeypatch.setattr("getpass.getpass", ask)
+    return asked
+
+
+def test_a_passphrase_is_typed_once_for_all_spaces(anna: Anna) -> None:
+    anna.anna("space", "create", "films", "--stores", "s0,s1,s2", "--survive", "1")
+    asked = typed(anna, "one two three")
+    anna.monkeypatch.setattr("sys.stdin", Terminal(""))
+    assert anna.anna("recovery", "paper", "--yes", "--json").json["spaces"] == ["films", "photos"]
+    assert asked == ["passphrase: "]
+
+
+def test_the_next_command_asks_again(anna: Anna) -> None:
+    asked = typed(anna, "one two three", "wrong")
+    anna.monkeypatch.setattr("sys.stdin", Terminal(""))
+    anna.anna("recovery", "paper", "--yes", "--json")
+    assert anna.anna("invite", "--list", "--json", status=4).error["code"] == "identity.wrong-passphrase"
+    assert asked == ["passphrase: "] * 2
+
+
+def test_a_new_passphrase_is_not_asked_for_again(anna: Anna) -> None:
+    anna.stores("new")
+    asked = typed(anna, "new", "new")
+    anna.monkeypatch.setattr("sys.stdin", Terminal(f"{anna.words}\n\nno\n"))
+    anna.of("new", "recovery", "restore", *anna.ids())
+    assert asked == ["new passphrase: ", "the same again: "]
+
+
 # -- new words -----------------------------------------------------------------------------------------------------
 
 

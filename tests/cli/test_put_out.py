@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from ropewalk.spaces.members import Role
+from ropewalk.testing.letting_in import let_in_device
 from tests.cli.conftest import Run
 from tests.cli.pair import Pair, a_pair
 
@@ -60,9 +61,9 @@ def test_a_device_that_waits_for_the_newest_keys_is_told_what_it_waits_for(pair:
     pair.bob("ls", "photos")
 
     async def take_in() -> None:
-        keys = pair.home("tablet").open_keys("one two three").public()
+        keys = pair.home("tablet").open_keys("one two three")
         async with pair.open("bob") as space, space.group() as group:
-            await group.add_device("tablet", keys)
+            await let_in_device(group, "tablet", keys)
 
     def removed() -> None:
         pair.anna("member", "remove", "carol")

@@ -9,6 +9,7 @@ import pytest
 from ropewalk.spaces import recovery
 from ropewalk.spaces.discover import FoundSpace
 from ropewalk.spaces.pool.pool import Pool
+from ropewalk.spaces.store import DiskStore, NoSuchObject, ObjectName
 from tests.cli.conftest import Run
 from tests.cli.restoring import Anna, Terminal, an_anna, grouped
 
@@ -54,7 +55,7 @@ def test_what_the_lost_machine_wrote_before_stays(anna: Anna) -> None:
 def test_other_machines_stay_unless_it_is_said(anna: Anna) -> None:
     anna.stores("new")
     result = anna.restore("new", anna.words)
-    assert "still belong to space" in result.err
+    assert "still belong to 'space': " in result.err
     anna.anna("mkdir", "photos:/c")
     assert anna.of("new", "ls", "space").out == "a\nc/\n"
 
@@ -72,6 +73,46 @@ def test_a_second_run_goes_on_with_the_same_keys(anna: Anna) -> None:
     assert second.json["device"] == third["device"] == first["device"]
     assert set(third["spaces"]) == {"space", "space-2"}
     assert len(anna.members("new", "space")[0]["devices"]) == 3  # type: ignore[arg-type]
+
+
+def test_a_script_says_what_to_call_spaces(anna: Anna) -> None:
+    anna.anna("space", "create", "films", "--stores", "s0,s1,s2", "--survive", "1")
+    anna.stores("new")
+    films, photos = (anna.home("home").load().spaces[name].id for name in ("films", "photos"))
+    anna.say(anna.words)
+    words = ("recovery", "restore", "--keep-others", "--id", photos, "--id", films)
+    back = anna.of("new", *words, "--name", "pictures", "--name", "films", "--json").json["spaces"]
+    assert {name: one["id"] for name, one in back.items()} == {"pictures": photos, "films": films}
+    anna.say(anna.words)
+    assert "space rename" not in anna.of("new", *words, "--name", "pictures", "--name", "films").err
+
+
+def test_names_that_do_not_go_with_the_ids(anna: Anna) -> None:
+    photos = anna.home("home").load().spaces["photos"].id
+    anna.stores("new")
+    for words, said in (
+        (("--id", photos, "--name", "a", "--name", "b"), "--name is given 2 times and --id 1 time"),
+        (("--name", "a", "--name", "b"), "--name is given 2 times and --id 0 times"),
+        (("--id", photos, "--id", "f" * 32, "--name", "a", "--name", "a"), "two spaces the same name"),
+        (("--id", photos, "--name", "a b"), "cannot be the name of a space"),
+    ):
+        assert said in anna.of("new", "recovery", "restore", *words, status=2).err
+    assert not anna.home("new").has_keys
+    anna.restore("new", anna.words, "--keep-others")
+    refused = anna.of("new", "recovery", "restore", "--id", "f" * 32, "--name", "space", status=2)
+    assert "a space is called 'space' already" in refused.err
+
+
+def test_a_space_that_nobody_has_named_can_be_renamed(anna: Anna) -> None:
+    anna.stores("new")
+    told = anna.restore("new", anna.words, "--keep-others")
+    assert "`ropewalk space rename space NAME`" in told.err
+    assert "nothing was known of 'space' on this machine" in told.err + anna.of("new", "ls", "space").err
+    assert anna.of("new", "space", "rename", "space", "photos", "--json").json == {"space": "photos", "before": "space"}
+    assert anna.of("new", "cat", "photos:/a").out == "kept"
+    assert "no space is called 'space'" in anna.of("new", "space", "rename", "space", "x", status=3).err
+    assert "already" in anna.of("new", "space", "rename", "photos", "photos", status=2).err
+    assert "cannot be the name" in anna.of("new", "space", "rename", "photos", "a b", status=2).err
 
 
 def test_a_terminal_is_asked_what_to_call_a_space_and_about_the_others(anna: Anna) -> None:
@@ -162,3 +203,20 @@ def test_a_space_that_does_not_take_the_keys_is_left(anna: Anna) -> None:
     assert "0 of 3 stores took the record" in result.err
     again = anna.restore("new", anna.words, "--json").json
     assert (set(again["spaces"]), again["device"]) == ({"space", "space-2"}, result.json["device"])
+
+
+def test_a_store_that_was_seen_to_be_unfit_is_not_one_that_took_the_keys(anna: Anna) -> None:
+    async def get(_store: DiskStore, name: ObjectName, _offset: int = 0, _length: int | None = None) -> bytes:
+        raise NoSuchObject(f"no object {name}")
+
+    anna.stores("new")
+    anna.restore("new", anna.words, "--keep-others")
+    with anna.monkeypatch.context() as broken:
+        broken.setattr(DiskStore, "get", get)
+        anna.of("new", "store", "passport", "s0", "--quick", status=6)
+    anna.anna("space", "create", "films", "--stores", "s0,s1,s2", "--survive", "1")
+    left = anna.restore("new", anna.words, "--keep-others", status=11)
+    assert "2 of 3 stores took the record, 3 must (s0: store s0 is not written to: " in left.err
+    anna.of("new", "store", "passport", "s0")
+    anna.restore("new", anna.words, "--keep-others")
+    assert anna.of("new", "ls", "space-2").out == ""

@@ -30,7 +30,8 @@ def test_a_store_is_made_then_listed(run: Run, user: Path) -> None:
 def test_one_store_has_one_name(run: Run, user: Path) -> None:
     run("store", "add", "one", "disk")
     result = run("store", "add", "two", "disk", status=2)
-    assert f"{user / 'disk'} is store one already" in result.err
+    assert f"{user / 'disk'} is store one already\n" in result.err
+    assert "if it was moved" not in result.err, "it was not: this is where it is known to be"
     shutil.copytree(user / "disk", user / "copy")
     assert "`ropewalk store add one" in run("store", "add", "two", "copy", status=2).err
 
@@ -39,7 +40,10 @@ def test_a_store_that_was_moved_is_added_again(run: Run, user: Path) -> None:
     run("store", "add", "one", "disk", "--domain", "disk=a")
     (user / "disk").rename(user / "elsewhere")
     assert "no store at" in run("store", "list").out
-    run("store", "add", "one", "elsewhere")
+    moved = run("store", "add", "one", "elsewhere")
+    assert "not stated" not in moved.err, "its domains are kept"
+    assert "not stated" in run("store", "add", "other", "other").err
+    run("store", "remove", "other")
     assert run("store", "list", "--json").lines[0]["domains"] == {"disk": "a"}
     run("store", "add", "one", "elsewhere", "--domain", "disk=b")
     listed = run("store", "list", "--json").lines[0]
@@ -70,7 +74,7 @@ def test_names_that_cannot_be(run: Run, name: str) -> None:
         ("=a", "expected KIND=VALUE"),
         ("", "expected KIND=VALUE"),
         ("colour=red", "unknown kind of domain 'colour'"),
-        ("store=other", "store='other'"),
+        ("store=other", "always its own name, 'one'\nhint: leave it out"),
         ("disk=a,disk=b", "both 'a' and 'b'"),
     ],
 )

@@ -52,6 +52,10 @@ class FakeBucket:
         held = self.objects.get(name)
         return held if held is None else len(held)
 
+    def modified(self, name: str) -> int | None:
+        self._called("modified", name)
+        return None
+
     def put(self, name: str, body: bytes) -> None:
         self._called("put", name)
         self.objects[name] = body

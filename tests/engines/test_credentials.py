@@ -104,6 +104,8 @@ def test_a_folder_in_place_of_the_file_is_refused(tmp_path: Path) -> None:
         "[default]\nSECRET = 7",
         "[default]\nkey = 'SECRET'",
         "[default]",
+        "a = " + "[" * 60_000,
+        "a = " + "9" * 10_000,
         "\udcff",
     ],
 )

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from typing import cast
 
 import pytest
 
-from ropewalk.engines.keeping import TRIED
+from ropewalk.engines.bucket import Bucket
+from ropewalk.engines.keeping import BELIEVED_FOR, TRIED, Keeper
+from ropewalk.engines.objects import ObjectStore
 from ropewalk.spaces.store import NameTaken, NoSuchObject, StoreDamaged, StoreGone, UnknownStoreFormat, object_name
 from ropewalk.spaces.store.marker import MARKER, marker_bytes
+from ropewalk.spaces.store.threads import Threads
 from tests.engines.fake import IDENTITY, FakeBucket, keeper
 
 NAME = object_name("s/packs/one")
@@ -34,6 +38,41 @@ def test_conditions_are_tried_once() -> None:
     at = keeper(bucket)
     assert [at.conditional() for _ in range(3)] == [True] * 3
     assert bucket.calls == [("create", TRIED)] * 2
+
+
+@pytest.mark.parametrize(("conditions", "later"), [(True, False), (False, True), (True, None)])
+def test_what_was_found_out_about_conditions_is_doubted_after_an_hour_or_when_asked_to(
+    conditions: bool | None, later: bool | None
+) -> None:
+    now = 0.0
+    bucket = FakeBucket(conditions)
+    at = Keeper(cast(Bucket, bucket), IDENTITY, lambda: now)
+    assert at.conditional() is bool(conditions)
+    bucket.conditions = later  # another gateway, or a new version of it
+    now = BELIEVED_FOR - 1
+    assert at.conditional() is bool(conditions)
+    now = BELIEVED_FOR
+    assert at.conditional() is bool(later)
+    bucket.conditions = conditions
+    at.doubt()
+    assert at.conditional() is bool(conditions)
+
+
+def test_another_way_to_the_same_bucket_is_tried_itself() -> None:
+    straight, gateway = FakeBucket(True), FakeBucket(False)
+    gateway.objects = straight.objects
+    assert [keeper(bucket).conditional() for bucket in (straight, gateway)] == [True, False]
+
+
+async def test_who_examines_an_engine_is_told_nothing_that_was_found_before() -> None:
+    bucket = FakeBucket(True)
+    threads = Threads(2, "test")
+    store = ObjectStore(keeper(bucket), threads)
+    assert await store.conditional()
+    bucket.conditions = False
+    assert not (await store.examine()).creates_once
+    assert not await store.conditional()
+    await store.aclose()
 
 
 @pytest.mark.parametrize("conditions", CONDITIONS)

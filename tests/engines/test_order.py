@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable
 
 import pytest
@@ -49,6 +50,12 @@ def listed(names: Iterable[str]) -> list[Listed]:
 
 def test_names_that_come_twice_are_given_once() -> None:
     assert list(in_order(listed(["a", "a", "b/x", "b/x"]), "")) == listed(["a", "b/x"])
+
+
+@pytest.mark.parametrize("name", ["a", "a/b"])
+def test_names_that_come_again_and_again_have_an_end(name: str) -> None:
+    with pytest.raises(StoreDamaged, match="too often"):
+        list(in_order((Listed(ObjectName(name), 1) for _ in itertools.count()), ""))
 
 
 def test_names_are_held_back_up_to_a_bound() -> None:

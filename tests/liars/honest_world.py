@@ -1,7 +1,8 @@
 """A world of honest devices, at the level of heads and records: who writes, looks, lets in, puts out, is restored.
 
 What judges is real: `judge`, `fallen` and `resettled` of conduct, and the resolution of records.  What is left out are
-stores, boxes, and the checking of signatures: heads are made as the ledger remembers them, records pass as verified.
+boxes and the checking of signatures: heads are made as the ledger remembers them, records pass as verified.  Stores are
+left out too, and what is said of them; those that come, are drained, emptied and go are in test_honest.
 
 Flow: chance -> operations of devices that know some of what there is -> each judges what is new to it -> heal -> agree
 Never: signs what an honest device would not.
@@ -36,6 +37,7 @@ from ropewalk.spaces.members import (
 from ropewalk.spaces.members.records import object_hash
 from ropewalk.spaces.state import ACKED, QUARANTINED, KnownHead
 from ropewalk.spaces.vectors import MOST_NUMBER
+from ropewalk.testing.letting_in import consents
 
 __all__ = ["MOST_MACHINES", "World"]
 
@@ -78,21 +80,22 @@ class Room:
     def head(self, digest: bytes) -> KnownHead | None:
         return self.by_hash.get(digest)
 
-    def has(self, digest: bytes) -> bool:
-        return digest in self.by_hash
+    def place(self, digest: bytes) -> tuple[bytes, int] | None:
+        one = self.by_hash.get(digest)
+        return None if one is None else (one.writer, one.sequence)
 
     def hashes_at(self, writer: bytes, sequence: int) -> list[bytes]:
         found = self.by_writer.get(writer, {}).get(sequence)
         return [] if found is None else [found]
+
+    def hashes_after(self, writer: bytes, sequence: int, previous: bytes) -> list[bytes]:
+        return [one.hash for one in self.heads_at(writer, sequence) if one.previous == previous]
 
     def heads_at(self, writer: bytes, sequence: int, last: int | None = None) -> list[KnownHead]:
         there = self.by_writer.get(writer, {})
         if last is None:
             return [self.by_hash[there[sequence]]] if sequence in there else []
         return [self.by_hash[there[at]] for at in range(sequence, min(last, max(there, default=0)) + 1) if at in there]
-
-    def reaches(self, writer: bytes, sequence: int) -> bool:
-        return max(self.by_writer.get(writer, {}), default=0) >= sequence
 
     def writers(self) -> Mapping[bytes, bytes]:
         return {writer: self.by_hash[next(iter(there.values()))].device for writer, there in self.by_writer.items()}
@@ -307,15 +310,19 @@ class World:
     def _let_in(self, machine: Machine, ring: KeyRing, role: Role) -> None:
         """One more device of its own; an admin may take in a new member as well."""
         self.met += 1
-        author, public = self._author(machine), keys(self.met).public()
+        author, new = self._author(machine), keys(self.met)
+        public, space_id = new.public(), machine.room.membership.space_id
         epochs = machine.room.membership.epochs
         if role is Role.ADMIN and self.chance.random() < 0.7:
-            nonce, _ = author.new_member()
+            nonce, pledge = author.new_member()
             given = self.chance.choice([Role.WRITER, Role.ADMIN])
-            record = author.add(nonce, given, [public], b"", [deliver(epochs, ring, public, given)])
+            agreed = consents(space_id, pledge, given, [new])
+            record = author.add(nonce, given, [public], b"", [deliver(epochs, ring, public, given)], consents=agreed)
             self._put(machine, "add", record)
         else:
-            self._put(machine, "device", author.device(public, b"", [deliver(epochs, ring, public, role)]))
+            agreed = consents(space_id, machine.room.membership.state.devices[machine.id], 0, [new])
+            wraps = [deliver(epochs, ring, public, role)]
+            self._put(machine, "device", author.device(public, b"", wraps, consents=agreed))
         self._come(self.met)
 
     def _tend(self, machine: Machine) -> None:

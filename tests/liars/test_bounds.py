@@ -78,4 +78,4 @@ async def test_heads_without_an_end_are_refused(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(survey, "MOST_NAMES", FEW)
     asked = _Asked(EndlessList)
     with pytest.raises(StoreDamaged, match="d0 lists more than 20 names"):
-        await survey._names(cast("Core", asked), "d0", f"{SPACE.hex()}/heads/")
+        await survey.list_names(cast("Core", asked), "d0", f"{SPACE.hex()}/heads/")

@@ -21,6 +21,8 @@ from ropewalk.testing.liars import (
 from ropewalk.testing.liars.lies_heads import FloodAndRollBack
 from ropewalk.testing.liars.matrix import MARKS, matrix, table
 
+pytestmark = pytest.mark.xdist_group("matrix")  # one worker has it: each would take minutes to make its own
+
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "liars.md"
 D24 = {
     "withhold",

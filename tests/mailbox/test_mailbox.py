@@ -36,7 +36,7 @@ from ropewalk.service.kinds import kind_of
 from ropewalk.spaces.invites import LARGEST_MESSAGE, Code, InviteFile, WrongCode
 from tests.broker.hosts import simulated
 from tests.mailbox.offices import Ends, served
-from tests.spaces.invites.parties import NOW, device, drawn
+from tests.spaces.invites.parties import device, drawn, offer
 
 URL = "memory://mailbox"
 QUICK = broker.Backoff(first=0.01, most=0.1)
@@ -95,7 +95,7 @@ def test_two_ceremonies_at_once(kind: str, tmp_path: Path) -> None:
 
 
 def test_a_ceremony_by_a_file_has_the_slot_of_the_file() -> None:
-    file = InviteFile.draw(bytes(16), [URL], NOW, random=drawn(5))
+    file = InviteFile.draw(offer(), [URL], random=drawn(5))
 
     async def main() -> None:
         ends = Ends(secret=file.secret)

@@ -80,9 +80,10 @@ def counted(registry: Registry, name: str, **labels: str) -> float:
 
 
 async def until(condition: Callable[[], object]) -> None:
-    """Give the loop turns until something is so; the test's own deadline bounds it."""
-    while not condition():  # noqa: ASYNC110 - what is looked at has no event
-        await asyncio.sleep(0)
+    """Give the loop turns until something is so, which it has to be within a minute."""
+    async with asyncio.timeout(60):
+        while not condition():  # noqa: ASYNC110 - what is looked at has no event
+            await asyncio.sleep(0)
 
 
 def certificate(folder: Path, *names: str, ca: trustme.CA | None = None) -> dict[str, str]:

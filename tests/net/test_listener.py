@@ -171,17 +171,17 @@ async def test_idle_limit_holds_where_the_kernel_does_not_count(tmp_path: Path, 
 async def test_handshake_that_never_ends_is_ended(registry: Registry, files: dict[str, str]) -> None:
     limits = net.Limits(handshake=0.1)
     tls = "cert={cert}&key={key}".format(**files)
-    for url, sent in (
-        (f"tls://127.0.0.1:0?{tls}", b""),
-        (f"tls://127.0.0.1:0?{tls}", b"\x16\x03\x01\x02\x00\x01"),
-        ("ws://127.0.0.1:0", b"GET / HTTP/1.1\r\n"),
-        ("proxy://127.0.0.1:0", b"PROXY TCP4"),
-        (f"tls+proxy://127.0.0.1:0?{tls}", b"PROXY UNKNOWN\r\n"),
+    for name, url, sent in (
+        ("a", f"tls://127.0.0.1:0?{tls}", b""),
+        ("b", f"tls://127.0.0.1:0?{tls}", b"\x16\x03\x01\x02\x00\x01"),
+        ("c", "ws://127.0.0.1:0", b"GET / HTTP/1.1\r\n"),
+        ("d", "proxy://127.0.0.1:0", b"PROXY TCP4"),
+        ("e", f"tls+proxy://127.0.0.1:0?{tls}", b"PROXY UNKNOWN\r\n"),
     ):
-        async with await net.listen(url, Echo, name=url, limits=limits) as listener:
-            before = counted(registry, FAILED, listener=url, reason="timeout")
+        async with await net.listen(url, Echo, name=name, limits=limits) as listener:
+            before = counted(registry, FAILED, listener=name, reason="timeout")
             assert await answer(listener.endpoint, sent) == b""
-            assert counted(registry, FAILED, listener=url, reason="timeout") == before + 1
+            assert counted(registry, FAILED, listener=name, reason="timeout") == before + 1
             await until(lambda: not listener._tasks and not listener._admission.inside)
 
 

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from ropewalk import broker
 from ropewalk.errors import Misuse, Unavailable
 from ropewalk.node.notices import NodeBusy
-from ropewalk.node.perspective import UnderWay
+from ropewalk.node.under_way import UnderWay
 from ropewalk.remote import Nodes
 from ropewalk.spaces.store import NoSuchObject, ObjectName, StoreGone
 from tests.node.making import GUEST, STRANGER, Town, a_node

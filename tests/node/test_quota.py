@@ -51,7 +51,7 @@ async def test_who_gives_up_puts_and_deletes_what_they_left_has_no_more_room_for
             await asyncio.gather(task, return_exceptions=True)
             if number % 3:
                 await offered.delete(KEY, f"a{number}")
-        await asyncio.gather(*offered._ends, return_exceptions=True)
+        await asyncio.gather(*offered.books._ends, return_exceptions=True)
         lies = [listed.size async for listed in offered.store.list("")]
         assert offered._register.used(offered.account) == sum(lies) + ENTRY * len(lies)
         assert sum(lies) <= 10 * SIZE

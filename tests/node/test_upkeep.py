@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
-from types import TracebackType
+from types import SimpleNamespace, TracebackType
 from typing import Any, Self
 
 import pytest
@@ -18,6 +18,7 @@ from ropewalk.loops.simulated import Simulated
 from ropewalk.node.upkeep import LONGEST_PAUSE, STEADY, Upkeep
 from ropewalk.spaces.home import Home, SpaceSetting, StoreSetting
 from ropewalk.spaces.identity import DeviceKeys
+from ropewalk.spaces.state import ACKED, QUEUED, WITHDRAWN
 from ropewalk.spaces.warnings import Warnings
 
 KEYS = DeviceKeys(bytes(32))
@@ -33,10 +34,29 @@ class Pool:
     def why_down(self, name: str) -> str | None:
         return self.why
 
+    async def opened(self) -> None:
+        """All that it has is open."""
+
+
+class Ledger:
+    """Heads by their states, as far as changes that wait are concerned."""
+
+    def __init__(self) -> None:
+        self.heads: dict[str, int] = {}
+
+    async def do(self, ask: Callable[..., Any], *args: Any) -> Any:
+        return ask(self, *args)
+
+    def queued_names(self) -> list[str]:
+        return [name for name, state in self.heads.items() if state == QUEUED]
+
+    def head_named(self, name: str) -> Any:
+        return SimpleNamespace(state=self.heads[name]) if name in self.heads else None
+
 
 class Core:
     def __init__(self) -> None:
-        self.pool = Pool()
+        self.pool, self.ledger = Pool(), Ledger()
 
 
 class FakeSpace:
@@ -99,6 +119,37 @@ def simulated(folder: Path, body: Callable[[House, Upkeep], Awaitable[None]]) ->
         assert house.named() == [], "all are closed at the end"
 
     run(main(), loop=Simulated())
+
+
+def informed(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [one.getMessage() for one in caplog.records if one.levelno == logging.INFO and "waited" in one.getMessage()]
+
+
+def test_what_was_published_of_what_waited_is_said(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    async def body(house: House, _: Upkeep) -> None:
+        house.spaces("photos")
+        await asyncio.sleep(2)
+        heads = house.opened[0][1].core.ledger.heads
+        heads |= {"one": QUEUED, "two": QUEUED, "three": QUEUED, "four": QUEUED}
+        await asyncio.sleep(3)
+        assert informed(caplog) == [], "what waits is not published"
+        heads |= {"one": ACKED, "two": ACKED}
+        await asyncio.sleep(3)
+        assert informed(caplog) == ["photos: 2 changes that waited were published, 2 still to go"]
+        heads["three"] = ACKED
+        await asyncio.sleep(3)
+        assert informed(caplog)[1:] == ["photos: 1 change that waited was published, 1 still to go"]
+        heads["four"] = WITHDRAWN
+        await asyncio.sleep(3)
+        assert len(informed(caplog)) == 2, "what was given up was not published"
+        heads |= {"five": QUEUED}
+        await asyncio.sleep(3)
+        heads["five"] = ACKED
+        await asyncio.sleep(3)
+        assert informed(caplog)[2:] == ["photos: 1 change that waited was published"]
+
+    with caplog.at_level(logging.INFO, "ropewalk.spaces"):
+        simulated(folder, body)
 
 
 def warned(caplog: pytest.LogCaptureFixture) -> list[str]:

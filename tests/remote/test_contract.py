@@ -16,7 +16,8 @@ WAYS = {
     "unix": "unix:FOLDER/socket",
     "tls": "tls://localhost:0?cert=CERT",
     "ws": "ws+memory://node",
-    "wss": "wss://localhost:0?dev",
+    "wss": "wss://localhost:0?cert=CERT",
+    "wss and an authority": "wss://localhost:0?dev",
 }
 
 

@@ -14,6 +14,7 @@ from ropewalk.auth import Perspectives, Portal
 from ropewalk.broker import Backoff
 from ropewalk.errors import Damaged, Missing, Misuse, Refused, RopewalkError
 from ropewalk.net import BadEndpoint
+from ropewalk.node import way_in
 from ropewalk.node.node import _AnyKey
 from ropewalk.node.register import ENTRY
 from ropewalk.remote import NodeAddress, Nodes, RemoteStore
@@ -27,8 +28,9 @@ from ropewalk.spaces.store import (
     StoreGone,
     StoreReadOnly,
 )
+from tests.net.peers import certificate
+from tests.node.family import OWNER, Family
 from tests.node.making import GUEST, STRANGER, Town, a_node, public
-from tests.node.test_offered import OWNER, Family
 
 KEY = "8a88e3dd7409f195fd52db2d3cba5d72ca6709bf1d94121bf3748801b40f6f5c"
 NAME = ObjectName("s/packs/1")
@@ -52,7 +54,16 @@ def test_an_address_names_endpoint_key_and_offer(form: str, offer: str) -> None:
 def test_an_address_that_says_how_to_verify_is_taken_at_its_word(told: str) -> None:
     found = NodeAddress.parse(f"tls://anna.example:4433{told}#{KEY}")
     assert ("pin" in told) == bool(found.endpoint.option("pin"))
-    assert NodeAddress.parse(f"wss://anna.example#{KEY}").endpoint.option("pin") == ""
+    assert str(NodeAddress.parse(f"wss://anna.example{told}#{KEY}")).startswith(f"wss://anna.example:443{told}#")
+
+
+@pytest.mark.parametrize("scheme", ["tls", "wss", "tls+proxy", "wss+proxy"])
+def test_where_nobody_else_is_named_the_node_s_key_vouches(scheme: str) -> None:
+    own = NodeAddress.parse(f"{scheme}://anna.example:4433#{KEY}/disk1")
+    assert own.endpoint.option("pin").startswith("sha256:")
+    assert str(own) == f"{scheme}://anna.example:4433#ed25519:{KEY}/disk1", "which its text need not say"
+    pinned = f"{scheme}://anna.example:4433?pin={own.endpoint.option('pin')}#ed25519:{KEY}/disk1"
+    assert NodeAddress.parse(pinned) == NodeAddress.parse(str(own)) == own
 
 
 @pytest.mark.parametrize(
@@ -66,6 +77,43 @@ def test_an_address_without_a_whole_key_is_refused(end: str) -> None:
 # ---- what a node says ------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.system
+@pytest.mark.parametrize("scheme", ["tls", "wss"])
+async def test_another_node_is_told_by_the_keys_of_addresses(folder: Path, scheme: str) -> None:
+    async with a_node(folder / "home", f"{scheme}://localhost:0?cert=CERT") as town:
+        own = NodeAddress.parse(town.address).key.hex()
+        with pytest.raises(StoreGone, match=f"has key ed25519:{own}, expected ed25519:{KEY}") as caught:
+            await Nodes(GUEST).open(town.address.replace(own, KEY))
+        assert "another machine may answer there" in caught.value.hint
+        assert "sha256" not in f"{caught.value}{caught.value.hint}"
+
+
+@pytest.mark.system
+async def test_another_node_is_told_by_its_hello_where_the_channel_shows_no_key(folder: Path) -> None:
+    async with a_node(folder / "home", f"unix:{folder}/socket") as town:
+        own = NodeAddress.parse(town.address).key.hex()
+        with pytest.raises(StoreGone, match=f"is node {own}, expected {KEY}"):
+            await Nodes(GUEST).open(town.address.replace(own, KEY))
+
+
+@pytest.mark.system
+async def test_a_certificate_of_somebody_else_s_is_known_by_its_pin_in_the_address(folder: Path) -> None:
+    shown = certificate(folder, "localhost")
+    async with a_node(folder / "home", "wss://localhost:0?cert={cert}&key={key}".format(**shown)) as town:
+        await (await town.offer("disk1")).aclose()
+        town.grant()
+        await town.node.look()
+        endpoint, key = town.listener.endpoint, NodeAddress.parse(town.address).key.hex()
+        own = folder / "home" / "node.pem"
+        assert way_in(endpoint.within(cert=str(own)), own).option("pin") == "", "the node's key is in the address"
+        store = await Nodes(GUEST).open(f"{way_in(endpoint, own)}#{key}")
+        assert store.offer == "disk1"
+        await store.aclose()
+        with pytest.raises(StoreGone, match="has a key that no node has, expected ed25519:") as caught:
+            await Nodes(GUEST).open(town.address)
+        assert "pin" in caught.value.hint
+
+
 async def _with_disk(town: Town, **grant: Any) -> RemoteStore:
     await (await town.offer("disk1")).aclose()
     town.grant(**grant)
@@ -76,7 +124,7 @@ async def _with_disk(town: Town, **grant: Any) -> RemoteStore:
 async def test_what_a_node_refuses_is_what_a_store_may_say(folder: Path) -> None:
     async with a_node(folder / "home") as town:
         store = await _with_disk(town, quota=100 + ENTRY, may=("get", "put"))
-        with pytest.raises(StoreFull, match="0 of 4196"):
+        with pytest.raises(StoreFull, match=r"0 bytes of 4\.1 KiB \(4,196 bytes\)"):
             await store.put(NAME, [bytes(101)])
         with pytest.raises(StoreFull):
             await store.put(NAME, [bytes(1 << 20)])

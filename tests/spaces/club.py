@@ -11,10 +11,11 @@ from functools import cache
 
 from ropewalk.spaces.identity import PAPER, DeviceKeys
 from ropewalk.spaces.keys import KeyRing, hashed
-from ropewalk.spaces.members import Epochs, Membership, Policy, Role, create, record_hash
+from ropewalk.spaces.members import Consent, Epochs, Membership, Policy, Role, create, record_hash
 from ropewalk.spaces.members.authoring import Author
 from ropewalk.spaces.members.records import object_hash, parse
 from ropewalk.spaces.members.wraps import Rotation, deliver, open_ring, rotate
+from ropewalk.testing.letting_in import consents, member_with
 
 __all__ = ["ADMIN", "READER", "STEWARD", "WRITER", "Club", "device", "first", "keys", "opens"]
 
@@ -79,10 +80,16 @@ class Club:
     ) -> bytes:
         """A member, and what the admin knows wrapped for its devices."""
         author, epochs = self.author(by, at), self.epochs(at)
-        nonce, self.member[name] = author.new_member()
+        nonce, pledge = author.new_member()
         public = [keys(label).public() for label in labels or (f"{name.lower()}1",)]
         wraps = [deliver(epochs, self.ring(by, at), one, role) for one in public] if wrapped else []
-        return self.put(author.add(nonce, role, public, b"", wraps))
+        self.member[name] = member_with(pledge, *public)
+        agreed = self.agreed(pledge, role, *(labels or (f"{name.lower()}1",)))
+        return self.put(author.add(nonce, role, public, b"", wraps, consents=agreed))
+
+    def agreed(self, pledge: bytes, role: int, *labels: str) -> list[Consent]:
+        """Consents of devices to come together as a new member; with role 0, to be one more of its devices."""
+        return consents(self.space_id, pledge, role, [keys(label) for label in labels])
 
     def rotate(self, by: str = "a1", at: Sequence[bytes] | None = None) -> Rotation:
         """A new epoch, on top of some records, or of all of them."""

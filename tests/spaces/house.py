@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from ropewalk.spaces.admission import Admission
 from ropewalk.spaces.arrival import Arrival, arrive
 from ropewalk.spaces.home import Home, StoreSetting
@@ -19,15 +21,28 @@ from ropewalk.spaces.identity import PAPER, DeviceKeys
 from ropewalk.spaces.invites import Invited, JoinerKeys
 from ropewalk.spaces.invites.messages import read_grants
 from ropewalk.spaces.keys import hashed
-from ropewalk.spaces.members import Role
+from ropewalk.spaces.members import Role, consent
 from ropewalk.spaces.opening import create_space, plan_policy
 from ropewalk.spaces.pool.placement import StoreDomains
 from ropewalk.spaces.space import Space, open_space
 from ropewalk.spaces.store import DiskStore, Store
+from ropewalk.testing.letting_in import SALT
 from tests.spaces.machines import keys_of
 from tests.spaces.making import device, paper
 
-__all__ = ["PAPER_KEY", "STORES", "House", "admission", "admit", "built", "come", "create", "joiner"]
+__all__ = [
+    "PAPER_KEY",
+    "STORES",
+    "House",
+    "admission",
+    "admit",
+    "built",
+    "come",
+    "create",
+    "joiner",
+    "let_in",
+    "signed",
+]
 
 STORES = ("s0", "s1", "s2")
 PAPER_KEY = DeviceKeys(hashed("test paper", b""), PAPER)
@@ -91,13 +106,25 @@ def admission(house: House, spaces: Sequence[Space], role: Role | None = Role.WR
     return Admission(house.home("admin"), spaces, 1 << 60, role=role, name=name, nonces=nonces)
 
 
+def signed(who: JoinerKeys) -> JoinerKeys:
+    """Who joins, as if it had signed."""
+    return msgspec.structs.replace(who, salt=SALT)
+
+
+async def let_in(one: Admission, who: JoinerKeys, keys: DeviceKeys | None = None) -> bytes:
+    """Admit somebody who agrees to what is offered; the keys are those of this name, or others that are given."""
+    signed = keys or keys_of(who.name)
+    beside = [who.paper] if who.paper is not None else []
+    return await one.admit(who, consent(signed, beside, SALT, bytes(32), one.offer.tickets))
+
+
 async def admit(house: House, spaces: Sequence[str] = ("photos",), role: Role | None = Role.WRITER) -> Invited:
     """Somebody is let in; what the ceremony would leave with the joiner."""
     async with house.open("admin", *spaces) as opened:
         one = admission(house, opened, role)
-        return Invited(one.offer, read_grants(await one.admit(joiner())))
+        return Invited(one.offer, read_grants(await let_in(one, joiner())))
 
 
 async def come(house: House, invited: Invited, **rest: Any) -> list[Arrival]:
     """What comes of it on bob's machine."""
-    return await arrive(house.home("bob"), keys_of("bob"), invited, paper=PAPER_KEY.public(), **rest)
+    return await arrive(house.home("bob"), keys_of("bob"), signed(joiner()), invited, **rest)

@@ -20,6 +20,7 @@ from ropewalk.spaces.keys import hashed
 from ropewalk.spaces.members import Role
 from ropewalk.spaces.space import Space, open_space
 from ropewalk.spaces.store import Store
+from ropewalk.testing.letting_in import let_in
 from tests.spaces.making import World, a_space, device
 
 __all__ = ["Machine", "Machines", "keys_of", "shown"]
@@ -87,7 +88,7 @@ class Machines:
         """One more member with one machine."""
         machine = self.add(name)
         async with self.open(by) as space, space.group() as group:
-            self.member[name], _ = await group.add(role, name, [machine.keys.public()])
+            self.member[name], _ = await let_in(group, role, name, machine.keys)
         return machine
 
     @asynccontextmanager

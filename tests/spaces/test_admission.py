@@ -18,9 +18,10 @@ from ropewalk.spaces.learning import send_record
 from ropewalk.spaces.members import NO_CUT, Author, Role
 from ropewalk.spaces.pool.pool import Copies
 from ropewalk.spaces.store import ObjectName
+from ropewalk.testing import letting_in
 from ropewalk.testing.faults import StopAfter
 from tests.spaces.crashing import NEVER, is_stop
-from tests.spaces.house import STORES, House, admission, admit, built, come, create, joiner
+from tests.spaces.house import PAPER_KEY, STORES, House, admission, admit, built, come, create, joiner, let_in, signed
 from tests.spaces.machines import keys_of
 from tests.spaces.making import device, paper
 
@@ -66,16 +67,16 @@ async def test_one_more_device_comes_into_all_spaces(house: House) -> None:
 async def test_to_admit_again_only_gives_again(house: House) -> None:
     async with house.open("admin", "photos") as (space,):
         first = admission(house, [space])
-        one = read_grants(await first.admit(joiner()))
+        one = read_grants(await let_in(first, joiner()))
         before = len(space.core.membership.records)
         again = Admission.again(house.home("admin"), [space], first.offer, first.note)
-        other = read_grants(await again.admit(joiner()))
+        other = read_grants(await let_in(again, joiner()))
         assert [grant.secrets for grant in one.spaces] == [grant.secrets for grant in other.spaces]
         assert len(space.core.membership.records) == before
         other_nonce = {space.core.space_id: bytes(16)}
         another = Admission(house.home("admin"), [space], 1 << 60, role=READER, nonces=other_nonce)
         with pytest.raises(Misuse, match="already"):
-            await another.admit(joiner())
+            await let_in(another, joiner())
 
 
 @pytest.mark.slow
@@ -90,7 +91,7 @@ async def test_wherever_letting_in_stops_it_can_be_done_again(house: House) -> N
             async with house.open("admin", "photos", around=stop.around) as (space,):
                 kept.append(Admission(house.home("admin"), [space], 1 << 60, role=WRITER, nonces=nonces))
                 stop._stop_at = stop.calls + call
-                await kept[0].admit(who)
+                await let_in(kept[0], who, keys_of(f"joiner{call}"))
         except BaseException as error:
             if not is_stop(error):
                 raise
@@ -98,10 +99,10 @@ async def test_wherever_letting_in_stops_it_can_be_done_again(house: House) -> N
             break
         async with house.open("admin", "photos") as (space,):
             again = Admission.again(house.home("admin"), [space], kept[0].offer, kept[0].note)
-            invited = Invited(again.offer, read_grants(await again.admit(who)))
+            invited = Invited(again.offer, read_grants(await let_in(again, who, keys_of(f"joiner{call}"))))
             assert not space.core.membership.doubled
         home = house.home(f"joiner{call}")
-        (here,) = await arrive(home, keys_of(f"joiner{call}"), invited)
+        (here,) = await arrive(home, keys_of(f"joiner{call}"), signed(who), invited)
         assert here.role is WRITER
         async with house.open(f"joiner{call}", "photos") as (space,):
             assert len(space.people()) == call + 2, "nobody is there twice"
@@ -125,8 +126,8 @@ async def test_only_admins_invite_and_anybody_adds_a_device(house: House) -> Non
         with pytest.raises(Refused, match="you are a reader"):
             admission(house, [space])
         own = Admission(house.home("bob"), [space], 1 << 60)
-        invited = Invited(own.offer, read_grants(await own.admit(joiner("laptop"))))
-    await arrive(house.home("laptop"), keys_of("laptop"), invited)
+        invited = Invited(own.offer, read_grants(await let_in(own, joiner("laptop"))))
+    await arrive(house.home("laptop"), keys_of("laptop"), signed(joiner("laptop")), invited)
     async with house.open("laptop", "photos") as (space,):
         assert space.core.membership.state.role_of(keys_of("laptop").public().id) is READER
     async with house.open("admin", "photos") as (space,), space.group() as group:
@@ -142,7 +143,7 @@ async def test_secrets_are_of_an_epoch_that_is_on_the_floor(house: House, monkey
     async with house.open("admin", "photos") as (space,):
         core = space.core
         async with space.group() as group:
-            carl, _ = await group.add(READER, "carl", [keys_of("carl").public()])
+            carl, _ = await letting_in.let_in(group, READER, "carl", keys_of("carl"))
         one = admission(house, [space])
         author = Author(core.membership, device(), core.incarnation, 1)
         await send_record(core, *author.remove(carl, NO_CUT))
@@ -155,7 +156,7 @@ async def test_secrets_are_of_an_epoch_that_is_on_the_floor(house: House, monkey
 
         monkeypatch.setattr(core.pool, "put_copies", fails)
         with pytest.raises(BelowFloor, match="in too few stores"):
-            await one.admit(joiner())
+            await let_in(one, joiner())
 
 
 # ---- who is in already -----------------------------------------------------------------------------------------------
@@ -169,7 +170,7 @@ async def again(
         nonces = {space.core.space_id: bytes([nonce]) * 16}
         one = Admission(house.home(by), [space], 1 << 60, role=role, name="another", nonces=nonces)
         before = len(space.core.membership.records)
-        invited = Invited(one.offer, read_grants(await one.admit(joiner())))
+        invited = Invited(one.offer, read_grants(await let_in(one, joiner())))
         assert len(space.core.membership.records) == before, "somebody was let in twice"
         return one, invited
 
@@ -193,8 +194,8 @@ async def test_another_admin_can_heal_it_too(house: House) -> None:
         nonces = {space.core.space_id: bytes(16)}
         carl = JoinerKeys(keys_of("carl").public(), None, "carl", "laptop")
         one = Admission(house.home("admin"), [space], 1 << 60, role=ADMIN, nonces=nonces)
-        invited = Invited(one.offer, read_grants(await one.admit(carl)))
-    await arrive(house.home("carl"), keys_of("carl"), invited)
+        invited = Invited(one.offer, read_grants(await let_in(one, carl)))
+    await arrive(house.home("carl"), keys_of("carl"), signed(carl), invited)
     _, invited = await again(house, "carl")
     (here,) = await come(house, invited)
     assert here.member_name == "bob"
@@ -205,14 +206,14 @@ async def test_the_maker_of_a_space_who_lost_its_settings_comes_back(house: Hous
         nonces = {space.core.space_id: bytes(16)}
         carl = JoinerKeys(keys_of("carl").public(), None, "carl", "laptop")
         one = Admission(house.home("admin"), [space], 1 << 60, role=ADMIN, nonces=nonces)
-        invited = Invited(one.offer, read_grants(await one.admit(carl)))
-    await arrive(house.home("carl"), keys_of("carl"), invited)
+        invited = Invited(one.offer, read_grants(await let_in(one, carl)))
+    await arrive(house.home("carl"), keys_of("carl"), signed(carl), invited)
     async with house.open("carl", "photos") as (space,):
         nonces = {space.core.space_id: bytes(16)}
         one = Admission(house.home("carl"), [space], 1 << 60, role=ADMIN, nonces=nonces)
         maker = JoinerKeys(device().public(), paper().public(), "ann", "laptop")
-        invited = Invited(one.offer, read_grants(await one.admit(maker)))
-    (here,) = await arrive(house.home("new"), device(), invited, paper=paper().public())
+        invited = Invited(one.offer, read_grants(await let_in(one, maker, device())))
+    (here,) = await arrive(house.home("new"), device(), signed(maker), invited)
     assert here.role is ADMIN
 
 
@@ -225,6 +226,24 @@ async def test_nobody_gets_another_role_by_an_invite(house: House) -> None:
         await again(house, role=None)
 
 
+async def test_who_comes_with_the_paper_key_of_another_is_told_whose_it_is(house: House) -> None:
+    """Eve has named bob's: an `add` with it would be of no effect, and no invite is used up for that."""
+    async with house.open("admin", "photos") as (space,):
+        async with space.group() as group:
+            await letting_in.let_in(group, WRITER, "eve", keys_of("eve"))
+        core, named = space.core, Author(space.core.membership, keys_of("eve"), b"e" * 16, 1)
+        await send_record(core, *named.device(PAPER_KEY.public(), b"", consents=[]))
+        before = len(core.membership.records)
+        one = admission(house, [space])
+        for check in (lambda: one.check_joiner(joiner()), None):
+            with pytest.raises(Misuse, match=r"paper key .* is in photos already, of eve") as refused:
+                check() if check is not None else await let_in(one, joiner())
+            assert "ropewalk recovery paper" in str(refused.value.hint)
+        assert len(core.membership.records) == before
+        await let_in(one, joiner(with_paper=False))
+        assert len(space.people()) == 3
+
+
 async def test_what_goes_in_no_space_is_written_in_none(house: House) -> None:
     """A machine of somebody else is to be one of ours in two spaces, in one of which it is his."""
     await create(house, "music")
@@ -233,7 +252,7 @@ async def test_what_goes_in_no_space_is_written_in_none(house: House) -> None:
     async with house.open("admin", "photos", "music") as spaces:
         before = [len(space.core.membership.records) for space in spaces]
         with pytest.raises(Misuse, match="already"):
-            await admission(house, spaces, None).admit(joiner())
+            await let_in(admission(house, spaces, None), joiner())
         assert [len(space.core.membership.records) for space in spaces] == before
 
 
@@ -242,8 +261,8 @@ async def test_a_device_is_called_as_its_member_is(house: House) -> None:
     async with house.open("bob", "photos") as (space,):
         own = Admission(house.home("bob"), [space], 1 << 60)
         told = JoinerKeys(keys_of("laptop").public(), None, "root", "laptop")
-        invited = Invited(own.offer, read_grants(await own.admit(told)))
-    (here,) = await arrive(house.home("laptop"), keys_of("laptop"), invited)
+        invited = Invited(own.offer, read_grants(await let_in(own, told, keys_of("laptop"))))
+    (here,) = await arrive(house.home("laptop"), keys_of("laptop"), signed(told), invited)
     assert (here.own, here.member_name) == (True, "bob")
 
 
@@ -259,7 +278,7 @@ async def test_what_can_be_seen_to_fail_is_seen_before_an_invite_is_used_up(hous
             (house.root / f"{name}-away").rename(house.root / name)
     async with house.open("admin", "photos") as (space,):
         async with space.group() as group:
-            await group.add(ADMIN, "carl", [keys_of("carl").public()])
+            await letting_in.let_in(group, ADMIN, "carl", keys_of("carl"))
         one = admission(house, [space])
         async with space.group() as group:
             await group.set_role(space.core.membership.state.devices[device().public().id], READER)
@@ -270,7 +289,7 @@ async def test_what_can_be_seen_to_fail_is_seen_before_an_invite_is_used_up(hous
 async def test_who_made_a_space_read_only_is_named_before_an_invite_is_used_up(house: House) -> None:
     async with house.open("admin", "photos") as (space,):
         async with space.group() as group:
-            await group.add(ADMIN, "carl", [keys_of("carl").public()])
+            await letting_in.let_in(group, ADMIN, "carl", keys_of("carl"))
         one = admission(house, [space])
         async with space.group():
             await send_record(space.core, *Author(space.core.membership, keys_of("carl"), b"c" * 16, 1).level(255))

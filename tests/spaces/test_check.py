@@ -5,6 +5,8 @@ from __future__ import annotations
 import random
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from unittest import mock
+from unittest.mock import AsyncMock
 
 import pytest
 
@@ -15,6 +17,7 @@ from ropewalk.spaces.rebuild import TAIL
 from ropewalk.spaces.space import Space
 from ropewalk.spaces.state import KnownPack, SharePlace, State
 from ropewalk.spaces.store import ObjectName
+from ropewalk.spaces.survey import survey
 from ropewalk.testing.faults import Fault, Rule
 from tests.spaces.making import KeptStore, World, a_space, object_of, pack_of
 
@@ -50,7 +53,7 @@ async def test_a_sound_space_is_found_sound(world: World, *, everything: bool) -
         assert report.as_dict()["ok"] is True
         (line,) = report.lines
         assert line == (
-            f"1 packs, 5 shares listed, 5 looked at ({report.bytes:,} bytes), 3 heads:"
+            f"1 pack, 5 shares listed, 5 looked at ({report.bytes:,} bytes), 3 heads:"
             " 0 shares and 0 copies of heads and records missing, 0 objects damaged, 0 lost"
         )
 
@@ -212,6 +215,43 @@ async def test_heads_and_records_that_are_gone_are_counted(world: World, kind: s
         )
 
 
+async def test_a_store_that_has_heads_and_does_not_list_them_is_named(world: World) -> None:
+    world.stores["d3"].rules.append(Rule(Fault.HIDE, name=lambda name: "/heads/" in name))
+    async with world.open() as space:
+        report = await _check(space, everything=False)
+        many = len(await world.stores["d3"].names("/heads/"))
+        why = f"store d3 gives {many} heads that it does not list: who looks there for what is newest is misled"
+        assert many > 1
+        assert report.problems[0] == why
+        assert report.copies_missing == many
+        assert not report.ok
+        for name in await world.stores["d3"].names("/heads/"):
+            await world.stores["d3"].lose(name)
+        assert not any("gives" in line for line in (await _check(space, everything=False)).problems)
+
+
+async def test_a_head_that_was_brought_after_a_store_was_listed_is_not_called_hidden(world: World) -> None:
+    async with world.open() as space:
+        store = world.stores["d3"]
+        held = {name: await store.get(name) for name in await store.names("/heads/")}
+        for name in held:
+            await store.lose(name)
+        found = await survey(space.core)
+        for name, data in held.items():
+            await store.put(name, (data,))
+        with mock.patch("ropewalk.spaces.check.survey", AsyncMock(return_value=found)):
+            problems = (await _check(space, everything=False)).problems
+        assert problems == [f"store d3: head {name} is not there" for name in held]
+
+
+async def test_a_store_that_lists_shares_and_no_heads_is_said_to_do_so(world: World) -> None:
+    world.stores["d3"].rules.append(Rule(Fault.GONE_BEFORE, on={"list"}, name=lambda name: "/heads/" in name))
+    async with world.open() as space:
+        world.clock.seconds += 60
+        report = await _check(space, everything=False)
+        assert report.away["d3"].startswith("it lists shares, and not heads: ")
+
+
 async def test_swapped_heads_are_found(world: World) -> None:
     async with world.open() as space:
         store = world.stores["d1"]
@@ -250,7 +290,7 @@ async def test_shares_of_packs_that_are_not_known_are_counted(world: World, tmp_
         await world.stores[share.store].put(odd, [b"junk"])
         report = await _check(space)
         assert (report.ok, report.unknown) == (True, 1)
-        assert report.lines[-1].startswith("1 shares belong to packs that are not known here")
+        assert report.lines[-1].startswith("1 share belongs to packs that are not known here")
 
 
 async def test_a_share_number_that_the_pack_has_not_is_no_share(world: World) -> None:

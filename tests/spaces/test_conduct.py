@@ -2,203 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from itertools import permutations
 from typing import cast
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ropewalk.spaces.conduct import (
-    Accept,
-    Branches,
-    Quarantine,
-    Refuse,
-    Wait,
-    branch_writer,
-    fallen,
-    judge,
-    resettled,
-)
-from ropewalk.spaces.keys import hashed
-from ropewalk.spaces.members import Cut, Membership
+from ropewalk.spaces.conduct import Branches, Counted, Refuse, Wait, branch_writer, judge
+from ropewalk.spaces.members import Cut
 from ropewalk.spaces.proof import Kind, seen_less
-from ropewalk.spaces.state import ACKED, BROKEN, QUARANTINED, REFUSED, KnownHead
-from ropewalk.spaces.vectors import MOST_NUMBER, joined
-
-Vector = Mapping[bytes, tuple[int, bytes]]
-
-
-@dataclass
-class FakeState:
-    """What some records say of devices."""
-
-    writing: frozenset[bytes]
-    feature: int = 2
-    gone: Mapping[bytes, Cut] = field(default_factory=dict)
-    frozen: frozenset[bytes] = frozenset()
-    forks: Sequence[object] = ()
-
-    def may_write(self, device: bytes) -> bool:
-        return device in self.writing and device not in self.frozen
-
-
-@dataclass
-class FakeMembers:
-    """Records in one line: each is a number, and knows all lower ones."""
-
-    states: list[FakeState]
-
-    @property
-    def state(self) -> FakeState:
-        return self.states[-1]
-
-    @property
-    def feature(self) -> int:
-        return self.state.feature
-
-    def knows(self, frontier: Iterable[bytes]) -> bool:
-        return all(one[0] < len(self.states) for one in frontier)
-
-    def at(self, frontier: Iterable[bytes]) -> FakeState:
-        return self.states[max(one[0] for one in frontier)]
-
-    def unseen(self, older: Iterable[bytes], newer: Iterable[bytes]) -> list[bytes]:
-        return [record(number) for number in range(max(newer)[0] + 1, max(older)[0] + 1)]
-
-
-def record(number: int) -> bytes:
-    return bytes((number,)) + bytes(31)
-
-
-def device(name: str) -> bytes:
-    return name.encode().ljust(16, b"-")
-
-
-def writer(name: str) -> bytes:
-    return name.encode().ljust(16, b".")
-
-
-def head(
-    by: str,
-    sequence: int,
-    previous: KnownHead | None = None,
-    seen: Iterable[KnownHead] = (),
-    *,
-    at: int = 0,
-    feature: int = 2,
-    note: str = "",
-    vector: Vector | None = None,
-) -> KnownHead:
-    before = [previous] if previous else []
-    found = dict(joined(one.vector for one in (*before, *seen))) if vector is None else dict(vector)
-    digest = hashed("head", repr((by, sequence, sorted(found.items()), at, feature, note, previous)).encode())
-    found[writer(by)] = sequence, digest
-    return KnownHead(
-        name=f"{by}-{sequence}-{digest.hex()[:6]}",
-        hash=digest,
-        writer=writer(by),
-        sequence=sequence,
-        previous=previous.hash if previous else bytes(32),
-        time=0,
-        root=None,
-        entries=0,
-        note=note,
-        vector=found,
-        embedded=False,
-        state=ACKED,
-        device=device(by[0]),
-        feature=feature,
-        frontier=(record(at),),
-    )
-
-
-class Room:
-    """All heads that were judged, as `admit` keeps them."""
-
-    def __init__(self, members: FakeMembers) -> None:
-        self.fake = members
-        self.heads: dict[bytes, KnownHead] = {}
-        self.places: dict[bytes, set[int]] = {}
-        self.evidence: set[tuple[Kind, str, str]] = set()
-        self.waiting: list[KnownHead] = []
-
-    @property
-    def membership(self) -> Membership:
-        return cast("Membership", self.fake)
-
-    @property
-    def branches(self) -> Branches:
-        return Branches({one: sorted(places) for one, places in self.places.items()}, self.heads.get)
-
-    def head(self, digest: bytes) -> KnownHead | None:
-        return self.heads.get(digest)
-
-    def has(self, digest: bytes) -> bool:
-        return digest in self.heads
-
-    def hashes_at(self, writer: bytes, sequence: int) -> Collection[bytes]:
-        return [one.hash for one in self.heads_at(writer, sequence)]
-
-    def heads_at(self, writer: bytes, sequence: int, last: int | None = None) -> list[KnownHead]:
-        last = sequence if last is None else last
-        found = [one for one in self.heads.values() if one.writer == writer and sequence <= one.sequence <= last]
-        return sorted(found, key=lambda one: (one.sequence, one.hash))
-
-    def reaches(self, writer: bytes, sequence: int) -> bool:
-        return bool(self.heads_at(writer, sequence, MOST_NUMBER))
-
-    def writers(self) -> Mapping[bytes, bytes]:
-        return {one.writer: one.device for one in self.heads.values()}
-
-    def newest(self, writer: bytes, last: int) -> KnownHead | None:
-        kept = [one for one in self.heads_at(writer, 1, last) if one.state in (ACKED, QUARANTINED)]
-        return kept[-1] if kept else None
-
-    def quarantined(self) -> Sequence[KnownHead]:
-        return [one for one in self.heads.values() if one.state == QUARANTINED]
-
-    def come(self, one: KnownHead) -> None:
-        """Judge a head, and those that wait as long as that helps."""
-        self.waiting.append(one)
-        moved = True
-        while moved:
-            waiting, self.waiting = self.waiting, []
-            for each in waiting:
-                self._judge(each)
-            moved = len(self.waiting) < len(waiting)
-
-    def _judge(self, one: KnownHead) -> None:
-        verdict = judge(one, self)
-        if isinstance(verdict, Wait):
-            self.waiting.append(one)
-            return
-        if isinstance(verdict, Refuse):
-            one = replace(one, state=BROKEN if verdict.broken else REFUSED)
-        elif isinstance(verdict, Quarantine):
-            one = replace(one, state=QUARANTINED)
-        self.heads[one.hash] = one
-        for evidence in verdict.evidence:
-            self.evidence.add((evidence.kind, evidence.one, evidence.other))
-            if evidence.kind is Kind.FORK:
-                self.places.setdefault(one.writer, set()).add(one.sequence)
-        for fell in fallen(one, self, broken=one.state == BROKEN):
-            self.heads[fell.head.hash] = replace(fell.head, state=BROKEN)
-            self.evidence.update((each.kind, each.one, each.other) for each in fell.evidence)
-
-    def settle(self) -> dict[bytes, int]:
-        for one, now in resettled(self):
-            self.heads[one.hash] = replace(one, state=now)
-        assert not list(resettled(self)), "a second look changes nothing"
-        return {digest: one.state for digest, one in self.heads.items()}
-
-
-ALL = frozenset(map(device, "abcd"))
-
-
-def room(*states: FakeState) -> Room:
-    return Room(FakeMembers(list(states) or [FakeState(ALL)]))
+from ropewalk.spaces.state import ACKED, BROKEN, QUARANTINED, KnownHead
+from tests.spaces.judged import ALL, FakeMembers, FakeState, Room, device, head, room, writer
 
 
 def test_honest_heads_are_accepted_and_what_they_rest_on_is_waited_for() -> None:
@@ -206,7 +22,7 @@ def test_honest_heads_are_accepted_and_what_they_rest_on_is_waited_for() -> None
     b1 = head("b", 1, seen=[a1])
     a2 = head("a", 2, a1, [b1])
     here = room()
-    assert isinstance(judge(a1, here), Accept)
+    assert isinstance(judge(a1, here), Counted)
     why = f"it has seen {writer('a').hex()[:8]}-1, which no store shows"
     assert judge(b1, here) == Wait(why, a1.hash, (writer("a"), 1))
     for one in (a2, b1, a1):
@@ -216,7 +32,7 @@ def test_honest_heads_are_accepted_and_what_they_rest_on_is_waited_for() -> None
     assert not here.evidence
 
 
-def test_a_head_behind_a_gap_is_not_waited_for() -> None:
+def test_a_head_that_the_next_one_names_is_not_waited_for() -> None:
     """An old head that all stores have lost must not hold up whoever has seen it."""
     a1 = head("a", 1)
     a2 = head("a", 2, a1)
@@ -227,15 +43,15 @@ def test_a_head_behind_a_gap_is_not_waited_for() -> None:
     assert b1.hash in here.heads
 
 
-def test_no_later_head_does_where_it_is_not_known_which_branch_is_meant() -> None:
+def test_no_other_head_does_for_it_be_it_later_or_of_another_branch() -> None:
     a1, twin = head("a", 1, note="one"), head("a", 1, note="other")
     b1 = head("b", 1, seen=[a1])
     here = room()
-    for one in (twin, head("a", 2, twin)):
+    for one in (twin, head("a", 2, twin), head("a", 9)):
         here.come(one)
     verdict = judge(b1, here)
     assert isinstance(verdict, Wait)
-    assert (verdict.missing, verdict.past) == (a1.hash, None)
+    assert (verdict.missing, verdict.past) == (a1.hash, (writer("a"), 1))
 
 
 def test_records_that_are_not_here_are_waited_for() -> None:
@@ -245,20 +61,14 @@ def test_records_that_are_not_here_are_waited_for() -> None:
 def test_who_might_not_write_at_the_records_that_he_names_is_refused() -> None:
     here = room(FakeState(frozenset()), FakeState(ALL))
     assert isinstance(judge(head("a", 1, at=0), here), Refuse)
-    assert isinstance(judge(head("a", 1, at=1), here), Accept)
+    assert isinstance(judge(head("a", 1, at=1), here), Counted)
 
 
 def test_another_feature_level_than_the_records_say_is_refused() -> None:
     here = room(FakeState(ALL, feature=1), FakeState(ALL))
-    assert isinstance(judge(head("a", 1, at=0, feature=1), here), Accept)
+    assert isinstance(judge(head("a", 1, at=0, feature=1), here), Counted)
     assert isinstance(judge(head("a", 1, at=1, feature=1), here), Refuse)
     assert isinstance(judge(head("a", 1, at=0, feature=2), here), Refuse)
-
-
-def test_a_head_that_names_no_record_is_of_a_space_of_level_one() -> None:
-    bare = replace(head("a", 1, feature=1), frontier=())
-    assert isinstance(judge(bare, room(FakeState(ALL, feature=1))), Accept)
-    assert isinstance(judge(bare, room()), Refuse)
 
 
 def test_who_has_seen_less_than_before_is_refused_with_all_that_follows() -> None:
@@ -335,18 +145,30 @@ def test_a_branch_that_forks_again_is_renamed_from_there_on() -> None:
     assert here.branches.renames(one.vector) == {writer("a"): ((1, first), (3, second))}
 
 
-def test_a_branch_behind_a_gap_has_no_name_yet() -> None:
+def test_behind_a_gap_no_branch_is_known_and_so_its_writer_is_meant() -> None:
     a1 = head("a", 1, note="x")
     a2 = head("a", 2, a1)
     a3 = head("a", 3, a2)
     here = room()
     for each in (a1, head("a", 1, note="y"), a3):
         here.come(each)
-    assert here.branches.name(a3) is None
-    assert here.branches.vector(a3.vector) is None
-    assert here.branches.renames(a3.vector) is None
+    assert here.branches.name(a3) == writer("a")
+    assert here.branches.vector(a3.vector) == a3.vector
+    assert here.branches.renames(a3.vector) == {}
     here.come(a2)
     assert here.branches.name(a3) == branch_writer(writer("a"), a1.hash)
+
+
+def test_a_gap_that_is_filled_is_so_for_who_has_asked_before() -> None:
+    a1 = head("a", 1)
+    a2 = head("a", 2, a1)
+    a3 = head("a", 3, a2)
+    known = {one.hash: one for one in (a1, a3)}
+    branches = Branches({writer("a"): [1]}, known.get)
+    assert branches.name(a3) == writer("a")
+    known[a2.hash] = a2
+    branches.came(a2.hash)
+    assert branches.name(a3) == branch_writer(writer("a"), a1.hash)
 
 
 def test_heads_past_a_cut_count_only_if_somebody_else_has_seen_them() -> None:
@@ -410,12 +232,15 @@ def test_a_steward_sets_aside_what_is_past_a_cut_and_who_never_might_write() -> 
     assert [states[one.hash] for one in (d1, d2, f1, stranger)] == [ACKED, QUARANTINED, ACKED, QUARANTINED]
 
 
-def test_a_head_that_names_another_writers_as_the_one_before_is_refused_by_a_steward_too() -> None:
-    here = room()
-    here.come(b1 := unread(head("b", 1)))
-    verdict = judge(unread(head("a", 2, b1)), here)
-    assert isinstance(verdict, Refuse)
-    assert verdict.broken
+def test_a_head_that_names_another_writers_as_the_one_before_is_as_one_behind_a_gap_for_a_steward_too() -> None:
+    b1 = unread(head("b", 1))
+    a2 = unread(head("a", 2, b1))
+    for order in ((b1, a2), (a2, b1)):
+        here = room()
+        for one in order:
+            here.come(one)
+        assert set(here.settle().values()) == {ACKED}
+        assert here.branches.name(a2) == writer("a")
 
 
 def test_who_was_a_reader_does_not_take_what_it_can_no_longer_read_for_having_gone_back() -> None:
@@ -552,3 +377,11 @@ def test_who_names_a_branch_instead_of_its_writer_has_not_seen_less() -> None:
     assert seen_less({}, whole)
     assert not seen_less(branch, whole)
     assert not seen_less(whole, base)
+
+
+def test_of_several_that_were_forgotten_each_has_to_be_named_otherwise() -> None:
+    """Whichever comes first by its id: what stands for one that was seen up to 2 does not for one up to 9."""
+    for short, long in ((b"a", b"b"), (b"b", b"a")):
+        earlier = {short: (2, b"x"), long: (9, b"y")}
+        assert seen_less({b"c": (3, b"z")}, earlier)
+        assert not seen_less({b"c": (9, b"z")}, earlier)

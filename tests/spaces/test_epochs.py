@@ -12,7 +12,7 @@ import pytest
 
 from ropewalk.spaces.identity import DeviceKeys, PublicKeys
 from ropewalk.spaces.keys import EpochUnknown, KeyRing, MembersOnly, Secrets
-from ropewalk.spaces.members import NotAMember, RecordDamaged, record_hash
+from ropewalk.spaces.members import Consent, NotAMember, RecordDamaged, committed, consent_message, record_hash, ticket
 from ropewalk.spaces.members import wraps as wraps_module
 from ropewalk.spaces.members.epochs import MEMBER_WRAP, STEWARD_WRAP, Epoch
 from ropewalk.spaces.members.operations import NO_CUT, Delivered
@@ -20,6 +20,7 @@ from ropewalk.spaces.members.records import Before, EpochBody, Wrap, parse, sign
 from ropewalk.spaces.members.wraps import TooManyDevices, deliver, open_ring, owed, rotate, unreached
 from ropewalk.spaces.records import encode
 from ropewalk.spaces.state import State
+from ropewalk.testing.letting_in import SALT
 from tests.spaces.club import ADMIN, READER, STEWARD, WRITER, Club, device, first, keys, opens
 from tests.spaces.making import a_space
 
@@ -79,7 +80,10 @@ def test_who_is_removed_reads_no_further_and_all_others_do(club: Club) -> None:
 def test_a_revoked_device_is_shut_out_and_its_members_others_are_not(club: Club) -> None:
     club.put(
         club.author("a1").device(
-            keys("a2").public(), b"", [deliver(club.epochs(), club.ring("a1"), keys("a2").public(), ADMIN)]
+            keys("a2").public(),
+            b"",
+            [deliver(club.epochs(), club.ring("a1"), keys("a2").public(), ADMIN)],
+            consents=club.agreed(club.member["A"], 0, "a2"),
         )
     )
     club.put(club.author("a1").revoke(device("a2"), NO_CUT))
@@ -277,7 +281,10 @@ def test_exposure_says_who_and_since_when_until_an_admin_comes_by(club: Club) ->
     club.add("C", WRITER)
     club.put(
         club.author("a1").device(
-            keys("a2").public(), b"", [deliver(club.epochs(), club.ring("a1"), keys("a2").public(), ADMIN)]
+            keys("a2").public(),
+            b"",
+            [deliver(club.epochs(), club.ring("a1"), keys("a2").public(), ADMIN)],
+            consents=club.agreed(club.member["A"], 0, "a2"),
         )
     )
     assert club.epochs().exposure == []
@@ -400,8 +407,11 @@ def test_a_device_with_unusable_keys_keeps_nobody_from_rotating(club: Club) -> N
         0, keys("x1").public().ed25519, keys("x1").public().mldsa, keys("x1").public().x25519, b"\xff" * 1184
     )
     author = club.author("a1")
-    nonce, _ = author.new_member()
-    club.put(author.add(nonce, READER, [broken], b""))
+    nonce, pledge = author.new_member()
+    asked = [ticket(club.space_id, pledge, READER)]
+    said = keys("x1").sign_slow(consent_message([broken.id], SALT, committed(bytes(32), asked)))
+    agreed = Consent([broken.id], SALT, bytes(32), asked, *said)
+    club.put(author.add(nonce, READER, [broken], b"", consents=[agreed]))
     assert owed(club.epochs(), club.ring("a1")) == []
     made = club.rotate()
     assert made.left_out == [broken.id]

@@ -16,6 +16,7 @@ from ropewalk.spaces.members import Membership, NotAMember, RecordDamaged, Role
 from ropewalk.spaces.members.authoring import NotAllowed
 from ropewalk.spaces.members.operations import NO_CUT
 from ropewalk.spaces.members.wraps import deliver, open_ring, owed, rotate, unreached
+from ropewalk.testing.letting_in import member_with
 from tests.spaces.club import Club, device, keys
 
 FIRST = ("a1", "paperA")
@@ -66,13 +67,15 @@ class Parted(RuleBasedStateMachine):
         if ring is None or name in self.club.member:
             return
         label = f"{name.lower()}1"
-        nonce, member = author.new_member()
+        nonce, pledge = author.new_member()
         try:
             wraps = [deliver(author.membership.epochs, ring, keys(label).public(), role)] if wrapped else []
-            _, data = author.add(nonce, role, [keys(label).public()], b"", wraps)
+            _, data = author.add(
+                nonce, role, [keys(label).public()], b"", wraps, consents=self.club.agreed(pledge, role, label)
+            )
         except NotAllowed:
             return
-        self.club.member[name] = member
+        self.club.member[name] = member_with(pledge, keys(label).public())
         self.has.setdefault(label, list(self.has[by]))
         self._put(by, data)
 
@@ -89,7 +92,8 @@ class Parted(RuleBasedStateMachine):
                 if ring.knows(ring.current, members=role > Role.STEWARD)
                 else []
             )
-            _, data = self.club.author(by, self.has[by]).device(keys(new).public(), b"", wraps)
+            agreed = self.club.agreed(membership.state.devices[device(by)], 0, new)
+            _, data = self.club.author(by, self.has[by]).device(keys(new).public(), b"", wraps, consents=agreed)
         except NotAllowed:
             return
         self.has.setdefault(new, list(self.has[by]))

@@ -1,4 +1,4 @@
-"""Evacuate: all that one store has is brought to others and then deleted there, whatever happens on the way."""
+"""Evacuate: all that one store has is brought to others, and its shares deleted there, whatever happens on the way."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from ropewalk.spaces.repair import RepairReport, repair
 from ropewalk.spaces.space import Space
 from ropewalk.spaces.state import State
 from ropewalk.spaces.status import status
-from ropewalk.spaces.store import StoreGone
+from ropewalk.spaces.store import ObjectName, StoreGone
 from ropewalk.testing.faults import Fault, Rule, StopAfter
 from tests.spaces.crashing import NEVER, is_stop, stopping
 from tests.spaces.making import KeptStore, World, a_space, object_of, pack_of
@@ -77,17 +77,27 @@ async def is_whole(space: Space) -> None:
     assert (await status(space.core)).promise.kept
 
 
-async def test_all_is_brought_elsewhere_and_nothing_is_left(tmp_path: Path) -> None:
+def judged(names: Iterable[ObjectName]) -> list[ObjectName]:
+    """Of these those that others judge a store by, and that stay in it."""
+    return sorted(name for name in names if "/packs/" not in name)
+
+
+async def test_all_is_brought_elsewhere_and_no_share_is_left(tmp_path: Path) -> None:
     world = await a_world(tmp_path)
     drain(world, "d0")
+    before = await world.stores["d0"].snapshot()
+    staying = judged(before)
+    assert len({name.split("/")[1] for name in staying} & {"heads", "records"}) == 2
     seen: list[tuple[int, int]] = []
     async with world.open() as space:
         report = await space.evacuate("d0", lambda done, total: seen.append((done, total)))
         assert (report.packs, report.shares, report.remade, report.owed, report.left) == (1, 1, 0, 0, 0)
+        assert (report.stay, report.stay_size) == (len(staying), sum(len(before[name]) for name in staying))
+        assert any(f"{len(staying)} heads, records and hints" in line and "stay there" in line for line in report.lines)
         assert report.problems == []
         assert seen[0] == (0, 1)
         assert seen[-1] == (1, 1)
-        assert await world.stores["d0"].names() == []
+        assert sorted(await world.stores["d0"].names()) == staying
         assert {share.store for share in (await pack_of(space)).shares} == {"d1", "d2", "d3", "d4", "d5"}
         await is_whole(space)
     remove_store(world, "d0")
@@ -276,8 +286,8 @@ async def test_what_is_not_known_to_be_of_the_space_is_left(tmp_path: Path) -> N
         for name in (f"{prefix}/packs/{'1' * 64}-00-{'2' * 32}", f"{prefix}/records/{'3' * 64}", "other/thing"):
             await world.stores["d0"].put(name, (b"whatever",))  # type: ignore[arg-type]
         report = await space.evacuate("d0")
-        assert (report.owed, report.left) == (0, 2)
-        assert len(await world.stores["d0"].names()) == 3
+        assert (report.owed, report.left, report.unknown) == (0, 2, 2)
+        assert len(await world.stores["d0"].names()) == report.stay + 3
 
 
 @dataclass
@@ -329,7 +339,8 @@ async def _one_stop(world: World, stop: StopAfter) -> None:
             assert await space.read(path) == data
         report = await space.evacuate("d0")
         assert (report.owed, report.left) == (0, 0), report.lines
-        assert await world.stores["d0"].names() == []
+        names = await world.stores["d0"].names()
+        assert len(names) == len(judged(names)) == report.stay
         await is_whole(space)
         assert not any("went back" in warning for warning in space.warnings)
     remove_store(world, "d0")

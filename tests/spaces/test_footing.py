@@ -11,16 +11,20 @@ import msgspec
 import pytest
 
 from ropewalk.spaces import publish
-from ropewalk.spaces.head import HeadName
+from ropewalk.spaces.conduct import branch_writer
+from ropewalk.spaces.head import NO_HEAD, HeadName, MemberLayer, StewardLayer, seal_head, take_apart, writer_id
 from ropewalk.spaces.home import Home, Settings, SpaceSetting
 from ropewalk.spaces.identity import DeviceKeys
 from ropewalk.spaces.learning import Standing, footing, learn, learn_heads, standing, unsure
+from ropewalk.spaces.members import Role
 from ropewalk.spaces.pool.pool import BelowFloor, Copies
 from ropewalk.spaces.publish import begin_change
 from ropewalk.spaces.space import Space, open_space
-from ropewalk.spaces.state import ACKED, WITHDRAWN, KnownHead, State, journal, sparse
+from ropewalk.spaces.state import ACKED, QUARANTINED, WITHDRAWN, KnownHead, State, journal, sparse
 from ropewalk.spaces.store import ObjectName
+from ropewalk.spaces.vectors import Vector
 from ropewalk.testing.faults import Fault, Rule, Stop
+from tests.spaces.machines import Machines, keys_of, shown
 from tests.spaces.making import World, a_space, device, paper, some_keys
 
 HEADS = "/heads/"
@@ -292,6 +296,131 @@ def test_heads_that_are_named_are_asked_for_and_older_ones_only_across_a_fork(st
     state.add_fork(b"a" * 16, 1)
     assert {head.name for head, _ in unsure(state, Standing([heads[3]]))} == {"a1", "a2", "c1"}
     state.close()
+
+
+def test_a_head_that_is_all_that_shows_of_one_that_is_named_is_asked_for(state: State) -> None:
+    """Others that have neither would wait for ever; of one that is known the name is enough."""
+    follows, names = replace(_head("a", 2), state=QUARANTINED), _head("b", 1, a=1)
+    for head in (follows, names):
+        state.add_head(head)
+        state.doubt_head(head.name, ["d0"])
+    assert {head.name for head, _ in unsure(state, standing(state))} == {"a2", "b1"}
+    state.add_head(_head("a", 1))
+    assert {head.name for head, _ in unsure(state, standing(state))} == {"b1"}
+    state.close()
+
+
+def test_what_a_head_that_is_named_rests_on_is_asked_for_too(state: State) -> None:
+    """Whoever signed it may have put it on all stores, and on one store alone what it names."""
+    heads = [
+        _head("z", 1),
+        _head("z", 2),
+        _head("z", 3),
+        _head("y", 1),
+        _head("x", 1, z=1, y=1),
+        _head("b", 1, x=1, z=3),
+    ]
+    for head in heads:
+        state.add_head(head)
+    for name in ("z1", "z2", "y1"):
+        state.doubt_head(name, ["d0"])
+    assert {head.name for head, _ in unsure(state, standing(state))} == {"z1", "y1"}
+    left = footing._without(state, [heads[0]], b"c" * 16)
+    assert {head.name for head in left.heads} == {"z3", "y1"}, "what rests on it has seen more than it names"
+    assert "b1" in {head.name for head in footing._without(state, [heads[0]], b"b" * 16).heads}, "our own stay"
+    state.close()
+
+
+def test_what_follows_a_head_that_another_one_rests_on_is_asked_for_where_that_is_not_known(state: State) -> None:
+    heads = [_head("z", 2), _head("x", 1, z=1), _head("b", 1, x=1)]
+    for head in heads:
+        state.add_head(head)
+    state.doubt_head("z2", ["d0"])
+    now = Standing([heads[2]])
+    assert {head.name for head, _ in unsure(state, now)} == {"z2"}
+    left = footing._without(state, [heads[0]], b"c" * 16)
+    assert left.heads == []
+    state.add_head(_head("z", 1))
+    assert list(unsure(state, now)) == []
+    state.close()
+
+
+def test_the_chain_that_says_of_which_branch_a_head_is_is_looked_through_as_well(state: State) -> None:
+    heads = [_head("z", 1), _head("w", 1), _head("w", 2, z=1), replace(_head("w", 3), vector={}), _head("z", 9)]
+    for head in heads:
+        state.add_head(head)
+    state.add_fork(b"w" * 16, 1)
+    state.doubt_head("z1", ["d0"])
+    only = Standing([replace(_head("b", 1), vector={b"v" * 16: (3, _digest("w", 3))})])
+    assert {head.name for head, _ in unsure(state, only)} == {"z1"}
+    state.close()
+
+
+def test_the_chain_to_where_a_branch_begins_is_looked_through_whatever_forks_are_known(state: State) -> None:
+    """Others read a head that names a branch once they have it from its first head on."""
+    for head in [_head("w", number) for number in range(1, 6)]:
+        state.add_head(head)
+        state.doubt_head(head.name, ["d0"])
+    begins = branch_writer(b"w" * 16, _digest("w", 3))
+    names = replace(_head("b", 1), vector={begins: (5, _digest("w", 5)), b"b" * 16: (1, _digest("b", 1))})
+    state.add_head(names)
+    now = Standing([replace(_head("c", 1), vector=names.vector)])
+    assert {head.name for head, _ in unsure(state, now)} == {"w3", "w4", "w5"}
+    now = Standing([replace(_head("c", 1), vector={b"b" * 16: (1, names.hash), b"w" * 16: (5, _digest("w", 5))})])
+    assert {head.name for head, _ in unsure(state, now)} == {"w3", "w4", "w5"}
+    state.add_fork(b"w" * 16, 2)
+    assert {head.name for head, _ in unsure(state, now)} == {"w2", "w3", "w4", "w5"}
+    state.close()
+
+
+def test_what_is_too_much_to_look_through_is_put_without_looking(state: State, monkeypatch: pytest.MonkeyPatch) -> None:
+    chain = [_head("a", 1)] + [_head(chr(97 + at), 1, **{chr(96 + at): 1}) for at in range(1, 20)]
+    for head in [*chain, _head("z", 1)]:
+        state.add_head(head)
+    for name in ("a1", "z1"):
+        state.doubt_head(name, ["d0"])
+    now = Standing([chain[-1]])
+    assert {head.name for head, _ in unsure(state, now)} == {"a1"}
+    monkeypatch.setattr(footing, "MOST_WALKED", 5)
+    assert {head.name for head, _ in unsure(state, now)} == {"a1", "z1"}
+    state.close()
+
+
+async def test_what_was_built_on_a_head_that_rests_on_one_that_one_store_has_outlasts_that_store(
+    tmp_path: Path,
+) -> None:
+    """A device names its own third head for all to see, and in another life its first; both lie in one store alone."""
+    machines = await Machines.make(tmp_path)
+    for name in ("eve", "honest", "fresh"):
+        await machines.invite(name, Role.WRITER)
+    async with machines.open("eve") as space:
+        await shown(space)
+        core = space.core
+
+        async def put(life: bytes, sequence: int, previous: bytes, more: Vector) -> bytes:
+            name, data = seal_head(
+                incarnation=life * 16,
+                sequence=sequence,
+                previous=previous,
+                steward=StewardLayer(epoch=core.keys.number),
+                member=MemberLayer(core.keys.number, list(core.membership.heads), more, None, 0, 9, ""),
+                embedded=b"",
+                device=keys_of("eve"),
+                keys=core.keys,
+                feature=2,
+            )
+            await machines.world.stores["d0"].put(ObjectName(name.encode()), (data,))
+            return take_apart(data, name).hash
+
+        first = last = await put(b"z", 1, NO_HEAD, {})
+        for sequence in (2, 3):
+            last = await put(b"z", sequence, last, {})
+        await put(b"x", 1, NO_HEAD, {writer_id(keys_of("eve").public().id, b"z" * 16): (1, first)})
+    async with machines.open("honest") as space:
+        await space.write("honest", b"1")
+    machines.away(["d0"])
+    async with machines.open("fresh") as space:
+        assert "honest" in await shown(space)
 
 
 def test_older_heads_stand_for_those_that_are_left_out_and_our_own_stay(state: State) -> None:

@@ -13,6 +13,7 @@ from ropewalk.spaces.members import NO_CUT, Author, NotAllowed, Role
 from ropewalk.spaces.space import ReadOnly
 from ropewalk.spaces.state import State
 from ropewalk.testing.faults import Fault, Rule, StopAfter
+from ropewalk.testing.letting_in import let_in_device
 from tests.spaces.crashing import is_stop
 from tests.spaces.machines import Machines, keys_of, shown
 
@@ -92,10 +93,10 @@ async def test_a_device_of_ones_own_comes_and_is_revoked(machines: Machines) -> 
     machines.add("laptop")
     async with machines.open("admin") as space:
         async with space.group() as group:
-            await group.add_device("laptop", keys_of("laptop").public())
+            await let_in_device(group, "laptop", keys_of("laptop"))
         with pytest.raises(NotAllowed):
             async with space.group() as group:
-                await group.add_device("laptop", keys_of("laptop").public())
+                await let_in_device(group, "laptop", keys_of("laptop"))
     async with machines.open("laptop") as space:
         await space.write("from", b"the laptop")
     async with machines.open("admin") as space:

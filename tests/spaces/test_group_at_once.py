@@ -22,6 +22,7 @@ from ropewalk.spaces.space import ReadOnly, Space
 from ropewalk.spaces.state import QUARANTINED, State
 from ropewalk.spaces.store import ObjectName
 from ropewalk.testing.faults import Fault, Rule, Stop
+from ropewalk.testing.letting_in import consents
 from tests.spaces.machines import Machines, keys_of, shown
 
 STEWARD, READER, WRITER, ADMIN = Role
@@ -165,9 +166,10 @@ async def test_whoever_belongs_gives_newcomers_the_keys(machines: Machines) -> N
     machines.add("dora")
     async with machines.open("admin") as space:
         author = Author(space.core.membership, keys_of("admin"), space.core.incarnation, 1)
-        nonce, _ = author.new_member()
+        nonce, pledge = author.new_member()
+        agreed = consents(space.core.space_id, pledge, WRITER, [keys_of("dora")])
         await space.write("old", b"1")
-        await send_record(space.core, *author.add(nonce, WRITER, [keys_of("dora").public()], b""))
+        await send_record(space.core, *author.add(nonce, WRITER, [keys_of("dora").public()], b"", consents=agreed))
     async with machines.open("carl") as space:
         async with space.group():
             pass

@@ -13,10 +13,11 @@ from ropewalk.spaces.group import Group, NotOurs, TooOld
 from ropewalk.spaces.identity import PAPER, DeviceKeys
 from ropewalk.spaces.keys import hashed
 from ropewalk.spaces.learning import send_record
-from ropewalk.spaces.members import NO_CUT, Author, Role, Vain
+from ropewalk.spaces.members import NO_CUT, Author, Role, Vain, pledged
 from ropewalk.spaces.members.records import OperationBody, sign
 from ropewalk.spaces.records import encode
 from ropewalk.spaces.space import ReadOnly, Space
+from ropewalk.testing.letting_in import consents, let_in, let_in_device
 from tests.spaces.machines import Machines, keys_of, shown
 from tests.spaces.making import paper
 
@@ -72,7 +73,7 @@ async def test_what_a_newer_version_meant_stays_and_says_who_did_it(machines: Ma
             lambda group: group.set_role(machines.member["bob"], ADMIN),
             lambda group: group.revoke(keys_of("carol").public().id),
             lambda group: group.call_device("laptop"),
-            lambda group: group.add(WRITER, "eve", [keys_of("eve").public()]),
+            lambda group: let_in(group, WRITER, "eve", keys_of("eve")),
         ]
         for change in changes:
             with pytest.raises(Refused, match="does not know, of bob") as refused:
@@ -110,7 +111,10 @@ async def test_of_several_who_turned_each_is_put_out(machines: Machines) -> None
     """Each wrote several such records, and other things on top of them, and one on top of the other's."""
     await goes_beyond(machines, "bob", "level")
     async with machines.open("bob") as space:
-        await send_record(space.core, *author(space, "bob").add(bytes(16), ADMIN, [keys_of("eve").public()], b""))
+        pledge = pledged(space.core.space_id, keys_of("bob").public().id, bytes(16))
+        agreed = consents(space.core.space_id, pledge, ADMIN, [keys_of("eve")])
+        eve = author(space, "bob").add(bytes(16), ADMIN, [keys_of("eve").public()], b"", consents=agreed)
+        await send_record(space.core, *eve)
         await send_record(space.core, *author(space, "bob").remove(machines.member["dora"], NO_CUT))
     await goes_beyond(machines, "carol", "kind")
     await goes_beyond(machines, "carol", "later")
@@ -161,7 +165,7 @@ async def test_what_would_be_undone_at_once_is_not_signed(machines: Machines) ->
 async def test_a_paper_key_takes_back_what_the_most_senior_device_did_for_good(machines: Machines) -> None:
     machines.add("laptop")
     async with machines.open("admin") as space, space.group() as group:
-        await group.add_device("laptop", keys_of("laptop").public())
+        await let_in_device(group, "laptop", keys_of("laptop"))
     await goes_beyond(machines, "admin", "level")
     stolen = keys_of("admin").public().id
     async with machines.open("admin") as space:
@@ -202,7 +206,7 @@ async def test_who_has_signed_on_top_of_it_leaves_it_to_others(machines: Machine
 async def test_with_words_a_device_is_put_out_that_was_put_out_by_a_junior_before(machines: Machines) -> None:
     machines.add("laptop")
     async with machines.open("admin") as space, space.group() as group:
-        await group.add_device("laptop", keys_of("laptop").public())
+        await let_in_device(group, "laptop", keys_of("laptop"))
     old, new = keys_of("admin").public().id, keys_of("laptop").public().id
     async with machines.open("admin") as space:
         await space.write("file", b"x")

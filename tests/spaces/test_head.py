@@ -56,7 +56,7 @@ vectors = st.dictionaries(st.binary(min_size=16, max_size=16), st.tuples(st.inte
 members = st.builds(
     MemberLayer,
     st.just(1),
-    st.lists(hashes, max_size=2),
+    st.lists(hashes, min_size=1, max_size=2),
     vectors,
     st.none() | references,
     numbers,
@@ -71,7 +71,7 @@ stewards = st.builds(
     debt=st.lists(st.builds(Owed, hashes, st.binary(max_size=5)), max_size=3),
     heads=st.lists(hashes, max_size=3),
 )
-EMPTY = MemberLayer(1, [], {}, None, 0, 0)
+EMPTY = MemberLayer(1, [bytes(32)], {}, None, 0, 0)
 
 
 def make(
@@ -372,7 +372,7 @@ def second_level() -> tuple[Membership, KeyRing]:
     return members, KeyRing.derive(space_id, members.epoch_id, secrets)
 
 
-def committing_head(frontier: list[bytes], vector: Vector | None = None) -> tuple[HeadName, bytes]:
+def committing_head(frontier: list[bytes], vector: Vector | None = None, feature: int = 2) -> tuple[HeadName, bytes]:
     return seal_head(
         incarnation=INCARNATION,
         sequence=1,
@@ -382,7 +382,7 @@ def committing_head(frontier: list[bytes], vector: Vector | None = None) -> tupl
         embedded=b"",
         device=device(),
         keys=second_level()[1],
-        feature=2,
+        feature=feature,
     )
 
 
@@ -434,6 +434,15 @@ def test_a_frontier_is_a_few_hashes_in_order(match: str, frontier: list[bytes]) 
     name, data = committing_head(frontier)
     with pytest.raises(HeadDamaged, match=match):
         open_head(data, name, *second_level())
+
+
+@pytest.mark.parametrize("frontier", [[], [b"short"], [bytes(32)] * 65])
+def test_a_head_of_level_one_names_records_too(frontier: list[bytes]) -> None:
+    """In a space of level 2 as in one of level 1: what it is must not depend on which records are known."""
+    low, high = make(replace(EMPTY, membership=frontier)), committing_head(frontier, feature=1)
+    for (name, data), (members, keys) in ((low, membership()[:2]), (high, second_level())):
+        with pytest.raises(HeadDamaged, match=f"names {len(frontier)} records"):
+            open_head(data, name, members, keys)
 
 
 def test_a_head_that_a_good_one_follows_needs_no_good_signature() -> None:

@@ -27,6 +27,7 @@ from ropewalk.spaces.space import Space, open_space
 from ropewalk.spaces.state import QUARANTINED, State
 from ropewalk.spaces.store import Store
 from ropewalk.testing.faults import FaultStore
+from ropewalk.testing.letting_in import consents
 from tests.spaces.making import World, a_space, device
 
 DEVICES = 3
@@ -76,7 +77,8 @@ class Group:
                 keys = DeviceKeys(bytes((number,)) * 32)
                 wraps = [deliver(core.membership.epochs, core.keys, keys.public(), Role.ADMIN)]
                 author = Author(core.membership, device(), core.incarnation, world.now())
-                await send_record(core, *author.device(keys.public(), b"", wraps))
+                agreed = consents(core.space_id, core.membership.state.devices[device().public().id], 0, [keys])
+                await send_record(core, *author.device(keys.public(), b"", wraps, consents=agreed))
                 group.machines.append(Machine(group.home_of(f"machine{number}"), keys))
         return group
 

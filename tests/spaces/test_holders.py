@@ -36,7 +36,8 @@ def more(club: Club, label: str, by: str = "a1", *, wrapped: bool = True) -> Non
     """One more device, or paper key, of the member whose device says so."""
     read: Membership = club.read()
     wraps = [deliver(read.epochs, club.ring(by), keys(label).public(), ADMIN)] if wrapped else []
-    club.put(club.author(by).device(keys(label).public(), b"", wraps))
+    agreed = club.agreed(read.state.devices[device(by)], 0, label)
+    club.put(club.author(by).device(keys(label).public(), b"", wraps, consents=agreed))
 
 
 def test_one_person_with_words_on_paper_has_two_copies() -> None:

@@ -57,6 +57,8 @@ def test_names_that_are_not_there_are_said_with_those_that_are(home: Home) -> No
         "format = 2",
         "format = 'one'",
         "unknown = 1",
+        "a = " + "[" * 60_000,
+        "format = " + "9" * 10_000,
         "[stores.a]\npath = 1\nid = ''",
         "[stores.a]\npath = '/a'",
         "[spaces.a]\nid = ''\nstores = 'all'",

@@ -8,19 +8,23 @@ from pathlib import Path
 
 import pytest
 
-from ropewalk.spaces.pool import patience
+from ropewalk.spaces.owing import AT_ONCE
+from ropewalk.spaces.pool import patience, roster
 from ropewalk.spaces.pool import pool as pool_module
 from ropewalk.spaces.pool.pool import BelowFloor
 from ropewalk.spaces.state import State
 from ropewalk.spaces.store import Store
 from tests.spaces.making import a_space
 
+LONG = 30.0  # seconds in which a test that does not hang is done
+
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pool_module, "LINGER", 0.05)
     monkeypatch.setattr(pool_module, "SLOWEST_RATE", 1 << 40)
-    monkeypatch.setattr(patience, "LINGER", 0.05)
+    monkeypatch.setattr(patience, "GRACE", 0.05)
+    monkeypatch.setattr(roster, "LINGER", 0.05)
+    monkeypatch.setattr(roster, "PARTING", 0.05)
 
 
 def _owed(state: State) -> tuple[int, int]:
@@ -96,6 +100,54 @@ async def test_paying_does_not_keep_the_turn_for_it(tmp_path: Path) -> None:
         assert outcome.copies == 4
 
 
+async def test_a_share_that_was_made_again_counts_once_a_slow_store_has_it(tmp_path: Path) -> None:
+    world = await a_space(tmp_path)
+    async with world.open() as space:
+        world.stores["d2"].gone = True
+        await space.write("a", os.urandom(200_000))
+        world.stores["d2"].gone = False
+        world.stores["d2"].hang("put", name=lambda name: "/packs/" in name)
+        world.clock.seconds += 60
+        await space.pay()
+        assert await space.core.ledger.do(_owed) == (0, 1)
+        world.stores["d2"].release()
+        await space.core.pool.caught_up(LONG)
+        assert await space.core.ledger.do(_owed) == (0, 0)
+
+
+async def test_a_slow_store_is_brought_a_few_heads_at_a_time_and_then_more(tmp_path: Path) -> None:
+    world = await a_space(tmp_path)
+    async with world.open() as space:
+        world.stores["d2"].gone = True
+        for at in range(6):
+            await space.write(f"{at}", b"1")
+        world.stores["d2"].gone = False
+        world.stores["d2"].hang("put")
+        world.clock.seconds += 60
+        for _ in range(3):
+            await space.pay()
+        assert len([name for name, _ in world.stores["d2"].puts if "/heads/" in name]) == AT_ONCE
+        assert await space.core.ledger.do(_owed) == (6, 0)
+        world.stores["d2"].release()
+        await space.core.pool.caught_up(LONG)
+        assert await space.core.ledger.do(_owed) == (6 - AT_ONCE, 0)
+        await space.pay()
+        assert await space.core.ledger.do(_owed) == (0, 0)
+
+
+async def test_a_membership_record_is_signed_without_it(tmp_path: Path) -> None:
+    world = await a_space(tmp_path)
+    async with world.open() as space:
+        world.stores["d2"].hang("put", name=lambda name: "/records/" in name)
+        async with asyncio.timeout(LONG), space.group() as group:
+            await group.call_device("laptop")
+        owed = await space.core.ledger.do(State.owed_records)
+        assert {store for _, store, _ in owed} == {"d2"}
+        world.stores["d2"].release()
+        await space.core.pool.caught_up(LONG)
+        assert await space.core.ledger.do(State.owed_records) == []
+
+
 async def test_a_head_below_the_floor_is_given_up_though_a_store_that_hangs_may_bring_a_copy(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -136,10 +188,11 @@ async def test_a_space_opens_and_shows_what_is_in_it_without_it(tmp_path: Path) 
     async with world.open() as space:
         assert [info.path async for info in space.list()] == ["a"]
         assert await space.read("a") == data
-        assert space.warnings == ["store d1 is not there: it does not answer"]
         outcome = await space.write("b", b"2")
         assert outcome is not None
         assert outcome.copies == 4
+        await space.core.pool.opened()
+        assert space.warnings == ["store d1 is not there: it does not answer"]
         freed.set()
         await _settled()
         await space.core.pool.revive()

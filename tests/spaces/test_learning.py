@@ -20,6 +20,9 @@ from ropewalk.spaces.identity import DeviceKeys
 from ropewalk.spaces.keys import hashed
 from ropewalk.spaces.learning import Standing, learn, listing, standing
 from ropewalk.spaces.learning import heads as heads_module
+from ropewalk.spaces.learning import records as records_module
+from ropewalk.spaces.learning.records import fetch_records
+from ropewalk.spaces.members.records import record_name, records_prefix
 from ropewalk.spaces.state import ACKED, KnownHead, State
 from ropewalk.spaces.store import Listed, ObjectName
 from ropewalk.testing import Fault, Rule
@@ -63,6 +66,51 @@ async def test_a_store_that_squats_without_end_hides_nothing_that_another_shows(
             await show(world, replace(name, sequence=sequence, check=bytes(32)), b"squatted", "d0")
         await show(world, name, data, "d4")
         assert (await learn(space.core)).writers == {name.writer}
+
+
+async def test_names_that_fit_nothing_in_every_store_hide_nothing_for_long(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who may put everywhere, and squats more names than one look bears, before those of another."""
+    monkeypatch.setattr(heads_module, "MOST_MISFITS", 5)
+    world = await written(tmp_path)
+    async with world.open() as space:
+        name, data = sealed(space)
+        for number in range(18):
+            await show(world, replace(name, writer=bytes((*bytes(15), number)), check=bytes(32)), b"squatted")
+        await show(world, name, data)
+        assert (await learn(space.core)).writers == frozenset(), "the names come before it"
+    for _ in range(3):  # each in a process of its own
+        async with world.open() as space:
+            await learn(space.core)
+            assert len(space.warnings) < 40
+    async with world.open() as space:
+        assert await space.core.ledger.do(State.head_named, name.encode()) is not None
+        assert not (await learn(space.core)).writers, "and none of them is fetched again"
+
+
+async def test_records_that_fit_nothing_in_every_store_hide_nothing_for_long(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(records_module, "MOST_MISFITS", 5)
+    world = await written(tmp_path)
+    async with world.open() as space:
+        prefix = records_prefix(space.core.space_id)
+        data = next(
+            one for one in map(str.encode, map(str, range(99))) if record_name(space.core.space_id, one) > f"{prefix}8"
+        )
+        wanted = str(record_name(space.core.space_id, data))
+        names = [f"{prefix}{number:064x}" for number in range(18)]
+        for name in names:
+            for store in world.stores.values():
+                await store.put(ObjectName(name), (b"squatted",))
+        for store in world.stores.values():
+            await store.put(ObjectName(wanted), (data,))
+        shown = {store: [*names, wanted] for store in world.stores}
+        found = [await fetch_records(space.core, shown) for _ in range(5)]
+        assert found[0] == {}, "the names come before it"
+        assert {wanted: data} in found
+        assert sum("other bytes than their names say" in str(one) for one in space.warnings) <= 4 * len(world.stores)
 
 
 class _Liar(KeptStore):

@@ -194,6 +194,8 @@ def test_whoever_is_late_gets_all_changes_as_one_and_nothing_piles_up(tmp_path: 
                 assert len(reader.live._waiting) <= 1
             change = await anext(late)
             assert (change.before.heads, paths(change)) == ([], 6)
+            (head,) = change.heads
+            assert repr(change) == f"<Change: {head.hash.hex()[:12]} {head.note!r}>", "fit to be printed"
             waiting = [asyncio.ensure_future(anext(one)) for one in (late, other)]
             await asyncio.sleep(100)
             assert not any(one.done() for one in waiting)

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from pathlib import Path
 
 import pytest
 
-from ropewalk.spaces.mend import PackLost, mend_owed, mend_pack, read_share
+from ropewalk.loops import Simulated, run
+from ropewalk.spaces.mend import Mended, PackLost, good_columns, live_shares, mend_owed, mend_pack, read_share, stand
 from ropewalk.spaces.pack.share import ShareDamaged
+from ropewalk.spaces.pool.health import SLOWEST_HEDGE
 from ropewalk.spaces.pool.pool import REST
 from ropewalk.spaces.space import Space
 from ropewalk.spaces.state import SharePlace, State
 from ropewalk.spaces.store import NoSuchObject
 from ropewalk.testing.faults import Fault, Rule, Stop
 from tests.spaces.making import World, a_space, object_of, pack_of, spoil
+from tests.spaces.slow import slow_world
 
 FILE = random.Random(3).randbytes(400_000)
 
@@ -191,6 +195,65 @@ async def test_another_good_copy_of_a_share_is_used_where_one_is_damaged(tmp_pat
         mended = await mend_pack(space.core, await pack_of(space))
         assert mended.placed
         await _reads(world, space)
+
+
+@pytest.mark.parametrize("hanging", [1, 2])
+def test_shares_are_read_at_once_and_stores_that_hang_hold_nothing_up(tmp_path: Path, hanging: int) -> None:
+    async def main() -> None:
+        slow: dict[str, dict[tuple[str, str], float]] = {}
+        world = slow_world(await _written(tmp_path, 8), slow)
+        async with world.open() as space:
+            pack = await pack_of(space)
+            live = live_shares(space.core, pack)
+            slow |= {share.store: {("get", "/packs/"): 0.1} for share in live.values()}
+            slow |= {live[number].store: {("get", "/packs/"): 1e6} for number in range(hanging)}
+        async with world.open() as space:
+            assert pack.k > 2
+            now = asyncio.get_running_loop().time
+            began = now()
+            columns, _, bad = await good_columns(space.core, pack, Mended())
+            assert now() - began < (2 + hanging) * SLOWEST_HEDGE
+            assert set(columns) == set(range(hanging, pack.k + hanging))
+            assert not bad
+
+    run(main(), loop=Simulated(1))
+
+
+def test_shares_that_no_others_can_stand_in_for_are_waited_for(tmp_path: Path) -> None:
+    async def main() -> None:
+        slow: dict[str, dict[tuple[str, str], float]] = {}
+        world = slow_world(await _written(tmp_path), slow)
+        async with world.open() as space:
+            pack = await pack_of(space)
+            slow |= {share.store: {("get", "/packs/"): 20.0} for share in pack.shares[1:3]}
+        async with world.open() as space:
+            for share in pack.shares[3:]:
+                await world.stores[share.store].lose(object_of(space, pack, share))
+            columns, _, _ = await good_columns(space.core, pack, Mended())
+            assert set(columns) == {0, 1, 2}
+
+    run(main(), loop=Simulated(1))
+
+
+def test_whether_packs_stand_is_known_without_a_store_that_hangs_and_not_without_those_of_the_floor(
+    tmp_path: Path,
+) -> None:
+    async def main() -> None:
+        slow: dict[str, dict[tuple[str, str], float]] = {}
+        world = slow_world(await _written(tmp_path), slow)
+        async with world.open() as space:
+            pack = await pack_of(space)
+            slow[pack.shares[1].store] = {("get", "/packs/"): 1e6}
+        async with world.open() as space:
+            now = asyncio.get_running_loop().time
+            began = now()
+            assert await stand(space.core, [pack.name], 4) == ""
+            assert now() - began < 1.0
+            slow[pack.shares[1].store]["get", "/packs/"] = 10.0
+            assert await stand(space.core, [pack.name], 5) == ""
+            assert now() - began > 10.0
+
+    run(main(), loop=Simulated(1))
 
 
 @pytest.mark.parametrize("what", ["mark", "forget"])

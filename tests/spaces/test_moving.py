@@ -40,7 +40,7 @@ def _places(pack: KnownPack) -> dict[int, str]:
     return {share.number: share.store for share in pack.good.values()}
 
 
-async def _crowded(tmp_path: Path) -> tuple[World, dict[int, str]]:
+async def crowded_world(tmp_path: Path) -> tuple[World, dict[int, str]]:
     """Seven stores, packs of five; then two stores that have shares turn out to be on one machine."""
     names = [f"d{number}" for number in range(7)]
     world = World(Home(tmp_path / "config", tmp_path / "state"), {name: KeptStore() for name in names})
@@ -67,7 +67,7 @@ async def _is_sound(space: Space) -> None:
 
 
 async def test_repair_moves_one_share_where_two_stores_are_on_one_machine(tmp_path: Path) -> None:
-    world, before = await _crowded(tmp_path)
+    world, before = await crowded_world(tmp_path)
     async with world.open() as space:
         assert not (await status(space.core)).promise.kept
         report = await repair(space.core)
@@ -82,7 +82,7 @@ async def test_repair_moves_one_share_where_two_stores_are_on_one_machine(tmp_pa
 
 
 async def test_nothing_moves_where_it_would_not_help(tmp_path: Path) -> None:
-    world, before = await _crowded(tmp_path)
+    world, before = await crowded_world(tmp_path)
     for name in set(world.stores) - set(before.values()):
         world.stores[name].gone = True
     async with world.open() as space:
@@ -95,7 +95,7 @@ async def test_nothing_moves_where_it_would_not_help(tmp_path: Path) -> None:
 async def test_a_share_that_does_not_come_back_where_it_was_put_is_kept_where_it_was(
     tmp_path: Path, fault: Fault
 ) -> None:
-    world, before = await _crowded(tmp_path)
+    world, before = await crowded_world(tmp_path)
     for name in set(world.stores) - set(before.values()):
         world.stores[name].rules.append(Rule(fault, on={"get"}, name=lambda one: "/packs/" in one))
     async with world.open() as space:
@@ -110,7 +110,7 @@ async def test_a_share_that_does_not_come_back_where_it_was_put_is_kept_where_it
 
 
 async def test_a_damaged_share_that_must_move_is_made_anew_there(tmp_path: Path) -> None:
-    world, _ = await _crowded(tmp_path)
+    world, _ = await crowded_world(tmp_path)
     async with world.open() as space:
         pack = await pack_of(space)
         for share in pack.shares:
@@ -125,7 +125,7 @@ async def test_a_damaged_share_that_must_move_is_made_anew_there(tmp_path: Path)
 
 async def test_a_share_is_not_given_up_for_a_place_that_is_worse(tmp_path: Path) -> None:
     """The store that it should go to fails, and the next one is on a machine that has its part already."""
-    world, before = await _crowded(tmp_path)
+    world, before = await crowded_world(tmp_path)
     empty = sorted(set(world.stores) - set(before.values()))
     _stated(world, {empty[0]: {"machine": before[0]}, before[0]: {"machine": before[0]}})
     world.stores[empty[1]].rules.append(Rule(Fault.FULL, on={"put"}, name=lambda one: "/packs/" in one))

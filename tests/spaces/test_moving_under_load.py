@@ -1,28 +1,36 @@
-"""A store is added, drained, emptied and taken out while others read and write: nothing is lost, no read is wrong."""
+"""A store is added, drained, emptied and taken out while others read and write.
+
+Nothing is lost, no read is wrong, and nobody is accused of what honest people did.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import shutil
 import subprocess
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import msgspec
 import pytest
 
+from ropewalk.spaces.audit import audit
 from ropewalk.spaces.check import check
 from ropewalk.spaces.following import with_draining
 from ropewalk.spaces.home import Home, Settings, StoreSetting
+from ropewalk.spaces.learning import learn
 from ropewalk.spaces.members import Role
+from ropewalk.spaces.pool.pool import BelowFloor
 from ropewalk.spaces.repair import repair
 from ropewalk.spaces.space import Space
 from ropewalk.spaces.status import status
 from ropewalk.spaces.store import DiskStore
+from ropewalk.testing.faults import Fault, Rule
 from tests.spaces.machines import Machines
+from tests.spaces.making import KeptStore
 from tests.spaces.model import contents
-from tests.spaces.test_evacuate import add_store, change_space
+from tests.spaces.test_evacuate import add_store, change_space, remove_store
 from tests.spaces.test_processes import a_space_on_disk, files_in, opened, start
 from tests.spaces.writing_process import size_of
 
@@ -167,3 +175,123 @@ async def test_a_device_that_does_not_know_of_it_loses_nothing(tmp_path: Path) -
         assert (await repair(admin.core)).owed == 0
         assert (await check(admin.core, everything=True)).ok
         assert (await status(admin.core)).promise.kept
+    for name in ("admin", "other"):
+        async with machines.open(name) as space:
+            await suspects_nobody(space)
+
+
+async def suspects_nobody(space: Space) -> None:
+    """Neither a warning nor a proof, now that all is looked at once more."""
+    assert not (await learn(space.core, everything=True)).went_back
+    assert space.warnings == []
+    assert (await audit(space.core)).proofs == []
+
+
+async def two_that_know_d0(tmp_path: Path) -> Machines:
+    """Another machine has seen all heads and records in d0, before it is emptied."""
+    machines = await Machines.make(tmp_path)
+    await machines.invite("other", Role.WRITER)
+    add_store(machines.world, "d5")
+    async with machines.open("other") as other, machines.open("admin") as admin:
+        for number in range(3):
+            await other.write(f"by-other/{number}" if number else "small", contents(number, size_of(number)))
+            await admin.write(f"by-admin{number}", contents(number, size_of(number)))
+        for space in (other, admin):
+            await learn(space.core, everything=True)
+    return machines
+
+
+async def test_who_was_not_told_that_a_store_is_emptied_accuses_nobody(tmp_path: Path) -> None:
+    """It goes on with the store after that was emptied and taken out, from memory and without one."""
+    machines = await two_that_know_d0(tmp_path)
+    world = machines.world
+    change_space(world.home, draining=["d0"])
+    async with machines.open("admin") as admin:
+        report = await admin.evacuate("d0")
+        assert report.done, report.lines
+        assert not await world.stores["d0"].names("/packs/")
+    remove_store(world, "d0")
+    machines.add("newcomer", machines.all["other"].keys)
+    for name in ("other", "newcomer"):
+        for _ in range(2):
+            async with machines.open(name) as space:
+                assert await space.read("by-admin1") == contents(1, size_of(1))
+                await suspects_nobody(space)
+    async with machines.open("other") as other:
+        await other.write("after", contents(9, 300_000))
+    change_space(world.home, stores=["d0", "d1", "d2", "d3", "d4", "d5"])
+    async with machines.open("admin") as admin:  # the store is used again
+        assert await admin.read("after") == contents(9, 300_000)
+        assert (await repair(admin.core)).owed == 0
+        await suspects_nobody(admin)
+
+
+def _with_all_of(machines: Machines) -> Callable[[Settings], Settings]:
+    known = machines.world.home.load().stores
+    return lambda now: msgspec.structs.replace(now, stores=known)
+
+
+async def test_who_drains_a_store_hears_no_alarm_when_others_empty_it(tmp_path: Path) -> None:
+    machines = await two_that_know_d0(tmp_path)
+    for name in ("admin", "other"):
+        home = machines.all[name].home
+        home.update(_with_all_of(machines))
+        change_space(home, stores=["d0", "d1", "d2", "d3", "d4", "d5"], draining=["d0"])
+    async with machines.open("other") as other, machines.open("admin") as admin:
+        await suspects_nobody(other)
+        assert (await admin.evacuate("d0")).done
+        await suspects_nobody(other)
+        change_space(machines.all["other"].home, draining=[])  # it is to be used again
+        await other.write("one more", b"1")
+        await suspects_nobody(other)
+
+
+async def test_another_store_under_the_name_of_one_that_was_taken_out_is_not_accused(tmp_path: Path) -> None:
+    """A disk died, and the new one is called what the old one was."""
+    machines = await two_that_know_d0(tmp_path)
+    world = machines.world
+    remove_store(world, "d0")
+    async with machines.open("admin") as admin:
+        await suspects_nobody(admin)
+    world.stores["d0"] = KeptStore()
+    new = StoreSetting("d0", "ee" * 16)
+    world.home.update(lambda now: msgspec.structs.replace(now, stores={**now.stores, "d0": new}))
+    change_space(world.home, stores=["d0", "d1", "d2", "d3", "d4", "d5"])
+    async with machines.open("admin") as admin:
+        await suspects_nobody(admin)
+        assert (await repair(admin.core)).owed == 0
+        await suspects_nobody(admin)
+    for name in await world.stores["d0"].names("/heads/"):
+        await world.stores["d0"].lose(name)
+    async with machines.open("admin") as admin:  # and what this one has shown is remembered of it
+        assert {one.store for one in (await learn(admin.core)).went_back} == {"d0"}
+
+
+@pytest.mark.parametrize("looks", [0, 1])
+async def test_a_change_that_is_given_up_makes_nobody_suspect(tmp_path: Path, looks: int) -> None:
+    """Its head was in some stores, and another machine saw it there; it is deleted at once, or later."""
+    machines = await two_that_know_d0(tmp_path)
+    world = machines.world
+    refusing = [Rule(Fault.REFUSE, on={"put"}, name=lambda name: "/heads/" in name) for _ in range(3)]
+    async with machines.open("admin") as admin, machines.open("other") as other:
+        for number, rule in enumerate(refusing):
+            world.stores[f"d{number}"].rules.append(rule)
+        delete = Rule(Fault.REFUSE, on={"delete"}, name=lambda name: "/heads/" in name)
+        world.stores["d4"].rules.append(delete)
+        with pytest.raises(BelowFloor):
+            await admin.write("refused", b"refused")
+        for _ in range(looks):
+            await learn(other.core, everything=True)
+            await learn(admin.core, everything=True)
+        for store in world.stores.values():
+            store.rules.clear()
+        world.clock.seconds += 100
+        for _ in range(2):
+            await admin.pay()
+            for space in (admin, other):
+                assert not (await learn(space.core, everything=True)).went_back
+                assert (await audit(space.core)).proofs == []
+                assert not [line for line in space.warnings if "no longer shows" in line]
+        await other.write("after", b"after")
+        await admin.write("after that", b"after that")
+        assert not (await learn(admin.core, everything=True)).went_back

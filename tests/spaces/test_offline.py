@@ -24,7 +24,9 @@ from ropewalk.spaces.reader import ChunkUnreachable
 from ropewalk.spaces.repair import repair
 from ropewalk.spaces.space import Space, open_space
 from ropewalk.spaces.state import QUEUED, State, journal, sparse
+from ropewalk.spaces.status import status
 from ropewalk.spaces.survey import silent
+from ropewalk.testing.faults import Fault, Rule
 from tests.spaces.machines import Machines, shown
 from tests.spaces.making import World, a_space, device
 
@@ -60,6 +62,18 @@ async def objects(world: World) -> dict[str, set[str]]:
     return {name: set(await store.names()) for name, store in world.stores.items()}
 
 
+def bytes_in(folder: Path) -> int:
+    return sum(file.stat().st_size for file in folder.iterdir())
+
+
+async def unfinished(space: Space) -> None:
+    """A change that stores a pack and ends by an error."""
+    async with space.change() as change:
+        await change.write("a", LARGE)
+        await change.writer.flush()
+        raise ZeroDivisionError
+
+
 async def waiting(space: Space) -> list[str]:
     return [head.note for head, _ in await space.core.ledger.do(State.queued)]
 
@@ -85,13 +99,15 @@ async def test_it_is_allowed_by_a_program_for_as_long_as_the_space_is_open(tmp_p
         assert await waiting(space) == []
 
 
-async def test_without_offline_work_it_is_refused(tmp_path: Path) -> None:
+async def test_without_offline_work_it_is_refused_and_leaves_nothing_in_the_stores(tmp_path: Path) -> None:
     world = await a_space(tmp_path)
+    before = await objects(world)
     away(world, *FEW)
     async with world.open() as space:
-        with pytest.raises(BelowFloor):
+        with pytest.raises(BelowFloor, match=r"0 of 5 shares are durable, the write floor is 4 \(d0: "):
             await space.write("a", LARGE)
         assert await waiting(space) == []
+    assert await objects(world) == before
 
 
 @pytest.mark.parametrize("gone", [FEW, ("d0", "d1", "d2", "d3", "d4")])
@@ -129,6 +145,42 @@ async def test_a_change_is_queued_shown_here_and_published_as_it_was_signed(
         assert not report.problems
     for store in world.stores.values():
         assert {(small.head.name, signed[0]), (large.head.name, signed[1])} <= {*(await store.snapshot()).items()}
+
+
+async def test_the_status_says_how_much_waits_since_when_and_why(tmp_path: Path) -> None:
+    world = await offline(tmp_path, queue=50_000_000)
+    nothing = {"allowed": True, "limit": 50_000_000, "changes": 0, "bytes": 0, "since": None, "stuck": False}
+    async with world.open() as space:
+        found = await status(space.core)
+        assert found.as_dict()["queue"] == {**nothing, "why": None}
+        assert "wait" not in " ".join(found.lines)
+    away(world, *FEW)
+    async with world.open() as space:
+        await space.write("small", b"small")
+        await space.write("large", LARGE)
+        found = await status(space.core)
+        assert space.core.queue is not None
+        size = bytes_in(Path(space.core.queue.folder))
+        assert size > len(LARGE)
+        (_, since), _ = await space.core.ledger.do(State.queued)
+        assert (found.queue.changes, found.queue.size, found.queue.since) == (2, size, since)
+        assert found.queue.why.startswith("2 of 5 stores answer, the write floor is 4 (d0: ")
+        assert found.as_dict()["queue"] == {
+            **nothing, "changes": 2, "bytes": size, "since": since, "why": found.queue.why
+        }  # fmt: skip
+        assert found.lines[0].startswith("2 changes wait on this machine alone, since 1970-01-01 00:00 UTC, to be ")
+        assert "answer: 2 of 5 stores answer, the write floor is 4; they fill" in found.lines[0]
+        assert f"they fill {size:,} of 50,000,000 bytes" in found.lines[0]
+    away(world)
+    for name in FEW:  # these answer, and take nothing
+        world.stores[name].rules.append(Rule(Fault.FULL))
+    async with world.open() as space:
+        found = await status(space.core)
+        assert found.queue.changes == 2
+        assert "2 of 5 stores took the head, the write floor is 4 (d0: put " in found.queue.why
+        assert "once enough stores take it: change" in found.lines[0]
+        assert "2 of 5 stores took the head, the write floor is 4 (d0: put " in found.lines[0]
+        assert any("2 of 5 stores took the head" in line for line in space.warnings)
 
 
 async def test_others_see_it_once_it_is_published_and_what_they_wrote_is_joined(tmp_path: Path) -> None:
@@ -291,6 +343,9 @@ async def test_a_device_that_was_put_out_keeps_what_waits_and_says_so(tmp_path: 
             await space.write("more", b"more")
     async with machines.open("bob") as space:
         assert any("cannot be published: this device was put out" in line for line in space.warnings)
+        found = (await status(space.core)).queue
+        assert (found.stuck, found.as_dict()["stuck"]) == ("this device was put out", True)
+        assert found.as_dict()["why"] == "this device was put out"
         assert await space.drop_queue() == 1
         assert [info.path async for info in space.list()] == ["before"]
     async with machines.open("admin") as admin:
@@ -433,6 +488,18 @@ async def test_on_a_full_disk_the_cache_makes_room_for_what_waits(
     async with world.open() as space:
         await space.write("a", LARGE)
         assert await space.read("a") == LARGE
+    keep_head = QueueFiles.keep_head
+
+    def full_of_heads(self: QueueFiles, name: str, data: bytes) -> None:
+        if (world.folder / CACHE_FILE).exists():
+            raise DiskFull("no room")
+        keep_head(self, name, data)
+
+    monkeypatch.setattr(QueueFiles, "keep_head", full_of_heads)
+    async with world.open() as space:
+        assert (world.folder / CACHE_FILE).exists()
+        await space.write("small", b"small")
+        assert await space.read("small") == b"small"
     (world.folder / CACHE_FILE).touch()
     async with world.open() as space:
         space.core.cache = None
@@ -454,6 +521,38 @@ async def test_no_bulletin_tells_of_it_and_no_pack_is_named_twice(tmp_path: Path
             opened = open_head(data or b"", object_of(head), space.core.membership, space.core.keys)
             named += [pack.name for pack in opened.steward.packs]
         assert len(named) == len(set(named)) == 2
+
+
+@pytest.mark.parametrize("still", [True, False])
+async def test_packs_of_a_change_that_was_not_finished_go(tmp_path: Path, still: bool) -> None:
+    """Whether offline work is allowed by the next change, or is not any more."""
+    world = await offline(tmp_path)
+    away(world, *FEW)
+    async with world.open() as space:
+        with pytest.raises(ZeroDivisionError):
+            await unfinished(space)
+        assert space.core.queue is not None
+        assert len(space.core.queue.waiting().packs) == 1
+    if not still:
+        world.home.update(
+            lambda now: msgspec.structs.replace(
+                now, spaces={"photos": msgspec.structs.replace(now.spaces["photos"], offline=False)}
+            )
+        )
+    away(world)
+    async with world.open() as space:
+        outcome = await space.write("b", b"b")
+        assert outcome is not None
+        assert not outcome.queued
+        assert space.core.queue is not None
+        assert space.core.queue.waiting().size == 0
+        report = await check(space.core, everything=True)
+        assert report.ok, report.lines
+        await space.write("a", LARGE)
+        assert await space.read("a") == LARGE
+    async with world.open() as space:
+        report = await check(space.core, everything=True)
+        assert report.ok, report.lines
 
 
 async def test_what_was_dropped_stands_in_nobodys_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -39,7 +39,7 @@ def test_the_policy_takes_the_least_room_that_keeps_the_promise() -> None:
     assert plan_policy(STORES, {"store": 2}) == Policy(3, 5, 4, {"store": 2})
     assert plan_policy(STORES, {}) == Policy(5, 5, 5, {})
     assert plan_policy(STORES, {"store": 2}, floor=3).floor == 3
-    assert plan_policy([StoreDomains(f"{at}") for at in range(70)], {"store": 4}).n == 64
+    assert plan_policy([StoreDomains(f"{at}") for at in range(64)], {"store": 4}).n == 64
     for floor in (2, 6):
         with pytest.raises(Misuse):
             plan_policy(STORES, {"store": 2}, floor)
@@ -54,6 +54,17 @@ async def test_a_space_is_made_once_and_with_a_privacy_that_there_is(tmp_path: P
     with pytest.raises(Misuse, match="privacy level is 3"):
         await _create(world, privacy=3)
     assert len(await world.stores["d0"].names("/records/")) == 2
+
+
+async def test_a_space_has_no_more_stores_than_a_pack_has_shares(tmp_path: Path) -> None:
+    names = [f"d{at}" for at in range(65)]
+    with pytest.raises(Misuse, match="a space has at most 64 stores, got 65"):
+        plan_policy([StoreDomains(name) for name in names], {"store": 2})
+    world = await a_space(tmp_path, stores=2, survive={"store": 1})
+    made = (world.home, "wide", names, Policy(3, 5, 4, {"store": 2}), 1, device(), paper().public())
+    with pytest.raises(Misuse, match="a space has at most 64 stores, got 65"):
+        await create_space(*made, clock=world.clock, now=world.now, open_store=world.open_store)
+    assert list(world.home.load().spaces) == ["photos"]
 
 
 async def test_a_space_whose_records_too_few_stores_take_is_not_made(tmp_path: Path) -> None:
@@ -77,7 +88,7 @@ async def test_a_store_that_is_away_is_named_and_the_space_opens(tmp_path: Path)
 async def test_a_store_that_no_setting_names_is_said_before_any_is_opened(tmp_path: Path) -> None:
     world = await a_space(tmp_path)
     with pytest.raises(UnknownName):
-        await open_pool(world.home, ["d0", "other"], world.clock, world.open_store)
+        await open_pool(world.home, ["d0", "other"], world.clock, world.open_store, device().public())
 
 
 async def test_keys_of_a_stranger_open_nothing(tmp_path: Path) -> None:
@@ -241,11 +252,11 @@ async def test_what_others_wrote_is_caught_up_with_in_silence_and_a_memory_that_
     (world.folder / "state.db").unlink()
     async with world.open() as space:  # as if it were another device
         (line,) = space.warnings
-        assert line.startswith("the local state of photos was built anew from the stores (1 packs, ")
+        assert line.startswith("the local state of photos was built anew from the stores (1 pack, ")
         await space.write("c", random.Random(3).randbytes(90_000))
     shutil.rmtree(world.folder)
     async with world.open() as space:
-        said = "nothing was known of photos on this machine: that its stores show an old version cannot be ruled out"
+        said = "nothing was known of 'photos' on this machine: that its stores show an old version cannot be ruled out"
         assert (space.notes, space.warnings) == ([f"{said} this once"], [])
         later = space.core.writer_id
         await space.write("d", random.Random(4).randbytes(90_000))

@@ -35,6 +35,7 @@ from ropewalk.spaces.proof import (
 from ropewalk.spaces.records import encode
 from ropewalk.spaces.store import ObjectName
 from ropewalk.spaces.vectors import Vector
+from ropewalk.testing.letting_in import consents
 from tests.spaces.making import device, flips, paper, truncations
 
 pack, unpack = msgspec.msgpack.encode, msgspec.msgpack.decode
@@ -257,7 +258,7 @@ def test_a_device_that_came_later_is_introduced_by_the_chain_of_records_that_let
 
 def _adding(keys: DeviceKeys, by: DeviceKeys, count: int) -> bytes:
     members = membership()[0]
-    content = content_bytes(AddDevice(keys.public(), b"", []))
+    content = content_bytes(AddDevice(keys.public(), b"", [], consents(members.space_id, bytes(16), 0, [keys])))
     parents = members.frontier
     fields = ("op", 1, members.space_id, by.public().id, INCARNATION, count, parents, Operation.DEVICE, content, 1)
     return sign(members.space_id, encode(OperationBody(*fields)), by)[1]

@@ -50,6 +50,25 @@ async def test_a_version_is_acknowledged_in_full_and_seen_after_reopening(tmp_pa
     assert all([len(await store.names(HEADS)) == 1 for store in world.stores.values()])
 
 
+@pytest.mark.parametrize("size", [10, 300_000])
+async def test_who_is_refused_for_stores_that_are_away_is_told_how_changes_may_wait(tmp_path: Path, size: int) -> None:
+    world = await a_space(tmp_path)
+    way_out = "or let changes wait on this machine: `ropewalk space offline SPACE on`"
+    async with world.open() as space:
+        for name in ("d0", "d1"):
+            world.stores[name].rules.append(Rule(Fault.FULL, on={"put"}))
+        with pytest.raises(BelowFloor) as refused:
+            await space.write("a", random.Random(1).randbytes(size))
+        assert way_out not in refused.value.hint, "they answer: it would have to wait for ever"
+        for name in ("d0", "d1"):
+            world.stores[name].rules.clear()
+            world.stores[name].gone = True
+        world.clock.seconds += 60
+        with pytest.raises(BelowFloor) as refused:
+            await space.write("a", random.Random(1).randbytes(size))
+        assert way_out in refused.value.hint
+
+
 async def test_too_few_stores_are_refused_before_anything_is_signed(tmp_path: Path) -> None:
     world = await a_space(tmp_path)
     async with world.open() as space:

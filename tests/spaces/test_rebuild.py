@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import random
+from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from ropewalk.spaces.check import check
+from ropewalk.spaces.head import heads_prefix
+from ropewalk.spaces.keys import hashed
 from ropewalk.spaces.pack.roots import column_root, leaf_hashes
 from ropewalk.spaces.pack.share import Manifest, ShareName, Trailer
 from ropewalk.spaces.rebuild import rebuild
 from ropewalk.spaces.space import Space
 from ropewalk.spaces.state import KnownPack, State
-from ropewalk.spaces.store import ObjectName
+from ropewalk.spaces.store import Listed, ObjectName
 from ropewalk.testing.faults import Fault, Rule
 from tests.spaces.making import World, a_space, object_of, pack_of
+from tests.spaces.showing import sealed, show
 
 FILE = random.Random(3).randbytes(400_000)
 
@@ -59,6 +64,31 @@ async def test_a_state_that_is_gone_is_built_anew_under_a_new_incarnation(tmp_pa
 
 async def _packs(space: Space) -> dict[bytes, KnownPack]:
     return {pack.name: pack for pack in await space.core.ledger.do(lambda state: list(state.packs()))}
+
+
+async def test_what_others_say_meanwhile_stays_where_they_said_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = await _written(tmp_path)
+    async with world.open() as space:
+        name, data = sealed(space)
+        forged = data[:-1] + bytes((data[-1] ^ 1,))
+        await show(world, replace(name, check=hashed("object", forged)), forged)
+        space.warnings.append("said before")
+        lists = world.stores["d0"].list
+
+        def meanwhile(prefix: str, after: str = "") -> AsyncIterator[Listed]:
+            if prefix == heads_prefix(space.core.space_id):
+                while space.warnings:  # somebody shows what there is ..
+                    space.warnings.pop(0)
+                space.warnings.extend(["a repair failed", "a store went back"])  # .. and others say more
+            return lists(prefix, after)
+
+        monkeypatch.setattr(world.stores["d0"], "list", meanwhile)
+        found = await rebuild(space.core)
+        assert found.problems == []
+        assert space.warnings[:2] == ["a repair failed", "a store went back"]
+        assert any("signature" in line for line in space.warnings)
 
 
 async def test_what_is_lost_and_damaged_and_invented_is_told_apart(tmp_path: Path) -> None:

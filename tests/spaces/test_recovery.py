@@ -114,7 +114,8 @@ def puts_another_member_out(club: Club, before: list[bytes]) -> None:
 
 
 def lets_a_device_in_that_puts_the_others_out(club: Club, before: list[bytes]) -> None:
-    late = [*before, club.put(with_words(club, before).device(keys("t1").public(), b""))]
+    agreed = club.agreed(club.member["A"], 0, "t1")
+    late = [*before, club.put(with_words(club, before).device(keys("t1").public(), b"", consents=agreed))]
     club.put(Author(club.read(late), keys("t1"), LIFE, 9).revoke(device("a1"), Cut({})))
 
 
@@ -185,7 +186,7 @@ def test_the_old_words_of_somebody_else_retire_nothing(club: Club) -> None:
 def test_what_the_old_words_did_themselves_is_named_and_can_be_taken_back(club: Club) -> None:
     before = list(club.objects)
     assert deeds_of(club.read(), device("paperA")) == []
-    record = come_back(club.read(), keys("paperA"), keys("a2").public(), 9, label, drawn)
+    record = come_back(club.read(), keys("paperA"), keys("a2"), 9, label, drawn)
     assert record is not None
     club.put(record)
     new_paper(club, "paper 2", old="paperA")
@@ -209,7 +210,7 @@ def test_what_the_old_key_had_written_counts_up_to_its_cut(club: Club) -> None:
 
 
 def test_words_let_fresh_keys_in_and_revoke_those_that_were_lost(club: Club) -> None:
-    record = come_back(club.read(), keys("paperA"), keys("a2").public(), 9, label, drawn)
+    record = come_back(club.read(), keys("paperA"), keys("a2"), 9, label, drawn)
     assert record is not None
     club.put(record)
     assert opens(club.ring("a2"), first(club))
@@ -231,12 +232,12 @@ def test_a_thief_who_revokes_the_paper_key_at_the_same_time_is_out(club: Club) -
 def test_words_that_were_replaced_are_refused(club: Club) -> None:
     new_paper(club, "paper 2")
     with pytest.raises(NoPaperKey) as caught:
-        come_back(club.read(), keys("paperA"), keys("a2").public(), 9, label, drawn)
+        come_back(club.read(), keys("paperA"), keys("a2"), 9, label, drawn)
     assert caught.value.code == "recovery.no-paper-key"
 
 
 def test_keys_that_are_in_already_need_no_record(club: Club) -> None:
-    assert come_back(club.read(), keys("paperA"), keys("a1").public(), 9, label, drawn) is None
+    assert come_back(club.read(), keys("paperA"), keys("a1"), 9, label, drawn) is None
 
 
 # ---- in stores ---------------------------------------------------------------------------------------------------
@@ -277,13 +278,13 @@ async def test_all_spaces_in_the_stores_are_restored_at_once() -> None:
     mine.add("B", WRITER)
     mine.rotate()
     made = await stores_with(mine, other)
-    fresh = keys("a2").public()
+    fresh = keys("a2")
     restored = await restore(made.pool, await made.found(), keys("paperA"), fresh, 9, label, drawn)
     assert (set(restored.back), restored.problems) == ({mine.space_id, other.space_id}, {})
     assert restored.devices == {club.space_id: [device("a1")] for club in (mine, other)}
     for club in (mine, other):
         for held in await made.records(club):
-            assert fresh.id in Membership.read(club.space_id, held).state.devices
+            assert fresh.public().id in Membership.read(club.space_id, held).state.devices
     spaces = (await discover(made.pool, keys("a2"))).spaces
     assert {space.id for space in spaces} == {mine.space_id, other.space_id}
 
@@ -293,7 +294,7 @@ async def test_below_the_floor_nobody_is_back_and_another_run_finishes_it() -> N
     made = await stores_with(club)
     for name in ("d0", "d1", "d2"):
         made.made[name].rules.append(Rule(Fault.FULL, on={"put"}))
-    fresh = keys("a2").public()
+    fresh = keys("a2")
     restored = await restore(made.pool, await made.found(), keys("paperA"), fresh, 9, label, drawn)
     assert restored.back == []
     assert "2 of 5 stores took the record, 3 must" in restored.problems[club.space_id]
@@ -310,6 +311,6 @@ async def test_a_space_in_which_the_words_count_no_more_keeps_no_other_from_comi
     mine, other = Club(), Club()
     new_paper(mine, "paper 2")
     made = await stores_with(mine, other)
-    restored = await restore(made.pool, await made.found(), keys("paperA"), keys("a2").public(), 9, label, drawn)
+    restored = await restore(made.pool, await made.found(), keys("paperA"), keys("a2"), 9, label, drawn)
     assert restored.back == [other.space_id]
     assert "no paper key" in restored.problems[mine.space_id]

@@ -215,7 +215,7 @@ async def test_the_report_says_what_was_done(world: World) -> None:
         assert told == [(1, 1)]
         (line,) = report.lines
         assert line == (
-            f"1 packs mended, 1 shares made anew ({report.size:,} bytes), 0 damaged objects removed,"
+            f"1 pack mended, 1 share made anew ({report.size:,} bytes), 0 damaged objects removed,"
             " 0 heads and 0 records copied; 0 owed, 0 lost"
         )
         assert report.as_dict()["bytes"] == report.size > MIB

@@ -137,7 +137,7 @@ class SpaceMachine(RuleBasedStateMachine):
         self.close()
         shutil.rmtree(self.world.folder)
         self.open()
-        assert any("nothing was known of photos" in line for line in self.opened.notes) or not self.versions
+        assert any("nothing was known of 'photos'" in line for line in self.opened.notes) or not self.versions
 
     # -- changing ------------------------------------------------------------------------------------------------
 

@@ -25,6 +25,7 @@ from ropewalk.spaces.state import (
     SharePlace,
     State,
     StateDamaged,
+    StateFull,
     StateTooNew,
     StateUnavailable,
     explained,
@@ -317,7 +318,7 @@ def test_what_a_steward_met_counts_for_members_as_if_they_had_not(state: State) 
     state.unlock(some_keys())
     assert (state.newest_head(WRITER), state.newest_heads(), state.heads(), state.set_aside()) == (None, [], [], [])
     assert (state.head_named("later"), state.head_hashed(later.hash), state.head_names()) == (None, None, set())
-    assert (state.head_hashes(), state.hashes_at(WRITER, 4), state.heads_at(WRITER, 1, 9)) == (set(), [], [])
+    assert (state.head_places(), state.hashes_at(WRITER, 4), state.heads_at(WRITER, 1, 9)) == ({}, [], [])
     assert (state.newest_number(WRITER), state.newest_kept(WRITER, 9)) == (0, None)
     assert not state.has_head_from(WRITER, 1)
     assert state.unread_heads() == ["aside", "head", "later"]
@@ -375,6 +376,64 @@ async def test_errors_while_the_state_is_used_are_explained(tmp_path: Path) -> N
     await ledger.aclose()
 
 
+async def test_what_can_be_had_again_makes_room_before_the_disk_is_full_and_after(tmp_path: Path) -> None:
+    told: list[bool] = []
+    ledger = Ledger(tmp_path / "state.db", told.append)
+    await ledger.open()
+    assert told == [False]
+    told.clear()
+
+    def fill(state: State) -> None:
+        assert told == [False]
+        state._db.execute("PRAGMA max_page_count = 1")
+        state.set_meta("large", bytes(10_000_000))
+
+    def busy(state: State) -> None:
+        error = sqlite3.OperationalError("locked")
+        error.sqlite_errorcode = sqlite3.SQLITE_BUSY
+        raise error
+
+    with pytest.raises(StateFull):
+        await ledger.do(fill)
+    assert told == [False, True]
+    told.clear()
+    with pytest.raises(StateUnavailable) as passing:
+        await ledger.do(busy)
+    assert not isinstance(passing.value, StateFull)
+    assert told == [False]
+    await ledger.aclose()
+
+
+@pytest.mark.parametrize("new", [True, False])
+async def test_a_state_that_finds_no_room_is_opened_once_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, new: bool
+) -> None:
+    path, told = tmp_path / "state.db", list[bool]()
+    if not new:
+        State(path).close()
+    begin = State._begin
+
+    def full(self: State, *, left_open: bool) -> None:
+        if True not in told:
+            error = sqlite3.OperationalError("disk I/O error")
+            error.sqlite_errorcode = sqlite3.SQLITE_IOERR | 19 << 8  # of the file beside it that processes share
+            raise error
+        begin(self, left_open=left_open)
+
+    monkeypatch.setattr(State, "_begin", full)
+    ledger = Ledger(path, told.append)
+    await ledger.open()
+    assert told == [False, True]
+    assert await ledger.do(State.take_fresh) is new
+    await ledger.aclose()
+    told.clear()
+    ledger = Ledger(path, lambda _: None)
+    with pytest.raises(StateFull):
+        await ledger.open()
+
+
 def test_what_has_no_code_of_sqlite_is_damage_and_what_the_system_says_is_not() -> None:
     assert isinstance(explained(sqlite3.DatabaseError("?"), "state"), StateDamaged)
-    assert isinstance(explained(OSError(28, "no space left"), "state"), StateUnavailable)
+    assert isinstance(explained(OSError(28, "no space left"), "state"), StateFull)
+    assert not isinstance(explained(OSError(13, "permission denied"), "state"), StateFull)
+    assert isinstance(explained(OSError(13, "permission denied"), "state"), StateUnavailable)

@@ -113,7 +113,7 @@ async def test_debt_is_shown_until_it_is_paid(tmp_path: Path) -> None:
         assert not outcome.in_full
         found = await status(space.core)
         assert (found.owed_shares, found.owed_heads) == (1, 1)
-        assert "owed: 1 shares and 1 copies of heads; `ropewalk repair` pays them" in found.lines
+        assert "owed: 1 share and 1 copy of a head; `ropewalk repair` pays them" in found.lines
         assert not found.promise.kept
         world.stores["d4"].rules.clear()
         await repair(space.core)
@@ -148,7 +148,7 @@ async def test_damage_that_was_found_is_shown(world: World) -> None:
         await check(space.core, everything=True)
         found = await status(space.core)
         assert found.damaged == 1
-        assert "1 shares are known to be damaged; `ropewalk repair` makes them anew" in found.lines
+        assert "1 share is known to be damaged; `ropewalk repair` makes it anew" in found.lines
         assert not found.promise.kept
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from ropewalk.errors import Refused
 from ropewalk.loops import Simulated, run
 from ropewalk.spaces.audit import Effect, Stand, audit
 from ropewalk.spaces.check import check
+from ropewalk.spaces.descent import lacking
 from ropewalk.spaces.freshness import PERIOD, PERIODS, Word
 from ropewalk.spaces.head import HeadName
 from ropewalk.spaces.keys import MembersOnly, Secrets
@@ -23,6 +24,8 @@ from ropewalk.spaces.repair import RepairReport
 from ropewalk.spaces.space import Space, open_space
 from ropewalk.spaces.state import State
 from ropewalk.spaces.status import status
+from ropewalk.spaces.survey import survey
+from ropewalk.spaces.writer import Item, Writer
 from ropewalk.testing.faults import Fault, Rule
 from tests.spaces.machines import Machines, shown
 from tests.spaces.making import object_of, pack_of, spoil
@@ -93,6 +96,54 @@ async def test_a_steward_sees_the_promise_and_finds_all_sound(machines: Machines
         report = await check(space.core, everything=True)
         assert (report.ok, report.problems, report.packs, report.looked_at, report.heads) == (True, [], 1, 5, 2)
         assert space.warnings == []
+
+
+async def test_a_steward_follows_what_the_newest_version_points_at(
+    machines: Machines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A writer's mistake: a version whose content was never stored, though each pack that it names is there."""
+    add, dropped = Writer.add, list[bytes]()
+
+    async def forgets(self: Writer, items: Sequence[Item]) -> None:
+        content = [sealed.reference.id for sealed, children in items if children is None]
+        dropped.extend(content[:1] if not dropped else [])
+        await add(self, [item for item in items if item[0].reference.id not in dropped])
+
+    with monkeypatch.context() as mistaken:
+        mistaken.setattr(Writer, "add", forgets)
+        async with machines.open("admin") as space, space.change() as change:
+            for at in range(60):  # more than one leaf, and too much to be embedded
+                await change.write(f"folder/{at}", random.Random(at).randbytes(40_000))
+    assert len(dropped) == 1
+    told = f"chunk {dropped[0].hex()[:8]} of the newest version lies in no pack that is known"
+    async with machines.open("admin") as space:
+        assert (await check(space.core, everything=True)).problems == [told]
+    async with machines.open("bob") as space:
+        assert (await check(space.core, everything=False)).ok
+        report = await check(space.core, everything=True)
+        assert (report.ok, report.lost, report.problems) == (False, 1, [told])
+    async with machines.open("admin") as space:
+        await space.remove("folder", recursive=True)
+    async with machines.open("bob") as space:
+        assert (await check(space.core, everything=True)).ok
+
+
+async def test_a_steward_goes_through_packs_and_what_heads_embed(machines: Machines) -> None:
+    """Of a tree in many packs, of which the last version changed but a little that its head embeds."""
+    async with machines.open("admin") as space:
+        for at in range(3):
+            await space.write(f"{at}/large", random.Random(at).randbytes(2_000_000))
+        await space.write("2/small", b"small")
+        packs = [pack for pack in await space.core.ledger.do(lambda state: list(state.packs())) if pack.head is None]
+        newest = packs[-1]
+    async with machines.open("bob") as space:
+        found = await survey(space.core)
+        assert [one async for one in lacking(space.core, found.shares)] == []
+        for shares in found.shares.values():
+            for name in [one for one in shares if one.pack == newest.name]:
+                del shares[name]
+        (told,) = [one async for one in lacking(space.core, found.shares)]
+        assert told.startswith(f"what pack {newest.name.hex()[:8]} points at cannot be seen now: no store")
 
 
 async def _listed(space: Space) -> None:

@@ -176,6 +176,8 @@ def members() -> dict[str, object]:
     """members.json: records by label, and what a reader makes of some of them."""
     genesis, epoch = _body(GENESIS), _body(EPOCH)
     operation = pack(["op", 2, SPACE.id, DEVICE.id, made("of a later version", 16)])
+    before: list[object] = ["op", 1, SPACE.id, DEVICE.id, made("before the first release", 16), 1]
+    before += [[h("record", epoch)], 4, [STRANGER.public, b"", []], 1, {}]
     fields = unpack(epoch, 2 << 20)
     fields[5] = STRANGER.id
     records = {
@@ -183,6 +185,8 @@ def members() -> dict[str, object]:
         "epoch": EPOCH,
         "epoch by a stranger": signed("epoch by a stranger", pack(fields), STRANGER),
         "later operation": signed("later operation", operation, DEVICE),
+        "device without consent": signed("device without consent", pack(before), DEVICE),
+        "device without consent, forged": signed("device without consent, forged", pack(before), STRANGER),
     }
     for why, at, value in (
         ("feature level 3", 3, 3),
@@ -214,6 +218,13 @@ def members() -> dict[str, object]:
         case("opened by the paper key", ["epoch", "genesis"][::-1], seed=PAPER.seed.hex(), kind=1, **good),
         case("an epoch by a stranger is passed over", ["genesis", "epoch by a stranger", "epoch"], **seeds, **good),
         case("an operation not known", ["genesis", "epoch", "later operation"], **seeds, **good | {"read_only": True}),
+        case(
+            "a device as before the first release",
+            ["genesis", "epoch", "device without consent"],
+            **seeds,
+            **good | {"read_only": True},
+        ),
+        case("the same, forged", ["genesis", "epoch", "device without consent, forged"], **seeds, **good),
         wrong("a stranger", ["genesis", "epoch"], "members.not-a-member", seed=STRANGER.seed.hex(), kind=0),
         wrong("no epoch", ["genesis"]),
         wrong("only an epoch by a stranger", ["genesis", "epoch by a stranger"]),

@@ -14,7 +14,15 @@ from functools import cache
 
 from docs.spec.vectors.fixture import Case
 from docs.spec.vectors.reference import Device, h, made, seal_box
-from docs.spec.vectors.reference_groups import Group, member_id, operation_body
+from docs.spec.vectors.reference_groups import (
+    Group,
+    committed,
+    consent_message,
+    member_id,
+    operation_body,
+    pledged,
+    ticket,
+)
 from docs.spec.vectors.reference_records import pack
 from docs.spec.vectors.reference_room import settled
 
@@ -46,7 +54,21 @@ SPACE = h("space", _GENESIS)
 
 def member(label: str, author: str) -> bytes:
     """The id of a member of the examples; A is there from the beginning."""
-    return _FIRST if label == "A" else member_id(SPACE, device(author).id, made(f"group nonce {label}", 16))
+    return _FIRST if label == "A" else member_id(_pledge(label, author), [device(first_device(label)).id], bytes(16))
+
+
+def first_device(label: str) -> str:
+    """The device that a member comes with; `C/e1` is the member of the nonce of C that comes with e1."""
+    _, _, other = label.partition("/")
+    return other or f"{label.lower()}1"
+
+
+def _nonce(label: str) -> bytes:
+    return made(f"group nonce {label.partition('/')[0]}", 16)
+
+
+def _pledge(label: str, author: str) -> bytes:
+    return pledged(SPACE, device(author).id, _nonce(label))
 
 
 def bodies(rows: list[Row]) -> dict[str, bytes]:
@@ -54,6 +76,7 @@ def bodies(rows: list[Row]) -> dict[str, bytes]:
     found = {"genesis": _GENESIS}
     found["epoch"] = _epoch("a1", [h("record", _GENESIS)], 1)
     members = {"A": _FIRST}
+    owners = {"a1": {_FIRST}, "paperA": {_FIRST}}  # by device: the members that it was let in for
     past: dict[str, set[str]] = {"genesis": set(), "epoch": {"genesis"}}
     counts: dict[str, tuple[str, int]] = {}
     for label, author, parents, kind, *said in rows:
@@ -68,11 +91,14 @@ def bodies(rows: list[Row]) -> dict[str, bytes]:
             continue
         if kind == _ADD:
             members[str(said[0])] = member(str(said[0]), author)
+            owners.setdefault(first_device(str(said[0])), set()).add(members[str(said[0])])
+        if kind == _DEVICE:
+            owners.setdefault(str(said[0]), set()).update(owners[author])
         count = 1 + max(
             (counts[one][1] for one in past[label] if one in counts and counts[one][0] == author), default=0
         )
         counts[label] = author, count
-        content = _content(kind, said, members)
+        content = _content(kind, author, said, members, owners.get(author, set()))
         life = made(f"group incarnation {author}", 16)
         found[label] = operation_body(SPACE, device(author).id, life, count, hashes, kind, content, TIME)
     return found
@@ -83,18 +109,24 @@ def _epoch(author: str, parents: list[bytes], number: int) -> bytes:
     return pack(["epoch", 1, SPACE, number, parents, device(author).id, zeros, zeros, [], [], [], {}])
 
 
-def _content(kind: int, said: list[object], members: dict[str, bytes]) -> list[object]:
+def _consent(label: str, tickets: list[bytes]) -> list[object]:
+    """That of a device, without its signatures; a paper key gives none."""
+    return [] if label.startswith("paper") else [[[device(label).id], bytes(16), bytes(32), tickets, b"", b""]]
+
+
+def _content(kind: int, author: str, said: list[object], members: dict[str, bytes], mine: set[bytes]) -> list[object]:
     first = str(said[0])
     cuts = [
         part for writer, sequence in _pairs(said[-1]) for part in (made(f"writer {writer}", 16), sequence, bytes(32))
     ]
     if kind == _ADD:
-        return [made(f"group nonce {first}", 16), said[1], [device(f"{first.lower()}1").public], b"", []]
+        new, agreed = first_device(first), ticket(SPACE, _pledge(first, author), int(str(said[1])))
+        return [_nonce(first), said[1], [device(new).public], b"", [], _consent(new, [agreed])]
     if kind == _LABEL:
         bearer = members[first] if first in members else device(first).id
         return [bearer, str(said[1]).encode()]
     if kind == _DEVICE:
-        return [device(first).public, b"", []]
+        return [device(first).public, b"", [], _consent(first, sorted(ticket(SPACE, one, 0) for one in mine))]
     if kind == _ROLE:
         return [members[first], said[1], cuts]
     if kind == _PROOF:  # the file stands for one that proves what is said; `reference_groups` takes it so
@@ -286,6 +318,18 @@ EXAMPLES: dict[str, list[Row]] = {
         ["B removes W", "b1", ["C"], _REMOVE, "W"],
         ["W leaves", "w1", ["raised"], _REMOVE, "W"],
     ],
+    "E18 a member is added twice at once, with other keys": [
+        _B,
+        ["C", "b1", ["B"], _ADD, "C", WRITER],
+        ["c2", "c1", ["C"], _DEVICE, "c2"],
+        ["C again", "b1", ["epoch", "B"], _ADD, "C/e1", WRITER],
+        ["e1 takes c2", "e1", ["C again", "c2"], _REVOKE, "c2"],
+    ],
+    "E18 a member is added twice at once, with the same keys": [
+        _B,
+        ["C", "b1", ["B"], _ADD, "C", WRITER],
+        ["C again", "b1", ["epoch", "B"], _ADD, "C", WRITER],
+    ],
     "E17 a fork that was let off is shown once more": [
         *(["D", "a1", ["epoch"], _ADD, "D", WRITER], ["W", "a1", ["D"], _ADD, "W", READER]),
         ["shown", "w1", ["W"], _PROOF, "d1", "fork at 3", "file 1"],
@@ -354,7 +398,29 @@ ROOM: dict[str, tuple[int, list[Row]]] = {
 def cases() -> list[Case]:
     """groups.json."""
     examples = [_example(why, rows) for why, rows in EXAMPLES.items()]
-    return [*_operations(), *examples, *(_room(why, *one) for why, one in ROOM.items()), *_labels()]
+    return [*_operations(), _consent_case(), *examples, *(_room(why, *one) for why, one in ROOM.items()), *_labels()]
+
+
+def _consent_case() -> Case:
+    author, nonce, blind, salt = device("a1").id, made("group nonce", 16), made("blind", 32), made("salt", 16)
+    pledge, names = pledged(SPACE, author, nonce), sorted([device("b1").id, device("paperB").id])
+    tickets = [ticket(SPACE, pledge, WRITER), ticket(SPACE, _FIRST, 0)]
+    return {
+        "what": "consent",
+        "why": "to be a writer, and to be one more device",
+        "space_id": SPACE.hex(),
+        "author": author.hex(),
+        "nonce": nonce.hex(),
+        "pledge": pledge.hex(),
+        "names": [one.hex() for one in names],
+        "salt": salt.hex(),
+        "member": member_id(pledge, names, salt).hex(),
+        "role": WRITER,
+        "of": _FIRST.hex(),
+        "blind": blind.hex(),
+        "tickets": [one.hex() for one in tickets],
+        "signed": consent_message(names, salt, committed(blind, tickets)).hex(),
+    }
 
 
 def _room(why: str, room: int, rows: list[Row]) -> Case:
@@ -428,7 +494,7 @@ def _example(why: str, rows: list[Row]) -> Case:
 
 def _devices(rows: list[Row]) -> list[str]:
     came = [
-        f"{str(said[0]).lower()}1" if kind == _ADD else str(said[0]) for _, _, _, kind, *said in rows if kind in (1, 4)
+        first_device(str(said[0])) if kind == _ADD else str(said[0]) for _, _, _, kind, *said in rows if kind in (1, 4)
     ]
     return ["a1", "paperA", *came]
 
@@ -439,8 +505,13 @@ def _operations() -> list[Case]:
     one, other = sorted(made(f"writer {letter}", 16) for letter in "ab")
     cuts: list[object] = [one, 1, made("head a", 32), other, 2**63 - 1, made("head b", 32)]
     wraps: list[object] = [[made("group epoch", 32), d, made("group wrap", 64)]]
+    keys: list[object] = [device("a1").public]
+    names = [device("a1").id]
+    agreed: list[object] = [names, made("salt", 16), made("blind", 32), [made("ticket", 32)], b"", b""]
+    of_two, of_another = [sorted([*names, d]), *agreed[1:]], [[d], *agreed[1:]]
     rows: list[tuple[str, int, list[object]]] = [
-        ("add", _ADD, [made("group nonce", 16), WRITER, [device("a1").public], made("label", 80), wraps]),
+        ("add", _ADD, [made("group nonce", 16), WRITER, keys, made("label", 80), wraps, [agreed]]),
+        ("device", _DEVICE, [device("a1").public, made("label", 80), wraps, [agreed]]),
         ("remove", _REMOVE, [a, cuts]),
         ("role", _ROLE, [a, READER, []]),
         ("revoke", _REVOKE, [d, cuts]),
@@ -464,7 +535,10 @@ def _operations() -> list[Case]:
         ("a field too many", _LEVEL, [2, 0]),
         ("thawed devices out of order", _ACCEPT, [[], [d, d]]),
         ("a label over 256 bytes", _LABEL, [d, made("label", 257)]),
-        ("no keys", _ADD, [made("group nonce", 16), WRITER, [], b"", []]),
+        ("no keys", _ADD, [made("group nonce", 16), WRITER, [], b"", [], []]),
+        ("a device that does not consent", _ADD, [made("group nonce", 16), WRITER, keys, b"", [], []]),
+        ("a key that a consent does not name", _ADD, [made("group nonce", 16), WRITER, keys, b"", [], [of_two]]),
+        ("the consent of another", _DEVICE, [device("a1").public, b"", [], [of_another]]),
     ]
     return good + [_operation(why, kind, content, counts=False) for why, kind, content in wrong]
 
@@ -475,5 +549,6 @@ def _operation(why: str, kind: int, content: list[object], *, counts: bool) -> C
     body = operation_body(SPACE, author, life, 7, parents, kind, content, TIME)
     told: Case = {"what": "operation", "why": why, "space_id": SPACE.hex(), "kind": kind, "body": body.hex()}
     if why == "add":
-        told["member"] = member_id(SPACE, author, made("group nonce", 16)).hex()
+        names = [device("a1").id]
+        told["member"] = member_id(pledged(SPACE, author, made("group nonce", 16)), names, made("salt", 16)).hex()
     return told | {"hash": h("record", body).hex(), "counts": counts}

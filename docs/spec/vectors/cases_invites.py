@@ -6,8 +6,9 @@ Never: imports ropewalk.
 
 from __future__ import annotations
 
-from docs.spec.vectors.fixture import DEVICE, SECRETS, SPACE, STRANGER, TIME, Case, wrap
+from docs.spec.vectors.fixture import DEVICE, SECRETS, SPACE, STRANGER, TIME, Case, once, wrap
 from docs.spec.vectors.reference import h, made
+from docs.spec.vectors.reference_groups import consent_message, ticket
 from docs.spec.vectors.reference_invites import (
     Ceremony,
     Half,
@@ -15,6 +16,7 @@ from docs.spec.vectors.reference_invites import (
     code_of,
     commitment,
     file_key,
+    file_random,
     file_text,
     invite_info,
     said,
@@ -32,7 +34,14 @@ EXPIRES = TIME + 3_600_000_000_000
 MEMBER = made("new member", 16)
 EPOCH_RECORD = h("vector", b"epoch record")
 MARKER = made("marker", 16)
-ME = pack([STRANGER.public, None, "Bob", "Bob's laptop", {}])
+SALT = made("invite salt", 16)
+TICKETS = [ticket(SPACE.id, MEMBER, 3)]
+
+
+def _me(label: str, c: bytes) -> bytes:
+    said = consent_message([STRANGER.id], SALT, c)
+    signatures = [STRANGER.ed25519.sign(said), once(f"ml-dsa {label}", lambda: STRANGER.mldsa.sign(said))]
+    return pack([STRANGER.public, None, "Bob", "Bob's laptop", SALT, *signatures, {}])
 
 
 def cases() -> list[Case]:
@@ -149,7 +158,7 @@ def _offer() -> bytes:
 
 
 def _grants(member: bytes | None = None) -> bytes:
-    store = [MARKER, {"disk": "usb"}, "/mnt/usb"]
+    store = [MARKER, {"disk": "usb"}, ["/mnt/usb", "tls://anna.example:4433#" + "0a" * 32 + "/usb"]]
     return pack([[[SPACE.id, EPOCH_RECORD, SECRETS, "photos", "Bob", [0], member]], [store], {}])
 
 
@@ -157,8 +166,9 @@ def _by_words() -> Case:
     slot_number, secret = code_of(CODE)
     slot, offer, grants, blind = slot_of(slot_number), _offer(), _grants(), made("invite blind", 32)
     inviter, joiner = _halves("ceremony", secret)
-    c = commitment(blind, offer)
-    t1 = said(slot, joiner.message, inviter.message, c, ME)
+    c = commitment(blind, offer, TICKETS)
+    me = _me("consent by words", c)
+    t1 = said(slot, joiner.message, inviter.message, c, me)
     ceremony = Ceremony(inviter.key(joiner.message), t1)
     wrapped = wrap("invite by words", grants, STRANGER, invite_info(t1, STRANGER.id))
     welcome = ceremony.welcome(blind, offer, wrapped)
@@ -169,7 +179,7 @@ def _by_words() -> Case:
     messages = [
         [1, "join", joiner.message],
         [1, "answer", inviter.message, c],
-        [1, "me", *ceremony.me(ME)],
+        [1, "me", *ceremony.me(me)],
         [1, "welcome", *welcome],
         [1, "done", ceremony.done(offer, wrapped)],
     ]
@@ -182,6 +192,7 @@ def _by_words() -> Case:
         "inviter_random": inviter.random.hex(),
         "blind": blind.hex(),
         "joiner_random": joiner.random.hex(),
+        "salt": SALT.hex(),
         "expires": EXPIRES,
         "grants": grants.hex(),
         "T1": t1.hex(),
@@ -194,11 +205,13 @@ def _by_files() -> Case:
     slot, secret, n = made("invite slot", 16), made("invite secret", 32), made("invite nonce", 32)
     offer, grants = _offer(), _grants(made("member of before", 16))  # who is in already
     url = "tcp://192.0.2.5:43121"
-    invite = pack(["ropewalk invite", 1, slot, secret, DEVICE.id, [url], EXPIRES, {}])
-    t1 = said_by_file(slot, n, DEVICE.id, ME)
+    c = commitment(file_random(secret), offer, TICKETS)
+    me = _me("consent by files", c)
+    invite = pack(["ropewalk invite", 1, slot, secret, DEVICE.id, c, [url], EXPIRES, {}])
+    t1 = said_by_file(slot, n, DEVICE.id, me)
     ceremony = Ceremony(file_key(secret, n), t1)
     wrapped = wrap("invite by files", grants, STRANGER, invite_info(t1, STRANGER.id))
-    answer = pack(["ropewalk answer", 1, slot, n, *ceremony.me(ME)])
+    answer = pack(["ropewalk answer", 1, slot, n, *ceremony.me(me)])
     welcome = pack(["ropewalk welcome", 1, slot, n, *ceremony.welcome(b"", offer, wrapped)])
     return {
         "what": "files",
@@ -206,6 +219,7 @@ def _by_files() -> Case:
         "invite": invite.hex(),
         "text": file_text(invite),
         "nonce": n.hex(),
+        "salt": SALT.hex(),
         "T1": t1.hex(),
         "T2": ceremony.t2(offer, wrapped).hex(),
         "grants": grants.hex(),

@@ -1,4 +1,4 @@
-"""Vectors of passports: where probes lie, passports with what follows from them, and what is none (passport.md).
+"""Vectors of passports: where probes lie, passports with what follows, what is none, what is kept (passport.md).
 
 Flow: fixture, reference -> cases, each opened again by the reference -> make.py -> passport.json
 Never: imports ropewalk.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from docs.spec.vectors.fixture import DEVICE, STRANGER, Case
 from docs.spec.vectors.reference import made
-from docs.spec.vectors.reference_passport import open_passport, prefixes, sign, terms
+from docs.spec.vectors.reference_passport import kept, open_passport, prefixes, sign, terms
 from docs.spec.vectors.reference_records import Refused, pack
 
 __all__ = ["cases"]
@@ -37,7 +37,7 @@ def cases() -> list[Case]:
             "left": left,
         }
     ]
-    return [*found, *map(_checked, [*_good(), *_damaged()])]
+    return [*found, *map(_checked, [*_good(), *_damaged()]), *_kept()]
 
 
 def _checked(case: Case) -> Case:
@@ -100,3 +100,71 @@ def _damaged() -> list[Case]:
         _case("not in the shortest form", pack([b"\xdc\x00\x09" + body[1:], DEVICE.ed25519.sign(b"")]), error),
         _case("a signature too short", pack([body, bytes(63)]), error),
     ]
+
+
+_DAY = 86_400 * 10**9
+
+
+def _kept() -> list[Case]:
+    """What is kept of a passport that was known and a new one; a day lies between them, where nothing else is said."""
+    torn: list[object] = ["largest", 1 << 26, "bad", "torn"]
+    small: list[object] = ["largest", 1 << 20, "limited", "small"]
+    five: list[object] = ["largest", 5 << 20, "good", "five"]
+    whole: list[object] = ["largest", 1 << 26, "good", "all"]
+    refuses: list[object] = ["delete", "no", "limited", "it does not"]
+    late: list[object] = ["delete", "late", "limited", "late"]
+    loses: list[object] = ["keeps", 3, "bad", "it loses"]
+    read_only: list[object] = ["writes", "no", "limited", "nothing"]
+    well: list[object] = ["delete", "yes", "good", "it does"]
+    died: list[object] = ["durability", "no", "bad", "gone"]
+    lasts: list[object] = ["durability", "yes", "good", "there"]
+    told: list[tuple[str, dict[str, object], dict[str, object]]] = [
+        ("quick, nothing worse", {"findings": [_GOOD, whole, late]}, {"findings": [_GOOD, five, well]}),
+        ("quick, the same limits", {"findings": [_GOOD, small]}, {"findings": [_GOOD, small]}),
+        ("quick, smaller objects", {"findings": [_GOOD, ["largest", 1 << 24, "limited", ""]]}, {"findings": [small]}),
+        (
+            "quick, no deletions where they were late",
+            {"findings": [_GOOD, late, small]},
+            {"findings": [_GOOD, refuses]},
+        ),
+        ("quick, bad", {"findings": [_GOOD, whole, refuses]}, {"findings": [_GOOD, five, well, loses]}),
+        ("quick, takes nothing", {"findings": [_GOOD, torn]}, {"findings": [read_only]}),
+        ("quick, after one that refuses", {"findings": [_GOOD, torn]}, {"findings": [_GOOD, five]}),
+        ("quick, after a quick one", {"quick": 1, "findings": [refuses, loses]}, {"findings": [well, _GOOD]}),
+        ("quick, reached in another way", {"findings": [_GOOD, small]}, {"kind": "tls", "findings": [_GOOD, five]}),
+        ("quick, by another version", {"findings": [_GOOD, small]}, {"software": "0.2.0", "findings": [_GOOD, five]}),
+        ("quick, after 30 days", {"findings": [_GOOD, small]}, {"time": 30 * _DAY, "findings": [_GOOD, five]}),
+        ("quick, before it", {"findings": [_GOOD, small]}, {"time": -1, "findings": [_GOOD, five]}),
+        ("quick, something left", {"findings": [_GOOD, lasts]}, {"left": bytes(16), "findings": [_GOOD, lasts]}),
+        ("quick, gone after a restart", {"left": bytes(16), "findings": [_GOOD, whole]}, {"findings": [_GOOD, died]}),
+        (
+            "full, all tried again",
+            {"findings": [_GOOD, torn, refuses, loses, died]},
+            {"findings": [_GOOD, whole, lasts]},
+        ),
+        ("full, less tried", {"findings": [_GOOD, torn, refuses]}, {"findings": [_GOOD, five, well]}),
+        ("full, no room", {"findings": [_GOOD, torn]}, {"findings": [_GOOD, ["largest", None, "unknown", ""]]}),
+        ("full, larger ones refused", {"findings": [_GOOD, torn]}, {"findings": [_GOOD, small]}),
+        ("full, takes nothing", {"findings": [_GOOD, torn, refuses]}, {"findings": [read_only]}),
+        ("full, a probe of another version", {"findings": [["later", None, "bad", ""]]}, {"findings": [_GOOD]}),
+    ]
+    return [_joined(why, before, now) for why, before, now in told]
+
+
+def _joined(why: str, before: dict[str, object], now: dict[str, object]) -> Case:
+    start, later = _FIELDS[4], now.get("time", _DAY)
+    assert isinstance(start, int)
+    assert isinstance(later, int)
+    known = _body(**before)
+    new = _body(**{**now, "quick": int(why.startswith("quick")), "time": start + later})
+    fields = kept(*(open_passport(sign(body, DEVICE), STORE, KEY) for body in (known, new)))
+    return {
+        "what": "kept",
+        "why": why,
+        "store": STORE.hex(),
+        "device": KEY.hex(),
+        "before": sign(known, DEVICE).hex(),
+        "bytes": sign(new, DEVICE).hex(),
+        "kept": sign(pack(fields), DEVICE).hex(),
+        "terms": terms(fields),
+    }

@@ -28,6 +28,7 @@ from docs.spec.vectors import (  # noqa: E402
     cases_heads,
     cases_hints,
     cases_invites,
+    cases_judging,
     cases_metrics_push,
     cases_packs,
     cases_passport,
@@ -37,7 +38,7 @@ from docs.spec.vectors import (  # noqa: E402
     verify,
 )
 
-MOST = 800_000  # bytes in all; large inputs are made from labels
+MOST = 1_000_000  # bytes in all; large inputs are made from labels
 
 
 def wanted() -> dict[str, object]:
@@ -62,6 +63,7 @@ def wanted() -> dict[str, object]:
     made["hints"] = cases_hints.cases()
     made["proofs"] = cases_proofs.cases()
     made["invites"] = cases_invites.cases()
+    made["judging"] = cases_judging.cases()
     made["passport"] = cases_passport.cases()
     return made | {"recorded": dict(sorted(fixture.used.items()))}
 

@@ -11,7 +11,19 @@ from dataclasses import dataclass, field
 from docs.spec.vectors.reference import h
 from docs.spec.vectors.reference_records import Refused, number, pack, unpack
 
-__all__ = ["ADMIN", "Group", "Outcome", "Record", "device_id", "member_id", "operation_body"]
+__all__ = [
+    "ADMIN",
+    "Group",
+    "Outcome",
+    "Record",
+    "committed",
+    "consent_message",
+    "device_id",
+    "member_id",
+    "operation_body",
+    "pledged",
+    "ticket",
+]
 
 STEWARD, READER, WRITER, ADMIN = 1, 2, 3, 4
 _ADD, _REMOVE, _ROLE, _DEVICE, _REVOKE, _POLICY, _LEVEL, _ACCEPT, _WRAP, _PROOF = range(1, 11)
@@ -27,9 +39,29 @@ def device_id(public: object) -> bytes:
     return h("device", number(int(public[0]), 1) + b"".join(public[1:]))[:16]
 
 
-def member_id(space_id: bytes, author: bytes, nonce: bytes) -> bytes:
-    """The id of a member that a device adds."""
-    return h("member", space_id + author + nonce)[:16]
+def pledged(space_id: bytes, author: bytes, nonce: bytes) -> bytes:
+    """What a device pledges to whoever is to be a new member."""
+    return h("pledge", space_id + author + nonce)[:16]
+
+
+def member_id(pledge: bytes, names: list[bytes], salt: bytes) -> bytes:
+    """The id of a new member."""
+    return h("member", pledge + salt + b"".join(sorted(names)))[:16]
+
+
+def ticket(space_id: bytes, pledge: bytes, role: int) -> bytes:
+    """What a consent is good for; with role 0 the id of a member stands for the pledge."""
+    return h("ticket", space_id + pledge + number(role, 1))
+
+
+def committed(blind: bytes, tickets: list[bytes]) -> bytes:
+    """What is signed before anybody says what the tickets are."""
+    return h("invite commit", blind + b"".join(tickets))
+
+
+def consent_message(names: list[bytes], salt: bytes, commitment: bytes) -> bytes:
+    """What a device signs before it is let in."""
+    return b"ropewalk consent 1\0" + h("consent", pack([names, salt, commitment]))
 
 
 def operation_body(
@@ -149,7 +181,10 @@ class Group:
         else:
             nonce = one.content[0]
             assert isinstance(nonce, bytes)
-            member = member_id(self.space_id, one.author, nonce)
+            consents = one.content[5]
+            assert isinstance(consents, list)
+            names = [device_id(keys) for keys in brought(one)]
+            member = member_id(pledged(self.space_id, one.author, nonce), names, consents[0][1] if consents else b"")
         assert isinstance(member, bytes)
         return member
 
@@ -293,7 +328,16 @@ class Group:
     def _weigh_add(self, one: Record, past: set[bytes], homes: dict[bytes, tuple[bytes, int, Record]]) -> bool | None:
         known = any(device_id(keys) in homes for keys in brought(one))
         before = any(self._kind(o) == _ADD and self._came(self.records[o]) == self._came(one) for o in past)
-        return None if known or before else True
+        nonce = one.content[0]
+        assert isinstance(nonce, bytes)
+        pledge = pledged(self.space_id, one.author, nonce)
+        wanted = self._agreed(one.content[5], ticket(self.space_id, pledge, self._number(one, 1)))
+        return None if known or before or not wanted else True
+
+    def _agreed(self, consents: object, wanted: bytes) -> bool:
+        """Whether all consents have this ticket."""
+        assert isinstance(consents, list)
+        return all(wanted in tickets for _, _, _, tickets, *_ in consents)
 
     def _weigh_label(
         self, one: Record, members: dict[bytes, int], mine: bytes, homes: dict[bytes, tuple[bytes, int, Record]]
@@ -313,7 +357,8 @@ class Group:
         others = [other for other, home in homes.items() if home[0] == mine]
         kinds = {device_id(k): k[0] for other in past for k in brought(self.records[other])}  # type: ignore[index]
         paper = keys[0] == 1 and any(kinds[other] == 1 for other in others)
-        if device in homes or revoked or len(others) >= 32 or paper:
+        wanted = self._agreed(one.content[3], ticket(self.space_id, mine, 0))
+        if device in homes or revoked or len(others) >= 32 or paper or not wanted:
             return None
         self.subjects[one.hash] = mine
         return False

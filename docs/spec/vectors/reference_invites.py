@@ -14,6 +14,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from docs.spec.vectors.reference import aead_open, aead_seal, h, m
+from docs.spec.vectors.reference_groups import committed
 from docs.spec.vectors.reference_records import Refused, number, pack, refuse, unpack
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "code_of",
     "commitment",
     "file_key",
+    "file_random",
     "file_text",
     "invite_info",
     "said",
@@ -177,9 +179,19 @@ class Half:
 # ---- 4: transcripts, messages ----------------------------------------------------------------------------------------
 
 
-def commitment(blind: bytes, offer: bytes) -> bytes:
+def blinded(r: bytes, offer: bytes) -> bytes:
+    """What a consent shows of an offer."""
+    return h("invite offer", r + offer)
+
+
+def commitment(r: bytes, offer: bytes, tickets: list[bytes]) -> bytes:
     """``c``."""
-    return h("invite commit", blind + offer)
+    return committed(blinded(r, offer), tickets)
+
+
+def file_random(secret: bytes) -> bytes:
+    """``r`` of an invite by file."""
+    return m(secret, b"invite offer")
 
 
 def said(slot: bytes, x: bytes, y: bytes, c: bytes, me: bytes) -> bytes:

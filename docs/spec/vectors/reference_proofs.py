@@ -195,10 +195,8 @@ def _head(
 
 
 def _less(before: dict[bytes, int], after: dict[bytes, int]) -> bool:
-    for writer in sorted(before):
-        if after.get(writer, 0) < before[writer]:
-            return not any(last >= before[writer] and before.get(name, 0) < last for name, last in after.items())
-    return False
+    less = [last for writer, last in before.items() if after.get(writer, 0) < last]
+    return any(all(other < last or before.get(name, 0) >= other for name, other in after.items()) for last in less)
 
 
 def _is_record(exhibit: bytes) -> bool:

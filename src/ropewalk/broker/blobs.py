@@ -16,7 +16,7 @@ from ropewalk.broker.limits import PIECE, Limits
 
 __all__ = ["Blobs"]
 
-_AHEAD = 4
+_AHEAD = 8
 _decode = msgspec.msgpack.Decoder().decode
 
 
@@ -29,7 +29,7 @@ class _Blob:
         self.place = io.BytesIO()
 
     def part(self, size: int) -> memoryview:
-        """Where the next bytes go. Room is made for what comes, not for what was told: 4 times as much at most."""
+        """Where the next bytes go. Room is made for what comes, not for what was told: 8 times as much at most."""
         end = self.at + size
         if end > self.room:
             room = min(self.total, _AHEAD * end)

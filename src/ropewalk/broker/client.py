@@ -16,20 +16,24 @@ from typing import Any
 from ropewalk.auth import Anonymous, Credentials
 from ropewalk.broker.about import CURRENT
 from ropewalk.broker.addresses import agreed, pinned
-from ropewalk.broker.errors import BadMessage, Ended, Late, WrongNode
+from ropewalk.broker.errors import BadMessage, Ended, Late
 from ropewalk.broker.limits import Limits
-from ropewalk.broker.logins import Key, check_node, credentials_of
+from ropewalk.broker.logins import Key, another_node, check_node, credentials_of
 from ropewalk.broker.objects import Remote
 from ropewalk.broker.offers import Object
+from ropewalk.broker.promise import Path
 from ropewalk.broker.session import Session
 from ropewalk.errors import RopewalkError
 from ropewalk.net import Endpoint
 from ropewalk.net import connect as net_connect
 
-__all__ = ["connect", "entered", "login", "opened"]
-
+__all__ = ["Ahead", "connect", "entered", "login", "opened"]
 
 _LEAVING = 5.0  # seconds for what is open, when the program has left
+
+# Told what a login will give, before it is given: a promise, through which it may make calls.  They say no more than
+# the address does, and nobody uses what they give before the login has: only then is it known whose word it is.
+Ahead = Callable[[Path], object]
 
 
 class ClientDoor(Object):
@@ -88,13 +92,18 @@ async def opened(
 def _check(session: Session, node: bytes | None) -> None:
     """Return if the server says that it is the node that is meant."""
     if node is not None and session.hellos.node != node:
-        error = WrongNode("the other end is another node than the one that was meant")
+        error = another_node(session.hellos.node, node)
         session.abort(error)
         raise error
 
 
 async def login(
-    session: Session, credentials: Key | Credentials | None = None, *, wanted: str = "", node: bytes | None = None
+    session: Session,
+    credentials: Key | Credentials | None = None,
+    *,
+    wanted: str = "",
+    node: bytes | None = None,
+    ahead: Ahead | None = None,
 ) -> Remote:
     """Log in: the perspective.
 
@@ -103,6 +112,7 @@ async def login(
         credentials: Who; None for nobody in particular.
         wanted: The kind of perspective, "" for the one that the server gives without a choice.
         node: The server's key, where it is known and not in the address: 32 bytes.
+        ahead: Makes calls that go with the login and need not wait for its answer; see `Ahead`.
 
     Raises:
         WrongNode: The server is not that node; the session is over.
@@ -114,7 +124,10 @@ async def login(
     _check(session, node)
     given = Anonymous() if credentials is None else credentials
     kind, sent, challenge, bound = credentials_of(given, hellos, wire, wanted)
-    answer = await session.door.login(kind, sent, wanted)
+    asked = session.door.login(kind, sent, wanted)
+    if ahead is not None:
+        ahead(asked[0])
+    answer = await asked
     if not isinstance(answer, list) or len(answer) != 2 or not isinstance(answer[0], Remote):
         raise BadMessage("the answer to a login is no perspective")
     perspective: Remote = answer[0]
@@ -159,6 +172,7 @@ async def entered(
     node: bytes | None = None,
     limits: Limits | None = None,
     deadline: float = 30.0,
+    ahead: Ahead | None = None,
 ) -> tuple[Session, Remote]:
     """A session in which somebody has logged in, and the perspective; close it, or use `connect`.
 
@@ -172,7 +186,7 @@ async def entered(
         async with limit:
             session = await opened(endpoint, limits=limits, deadline=deadline)
             try:
-                return session, await login(session, credentials, wanted=wanted, node=node)
+                return session, await login(session, credentials, wanted=wanted, node=node, ahead=ahead)
             except BaseException:
                 session.close("there was no login")
                 await session.ended(deadline=_LEAVING)

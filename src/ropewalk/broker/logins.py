@@ -34,7 +34,7 @@ from ropewalk.errors import Refused
 if TYPE_CHECKING:
     from ropewalk.broker.broker import Broker
 
-__all__ = ["Hellos", "Key", "check_node", "credentials_of", "hellos_of", "node_proof", "taken"]
+__all__ = ["Hellos", "Key", "another_node", "check_node", "credentials_of", "hellos_of", "node_proof", "taken"]
 
 _WHAT = b"ropewalk broker login 1\0"
 
@@ -156,6 +156,12 @@ def node_proof(private: Ed25519PrivateKey, hellos: Hellos, wire: Wire, wanted: s
     return private.sign(proof_message("server", binding, hellos.challenge(wanted, bound=bound), "", hellos.node))
 
 
+def another_node(found: bytes, expected: bytes) -> WrongNode:
+    """That the other end says it is another node than the one that was meant."""
+    told = f"node {found.hex()}" if any(found) else "no node"
+    return WrongNode(f"the other end is {told}, expected {expected.hex()}")
+
+
 def check_node(expected: bytes, proof: object, hellos: Hellos, wire: Wire, challenge: bytes, *, bound: bool) -> None:
     """Return if the other end is the node that was meant.
 
@@ -163,7 +169,7 @@ def check_node(expected: bytes, proof: object, hellos: Hellos, wire: Wire, chall
         WrongNode: It is not, or does not show it.
     """
     if hellos.node != expected:
-        raise WrongNode("the other end is another node than the one that was meant")
+        raise another_node(hellos.node, expected)
     binding = wire.binding if bound else NONE
     message = proof_message("server", binding, challenge, "", expected)
     try:

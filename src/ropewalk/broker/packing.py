@@ -30,7 +30,7 @@ from ropewalk.broker.promise import Path, Promise
 from ropewalk.broker.shared import Shared
 from ropewalk.errors import RopewalkError
 
-__all__ = ["PLAIN", "SIMPLE", "NeedFailed", "Packing", "Shows", "check", "plain"]
+__all__ = ["PLAIN", "SIMPLE", "NeedFailed", "Packing", "Shows", "check", "lasting", "plain"]
 
 SIMPLE = frozenset({int, str, float, bool, type(None)})
 _KEYS = frozenset({int, str, bool, type(None), bytes})
@@ -108,6 +108,15 @@ def check(value: Any) -> None:
         CannotSend: It cannot.
     """
     Packing(_Nobody(), _DEPTH, inline=True).swap(value)
+
+
+def lasting(value: Bytes) -> bytes | memoryview:
+    """Binary as it is, where it stays so until it is written: bytes, or a read-only view; else a copy."""
+    if isinstance(value, bytes):
+        return value
+    if isinstance(value, memoryview) and value.readonly and value.c_contiguous:
+        return value.cast("B")
+    return bytes(value)
 
 
 class _Nobody:
@@ -221,9 +230,7 @@ class Packing:
         size = memoryview(value).nbytes
         if size < SEGMENT or self._inline:
             return bytes(value)
-        if not isinstance(value, bytes):
-            # The caller may change it before it is written.
-            value = bytes(value)
+        value = lasting(value)
         if size <= PIECE and self._beside + size <= self._shows.room() // 2 and len(self.segments) < MOST_SEGMENTS:
             self._beside += size
             self.segments.append(value)

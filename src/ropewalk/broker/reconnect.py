@@ -18,7 +18,7 @@ from weakref import WeakSet
 
 from ropewalk.auth import ChannelNotVerified, Credentials, Denied, NoPerspective
 from ropewalk.broker.about import CURRENT
-from ropewalk.broker.client import entered
+from ropewalk.broker.client import Ahead, entered
 from ropewalk.broker.errors import BadArguments, Busy, Ended, WrongNode, WrongVersion
 from ropewalk.broker.limits import Limits
 from ropewalk.broker.logins import Key
@@ -242,6 +242,7 @@ async def reconnecting(
     most_waiting: int = 1000,
     backoff: Backoff | None = None,
     insist: bool = True,
+    ahead: Ahead | None = None,
 ) -> AsyncIterator[Link]:
     """A link to a server, whose first session is there when the block begins.
 
@@ -255,11 +256,12 @@ async def reconnecting(
         most_waiting: Calls that may wait.
         backoff: How long to wait between tries.
         insist: Whether the first session is tried for more than once.
+        ahead: Makes calls that go with the login of each session; see `client.Ahead`.
 
     Raises:
         RopewalkError: There is no first session.
     """
-    enter = partial(entered, url, credentials, wanted=wanted, node=node, limits=limits, deadline=deadline)
+    enter = partial(entered, url, credentials, wanted=wanted, node=node, limits=limits, deadline=deadline, ahead=ahead)
     link = Link(enter, backoff or Backoff(), patience, most_waiting, insist=insist)
     first: asyncio.Future[None] = asyncio.get_running_loop().create_future()
     task = asyncio.create_task(link.run(first), name="ropewalk broker link")

@@ -20,7 +20,7 @@ from ropewalk.broker.errors import BadMessage, Busy, OverLimit, wire_form
 from ropewalk.broker.lanes import Job, Lanes
 from ropewalk.broker.limits import Limits
 from ropewalk.broker.outbox import Outbox, encode
-from ropewalk.broker.packing import Packing, Shows
+from ropewalk.broker.packing import Packing, Shows, lasting
 from ropewalk.broker.stream import COST, In, Sight, Stream
 from ropewalk.errors import RopewalkError
 
@@ -180,7 +180,7 @@ class Streams:
         binary = isinstance(item, bytes | bytearray | memoryview)
         packing = Packing(self._shows, self.theirs.depth, inline=not binary)
         try:
-            content = bytes(item) if binary else encode(packing.swap(item))
+            content = lasting(item) if binary else encode(packing.swap(item))
             cost = COST + len(content)
             message = encode((6, number, packing.swap(content) if binary else [content]))
             self._outbox.check(message, packing.segments)

@@ -82,7 +82,7 @@ def _set_aside(state: State) -> list[KnownHead]:
     """The changes in quarantine; of a writer that forked, by its branch."""
     branches = Branches(state.forks(), state.head_hashed)
     heads = [head for head in state.set_aside() if head.state == QUARANTINED]
-    return [replace(head, writer=branches.name(head) or head.writer) for head in heads]
+    return [replace(head, writer=branches.name(head)) for head in heads]
 
 
 def _chosen(

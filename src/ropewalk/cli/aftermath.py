@@ -10,7 +10,7 @@ from collections.abc import Collection, Sequence
 
 from ropewalk.cli.output import Voice
 from ropewalk.spaces.identity import PAPER
-from ropewalk.spaces.members import Membership, Names, Role, State, brought_by, is_senior
+from ropewalk.spaces.members import GroupState, Membership, Names, Role, brought_by, is_senior
 from ropewalk.spaces.space import Space
 
 __all__ = ["seniors_of_device", "seniors_of_member", "still_in", "tell_still_in", "tell_taken_back", "undoes"]
@@ -18,7 +18,7 @@ __all__ = ["seniors_of_device", "seniors_of_member", "still_in", "tell_still_in"
 MOST_NAMED = 20  # of who stays
 
 
-def undoes(state: State, out: bytes, signer: bytes) -> bool:
+def undoes(state: GroupState, out: bytes, signer: bytes) -> bool:
     """Whether a device that is put out could undo it, since it is senior to the one that signs."""
     return out in state.devices and signer in state.devices and is_senior(state, out, signer)
 
@@ -32,7 +32,7 @@ def seniors_of_device(membership: Membership, device: bytes) -> tuple[bool, list
     return bool(papers), [one for one in before if one not in papers]
 
 
-def seniors_of_member(state: State, member: bytes) -> list[bytes]:
+def seniors_of_member(state: GroupState, member: bytes) -> list[bytes]:
     """Admins who are senior to a member."""
     return [one.id for one in state.admins() if one.role is Role.ADMIN and one.rank < state.members[member].rank]
 

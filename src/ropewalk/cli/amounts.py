@@ -17,11 +17,12 @@ _SIZE = re.compile(r"(\d{1,18}(?:\.\d{1,6})?) ?(?:([KMGTP])(?:i?B)?|B)?", re.IGN
 _POWERS = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4, "p": 5}
 _SPAN = re.compile(r"(\d{1,9}(?:\.\d{1,6})?) ?([smhdw])")
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0, "w": 7 * 86_400.0}
+_LEAST_PLAIN = 4096  # a smaller number without a unit is one whose unit was forgotten
 _MOST = 1 << 60  # bytes; a disk of an exbibyte is some years away
 
 
 def parse_size(text: str, what: str) -> int:
-    """``50G`` as bytes: K, M, G, T, P are powers of 1,024; without one, bytes.
+    """``50G`` as bytes: K, M, G, T, P are powers of 1,024; without one, bytes, where there are enough for that.
 
     Args:
         text: What was given.
@@ -34,6 +35,8 @@ def parse_size(text: str, what: str) -> int:
     amount = 0 if found is None else round(float(found[1]) * 1024 ** _POWERS[(found[2] or "").lower()])
     if found is None or amount > _MOST:
         raise Misuse(f"{what} is {text!r}, expected a size", hint="a number and K, M, G or T, as in 50G")
+    if 0 < amount < _LEAST_PLAIN and not text.strip()[-1].isalpha():
+        raise Misuse(f"{what} is {text!r}, without a unit", hint=f"as in {text.strip()}G; for bytes, {amount}B")
     return amount
 
 

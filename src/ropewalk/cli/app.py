@@ -22,7 +22,7 @@ _GROUPS = {title: Group(title, sort_key=place) for place, title in enumerate(GRO
 _OTHERS = Group("Others", sort_key=len(_GROUPS))
 _PARTS = {
     "store": ("Setting up", "The places that keep things: add, list, remove."),
-    "space": ("Setting up", "Spaces over stores: create, list, attach, add-store, remove-store, offline, queue."),
+    "space": ("Setting up", "Spaces over stores: create, list, attach, rename, add-store, remove-store, ..."),
     "recovery": ("Setting up", "When a machine is lost, or the words on paper are: restore, paper."),
     "audit": ("History", ""),  # a command itself, whose help is its own
     "pool": ("Health", "The stores of a space together: show, drain, evacuate."),

@@ -12,6 +12,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from ropewalk.cli.first_look import look_first
 from ropewalk.cli.mailboxes import joinings_of
 from ropewalk.cli.options import KEYED, Keyed
 from ropewalk.cli.output import count, date
@@ -22,7 +23,7 @@ from ropewalk.cli.which_space import Ids, choose, matches, parse_id, shown_id
 from ropewalk.errors import Missing, Misuse
 from ropewalk.spaces.discover import Discovery, FoundSpace, discover
 from ropewalk.spaces.home import Home, Settings, SpaceSetting
-from ropewalk.spaces.opening import open_pool
+from ropewalk.spaces.opening import MOST_SHARES, open_pool
 from ropewalk.spaces.places import opener
 
 __all__ = ["attach"]
@@ -53,8 +54,10 @@ async def attach(
     names = store_names(stores) if stores is not None else sorted(settings.stores)
     if not names:
         raise Missing("there are no stores to look into", hint="add them with `ropewalk store add`")
+    if stores is not None:
+        _check_count(name, names)
     keys = device_keys(home, common)
-    pool = await open_pool(home, names, time.monotonic, opener(home, keys))
+    pool = await open_pool(home, names, time.monotonic, opener(home, keys), keys.public())
     try:
         found = await discover(pool, keys)
     finally:
@@ -65,7 +68,9 @@ async def attach(
     fresh = _fresh(found, settings, digits, names)
     space = choose(fresh, keys, voice, told=told, what="the keys here open", single=True)[0]
     chosen = names if stores is not None else list(space.stores)
+    _check_count(name, chosen)
     setting = SpaceSetting(space.id.hex(), chosen)
+    await look_first(home, chosen, keys, voice)
     home.add_space(name, setting)
     voice.done(
         f"space {name} is there, made {date(space.membership.created)}, over {', '.join(chosen)}",
@@ -74,8 +79,22 @@ async def attach(
     voice.note(f"its id is {shown_id(space.id)}")
     n = space.membership.policy.n
     if len(chosen) < n:
-        voice.note(f"its pieces lie in {n} stores, and {len(chosen)} are here; `ropewalk space add-store` adds others")
+        here = count(len(chosen), "is/are")
+        voice.note(f"its pieces lie in {n} stores, and {here} here; `ropewalk space add-store` adds others")
     return 0
+
+
+def _check_count(name: str, stores: list[str]) -> None:
+    """Refuse more stores than a space may have.
+
+    Raises:
+        Misuse.
+    """
+    if len(stores) > MOST_SHARES:
+        raise Misuse(
+            f"{name} would have {len(stores)} stores, expected at most {MOST_SHARES}",
+            hint="name those that it keeps its pieces in with --stores",
+        )
 
 
 def _fresh(found: Discovery, settings: Settings, digits: Collection[str], names: list[str]) -> list[FoundSpace]:

@@ -15,6 +15,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from ropewalk.cli.age import Age, tell_age
 from ropewalk.cli.options import KEYED, At, Keyed
 from ropewalk.cli.outcome import report_fields, tell_left_out, told
 from ropewalk.cli.place import BadPlace, Place, parse_place, parse_version
@@ -36,6 +37,7 @@ async def get(
     /,
     *,
     at: At = None,
+    age: Age = False,
     common: Keyed = KEYED,
 ) -> int:
     """Bring files and folders back.
@@ -44,7 +46,7 @@ async def get(
     its name, and the place of what had it, once it is whole; until then it is a file .ropewalk-... in the same folder.
     Where a get was killed, the next one into the folder removes those. What cannot be read is left out and named.
     """
-    return await _bring(parse_place(source), target, at, common)
+    return await _bring(parse_place(source), target, at, common, age=age)
 
 
 async def restore(
@@ -66,7 +68,7 @@ async def restore(
     return await _bring(place, target, place.version, common)
 
 
-async def _bring(place: Place, target: str, at: str | None, common: Keyed) -> int:
+async def _bring(place: Place, target: str, at: str | None, common: Keyed, *, age: bool = False) -> int:
     parse_path(place.path)  # refused before a passphrase is asked
     local = _local_target(target, place.name)
     started = time.monotonic()
@@ -77,6 +79,8 @@ async def _bring(place: Place, target: str, at: str | None, common: Keyed) -> in
         with transfer_bar("get", common) as progress:
             async with _counted(version, place.path, progress):
                 report = await get_tree(version, space.core, place.path, local, progress)
+        if age:
+            await tell_age(space, common.voice)
     seconds = time.monotonic() - started
     left_out = tell_left_out(report, common.voice)
     common.voice.done(f"got {told(report, seconds)}: {local}", {**report_fields(report, seconds), "target": local})

@@ -87,8 +87,8 @@ async def seal_anew(space: Space, common: Keyed, *, asked: bool, clock: Clock = 
         pass  # whoever may write has the newest keys from here on, and made them if that was due
     if exposed := space.core.membership.epochs.exposure:
         raise StillExposed(
-            f"{count(len(exposed), 'device')} that was put out can read what is new in {space.name}, so it would be"
-            " sealed for that, too",
+            f"{count(len(exposed), 'device')} that {'was' if len(exposed) == 1 else 'were'} put out can read what is"
+            f" new in {space.name}, so it would be sealed for that, too",
             hint="open it on an admin's device first, with all its stores there; any change that it makes will do",
         )
     if space.core.keys.number <= FIRST:

@@ -38,7 +38,7 @@ async def status(space: Space, /, *, common: Keyed = KEYED) -> int:
     Where several devices belong to the space: also how new this view is, and who should not be able to read it.
     """
     written = _written(Home.of_user())
-    async with opened(parse_place(space).space, common, tell_away=False, stewards=True) as open_one:
+    async with opened(parse_place(space).space, common, tell_away=False, tell_queue=False, stewards=True) as open_one:
         fresh = await open_one.freshness() if several_devices(open_one.core.membership) else None
         found = await status_of(open_one.core, written, fresh)
     common.voice.answer(found.lines, found.as_dict())

@@ -7,15 +7,16 @@ Never: keeps the paper key, or any key before its words are known to be written 
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from datetime import datetime
 from typing import Annotated
 
 import msgspec
 from cyclopts import Parameter
 
+from ropewalk.cli.first_look import look_first
 from ropewalk.cli.options import KEYED, Keyed
-from ropewalk.cli.session import new_passphrase
+from ropewalk.cli.session import device_keys, keep_open, new_passphrase
 from ropewalk.errors import Misuse
 from ropewalk.spaces.home import Home, write_file
 from ropewalk.spaces.identity import PAPER, DeviceKeys, KeysDamaged, PublicKeys
@@ -36,13 +37,21 @@ def init(
         bool, Parameter(name=("--yes", "-y"), help="Do not ask whether the words were written down.")
     ] = False,
     common: Keyed = KEYED,
-) -> int:
+) -> int | Awaitable[int]:
     """Set up this machine: keys sealed with a passphrase, and a paper key.
 
     The paper key is shown once. Its 24 words open every space made here, even if this machine is lost.
     """
-    set_up(Home.of_user(), common, restore=restore, keyring=keyring, yes=yes)
+    home = Home.of_user()
+    set_up(home, common, restore=restore, keyring=keyring, yes=yes)
+    if stores := sorted(home.load().stores):  # which could not be looked at without keys
+        return _look(home, stores, common)  # what asks before it does not run in a loop, so that ^C ends it
     common.voice.note("next: `ropewalk store add NAME FOLDER` for each place that keeps things")
+    return 0
+
+
+async def _look(home: Home, stores: Sequence[str], common: Keyed) -> int:
+    await look_first(home, stores, device_keys(home, common), common.voice)
     return 0
 
 
@@ -74,6 +83,7 @@ def set_up(home: Home, common: Keyed, *, restore: bool = False, keyring: bool = 
     else:
         forget_keyring(home)  # what an earlier set-up, since removed, may have left
     home.keep_keys(keys, passphrase)
+    keep_open(home, keys)
     sealed = "a passphrase in the system's keyring" if keyring else "your passphrase"
     fields: dict[str, object] = {
         "device": keys.public().id.hex(),

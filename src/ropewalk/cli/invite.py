@@ -17,7 +17,7 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 
 from ropewalk.cli.invites import list_open, withdraw_one
-from ropewalk.cli.mailboxes import MAILBOX, MailboxUrl
+from ropewalk.cli.mailboxes import MAILBOX, MailboxUrl, Meeting
 from ropewalk.cli.offer import offer, take_answer
 from ropewalk.cli.options import KEYED, Keyed
 from ropewalk.cli.session import opened
@@ -154,13 +154,13 @@ async def _offered(admission: Admission, spaces: Sequence[Space], way: Way, comm
     from ropewalk.cli.reach import meeting_near
 
     url = way.mailbox or os.environ.get(MAILBOX)
-    given = (url, url) if url else None
+    given: Meeting | None = (url, [url]) if url else None
     if given is None and (way.file is None or way.qr):  # a file alone is answered by a file
         given = meeting_near(Home.of_user(), spaces)
     return await offer(admission, spaces, given, way.file, common, qr=way.qr)
 
 
-def _elsewhere() -> dict[str, str]:
+def _elsewhere() -> dict[str, Sequence[str]]:
     """Where others reach the stores that this machine's own node offers."""
     from ropewalk.cli.reach import offered_places
 

@@ -10,13 +10,15 @@ import asyncio
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
 
+from ropewalk.cli.first_look import look_first
 from ropewalk.cli.init import paper_key, set_up
-from ropewalk.cli.mailboxes import MAILBOX, MailboxUrl, check_answers, invites_of, joinings_of, mailbox_at, read_small
+from ropewalk.cli.mailboxes import MailboxUrls, invites_of, joinings_of, mailboxes_for, read_small, slot_joined
 from ropewalk.cli.options import KEYED, Keyed
 from ropewalk.cli.outcome import LEFT_OUT
 from ropewalk.cli.output import Voice, count, shown
@@ -36,7 +38,7 @@ from ropewalk.spaces.invites import (
     JoinerKeys,
     Joining,
     NoInvite,
-    State,
+    Step,
     accept,
     answer,
     joiner_of,
@@ -70,7 +72,7 @@ async def join(
     stores: Annotated[
         str, Parameter(metavar="A,B,...", help="Stores of the space that are set up here, besides those that are told.")
     ] = "",
-    mailbox: MailboxUrl = None,
+    mailbox: MailboxUrls = None,
     file: Annotated[Path | None, Parameter(metavar="FILE", help="The invite file.")] = None,
     welcome: Annotated[
         Path | None, Parameter(metavar="FILE", help="What the inviter made of the answer file; with --file.")
@@ -94,7 +96,8 @@ async def join(
 ) -> int:
     """Join spaces that somebody has invited this machine to.
 
-    The code is good for one try. Keys for this machine are made first, as by `ropewalk init`, if it has none.
+    The code is good for one try. Where it is told without --mailbox, the inviter is looked for at the nodes of the
+    stores that are set up here. Keys for this machine are made first, as by `ropewalk init`, if it has none.
     """
     home = Home.of_user()
     if [code is not None, file is not None, again, forget].count(True) != 1:
@@ -116,17 +119,15 @@ async def join(
         return await _take_welcome(home, invite, welcome, (person, device or ""), extra, name or "", common)
     words = Code.parse(code) if invite is None and code is not None else None
     by_files = invite is not None and not invite.mailboxes
-    url = "" if by_files else _url(mailbox, invite)
+    urls = [] if by_files else await mailboxes_for(home, mailbox, invite, PATIENCE)
     if not home.has_keys:
-        if url:
-            await check_answers(url, PATIENCE)  # what is missing is told before there are keys, and words
         set_up(home, common, yes=yes)
     keys = device_keys(home, common)
     me = JoinerKeys(keys.public(), paper_key(home), check_person(person) if person else own_name(), called)
     joinings_of(home).check_room()
     if invite is not None and by_files:
-        return _leave_answer(home, invite, me, (person, device or ""), common)
-    joining = await _meet(home, words, invite, url, keys, me, name or "", common.voice)
+        return _leave_answer(home, invite, keys, me, (person, device or ""), common)
+    joining = await _meet(home, words, invite, urls, keys, me, name or "", common.voice)
     return await _come(home, joining, keys, extra, common)
 
 
@@ -138,35 +139,17 @@ def _invite(code: str | None, file: Path | None) -> InviteFile | None:
     return None
 
 
-def _url(mailbox: str | None, invite: InviteFile | None) -> str:
-    """Where the other side waits.
-
-    Raises:
-        Misuse: That is not known, or is no URL.
-    """
-    url = mailbox or (invite.mailboxes[0] if invite else os.environ.get(MAILBOX, ""))
-    if not url:
-        raise Misuse(
-            "it is not known at which mailbox the other side waits",
-            hint="type the whole line that the inviter was shown, with --mailbox URL; or set"
-            f" {MAILBOX}, if you both use one of your own",
-        )
-    mailbox_at(url)
-    return url
-
-
 async def _meet(
     home: Home,
     words: Code | None,
     invite: InviteFile | None,
-    url: str,
+    urls: Sequence[str],
     keys: DeviceKeys,
     me: JoinerKeys,
     name: str,
     voice: Voice,
 ) -> Joining:
     from ropewalk.mailbox import join as meet
-    from ropewalk.mailbox import joined
 
     if words is not None:
         slot, secret, inviter = words.slot, words.secret, None
@@ -176,21 +159,24 @@ async def _meet(
     invites, joinings = invites_of(home), joinings_of(home)
 
     def keep(invited: Invited) -> None:
-        joinings.keep(Joining.of(slot, secret, invited, me, name), keys)
+        joinings.keep(Joining.of(slot, secret, invited, joiner.me, name), keys)
 
-    async with joined(mailbox_at(url), slot, patience=PATIENCE) as side:
-        joiner = Joiner(slot, secret, keys, me, inviter=inviter, random=os.urandom)
+    joiner = Joiner(slot, secret, keys, me, inviter=inviter, random=os.urandom)
+    async with AsyncExitStack() as stack:
+        side = await slot_joined(stack, urls, slot, PATIENCE)
         try:
             invited = await meet(side, joiner, lambda: invites.mark(slot, secret), keep)
         except asyncio.CancelledError:
-            if joiner.state is not State.OPEN:
+            if joiner.step is not Step.OPEN:
                 voice.warning("the code is used up: this very command cannot be given again, so ask for a new invite")
             raise
-    return Joining.of(slot, secret, invited, me, name)
+    return Joining.of(slot, secret, invited, joiner.me, name)
 
 
-def _leave_answer(home: Home, invite: InviteFile, me: JoinerKeys, named: tuple[str, str], common: Keyed) -> int:
-    data = joinings_of(home).answer(invite.slot, invite.secret, lambda: answer(invite, me, os.urandom))
+def _leave_answer(
+    home: Home, invite: InviteFile, keys: DeviceKeys, me: JoinerKeys, named: tuple[str, str], common: Keyed
+) -> int:
+    data = joinings_of(home).answer(invite.slot, invite.secret, lambda: answer(invite, keys, me, os.urandom))
     _check_names(joiner_of(invite, data), named)
     target = Path(f"{invite.slot.hex()[:8]}.answer")
     if not target.exists() or read_small(target) != data:
@@ -285,8 +271,7 @@ async def _come(
     left: list[str] = []
     try:
         arrived = await arrive(
-            *(home, keys, joining.invited, extra, name or joining.name or None),
-            paper=me.paper,
+            *(home, keys, me, joining.invited, extra, name or joining.name or None),
             confirm=_is_mine if sys.stdin.isatty() and voice.for_people else None,
             left=lambda space, why: left.append(f"{space} was left out: {why}"),
             here=here,
@@ -301,6 +286,8 @@ async def _come(
         _drop_if_done(home, one, keys)
     for space, called in _names(home, here).items():
         voice.done(f"{called} is here already", {"space": called, "id": space.hex()})
+    told = [name for arrival in arrived for name in arrival.stores]
+    await look_first(home, told, keys, voice, puts=any(one.role is not Role.READER for one in arrived))
     for arrival in arrived:
         await _settle_in(arrival, me.device_name, common)
     for why in left:
@@ -322,7 +309,7 @@ def _drop_if_done(home: Home, one: bytes, keys: DeviceKeys) -> None:
     joinings = joinings_of(home)
     try:
         if joinings.load(one, keys).spaces <= _here(home):
-            joinings.done(one)
+            joinings.drop(one)
     except RopewalkError:
         return  # one that cannot be read is told of by --again
 
@@ -375,7 +362,7 @@ async def _settle_in(one: Arrival, device: str, common: Keyed) -> None:
         voice.note(f"its id is {shown_id(one.space)}; write it down beside the words of the paper key: {WHY}")
     for store in one.missing:
         domains = ",".join(f"{kind}={value}" for kind, value in sorted(store.domains.items()))
-        where = f", elsewhere at {store.path}" if store.path else ""
+        where = f", elsewhere at {', '.join(store.paths)}" if store.paths else ""
         voice.warning(
             f"a store of {one.name} is not set up here{where}: `ropewalk store add NAME FOLDER"
             f"{f' --domain {domains}' if domains else ''}` and `ropewalk space add-store {one.name} NAME`"

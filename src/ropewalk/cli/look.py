@@ -16,6 +16,7 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
+from ropewalk.cli.age import Age, tell_age
 from ropewalk.cli.options import KEYED, At, Keyed
 from ropewalk.cli.output import count, date, path_fields, size
 from ropewalk.cli.place import one_space, parse_place
@@ -40,6 +41,7 @@ async def ls(
         bool, Parameter(name=("-l", "--long"), help="With mode, size, date, and where links point.")
     ] = False,
     at: At = None,
+    age: Age = False,
     common: Keyed = KEYED,
 ) -> int:
     """List a folder."""
@@ -55,12 +57,15 @@ async def ls(
                 _long(info) if long else _short(info),
                 _fields(info, (*above, os.fsencode(info.path))) if common.json else {},
             )
+        if age:
+            await tell_age(space, voice)
     return 0
 
 
 async def cat(
     *places: Annotated[str, Parameter(name="SPACE:/PATH", help="Files.")],
     at: At = None,
+    age: Age = False,
     common: Keyed = KEYED,
 ) -> int:
     """Write files to standard output, byte for byte.
@@ -78,6 +83,8 @@ async def cat(
             file = OpenFile(version, await version.file(place.path))
             for offset in range(0, file.size, BLOCK):
                 sys.stdout.buffer.write(await file.pread(offset, BLOCK))
+        if age:
+            await tell_age(space, common.voice)
     sys.stdout.buffer.flush()
     return 0
 
@@ -95,6 +102,7 @@ async def find(
         Parameter(metavar="KIND", help="Only these: file, folder or link.", show_choices=False),
     ] = None,
     at: At = None,
+    age: Age = False,
     common: Keyed = KEYED,
 ) -> int:
     """List everything below a folder, path by path."""
@@ -108,6 +116,8 @@ async def find(
             info = Info.of(path[-1] if path else b"", shown)
             if (kind is None or info.kind == kind) and (name is None or fnmatch.fnmatchcase(info.path, name)):
                 voice.line(f"/{os.fsdecode(b'/'.join(path))}", _fields(info, path) if common.json else {})
+        if age:
+            await tell_age(space, voice)
     return 0
 
 

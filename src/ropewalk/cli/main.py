@@ -10,9 +10,10 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from contextvars import copy_context
 
 from ropewalk._version import __version__
-from ropewalk.cli.commands import needs_keys
+from ropewalk.cli.commands import named, needs_keys
 
 __all__ = ["main"]
 
@@ -52,12 +53,13 @@ def _told(words: list[str]) -> int:
             from ropewalk.cli.ahead import keys_ahead
 
             with keys_ahead(words):
-                status = _run(words)
+                status = copy_context().run(_run, words)
         else:
-            status = _run(words)
+            status = copy_context().run(_run, words)  # what a command keeps is gone with it
         sys.stdout.flush()
     except KeyboardInterrupt:
-        voice.error("stopped", code="stopped", hint="nothing is lost; the same command can be given again")
+        if named(words) != "watch":  # which nothing else ends
+            voice.error("stopped", code="stopped", hint="nothing is lost; the same command can be given again")
         return _STOPPED
     except BrokenPipeError:
         # The reader has seen enough; without this, the interpreter's last flush would complain.

@@ -147,8 +147,9 @@ def tell_tended(space: Space, voice: Voice) -> None:
             f"epoch {tended.epoch} has begun: what is written now is for those who belong ({size(keys)} of keys)"
         )
     elif space.core.membership.epochs.exposure:
-        gone = count(len(space.core.membership.epochs.exposure), "device")
-        voice.warning(f"{gone} that was put out can still read what is new, until an admin's device makes a change")
+        number = len(space.core.membership.epochs.exposure)
+        gone = f"{count(number, 'device')} that {'was' if number == 1 else 'were'} put out"
+        voice.warning(f"{gone} can still read what is new, until an admin's device makes a change")
     for why in tended.undone:
         voice.warning(f"something is still due: {why}")
 

@@ -10,7 +10,7 @@ import asyncio
 from typing import Any
 
 from ropewalk.cli.amounts import span
-from ropewalk.cli.node import SHORTEST_ID
+from ropewalk.cli.node_grants import SHORTEST_ID
 from ropewalk.cli.options import COMMON, Common
 from ropewalk.cli.output import date, size
 from ropewalk.cli.reach import Reached, node_file, reached

@@ -13,6 +13,7 @@ import time
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ropewalk.cli.mailboxes import Meeting, invites_of, meeting_place, read_small
 from ropewalk.cli.options import Keyed
@@ -37,6 +38,9 @@ from ropewalk.spaces.invites import (
 )
 from ropewalk.spaces.records import encode
 from ropewalk.spaces.space import Space
+
+if TYPE_CHECKING:
+    from ropewalk.net import Endpoint
 
 __all__ = ["offer", "take_answer"]
 
@@ -73,12 +77,14 @@ async def offer(
         return await _leave(admission, file, invites, spaces, voice)
     from ropewalk.mailbox import invite as meet
     from ropewalk.mailbox import opened as mailbox_opened
+    from ropewalk.net import Endpoint
 
     await admission.check_ready()  # nobody is given a code that would be used up for nothing
     async with meeting_place(given) as (url, shown):
+        own = None if given else Endpoint.parse(shown[0])
         invite_file: InviteFile | None = None
         if file is not None or qr:
-            invite_file = InviteFile.draw(keys.public().id, [shown], admission.offer.expires)
+            invite_file = InviteFile.draw(admission.offer, list(shown))
         slot = invite_file.slot if invite_file else b""
         async with mailbox_opened(url, slot=slot, seconds=wait) as side:
             words = WORDS_FOR_ADMINS if admission.offer.for_admin else WORDS
@@ -87,15 +93,15 @@ async def offer(
                 secret, told = code.secret, str(code)
             else:
                 secret, told = invite_file.secret, ""
-            kept = OpenInvite(os.urandom(16), side.slot, secret, encode(admission.offer), [shown], admission.note)
+            kept = OpenInvite(os.urandom(16), side.slot, secret, encode(admission.offer), list(shown), admission.note)
             await asyncio.to_thread(invites.keep, kept, keys)
             try:
                 if invite_file is None:
-                    _say_code(voice, told, shown, wait)
+                    _say_code(voice, told, shown, wait, own)
                 else:
-                    _hand_over(voice, invite_file, file, shown, wait, qr=qr)
-                if given is None:
-                    voice.note(_listening(shown, wait))
+                    _hand_over(voice, invite_file, file, wait, own, qr=qr)
+                if own is not None:
+                    voice.note(_listening(own, wait))
                 voice.note("waiting for the other machine; ^C withdraws the invite")
                 done = await meet(
                     side,
@@ -120,16 +126,24 @@ async def _withdraw(invites: Invites, invite: bytes) -> None:
         await asyncio.to_thread(invites.burn, invite)
 
 
-def _say_code(voice: Voice, code: str, url: str, wait: float) -> None:
+def _say_code(voice: Voice, code: str, urls: Sequence[str], wait: float, own: Endpoint | None) -> None:
     # The URL is part of the line even where it comes from our environment: the other machine does not have that.
-    line = f"ropewalk join {code} --mailbox {shlex.quote(url)}"
+    line = f"ropewalk join {code} {' '.join(f'--mailbox {shlex.quote(url)}' for url in urls)}"
     voice.answer(
         [f"On the other machine, which has to reach this mailbox; {_good(wait)}:", "", f"    {line}", ""],
-        {"code": code, "mailbox": url, "command": line},
+        {"code": code, "mailbox": urls[0], "mailboxes": list(urls), "command": line, "listens": _place(own)},
     )
 
 
-def _hand_over(voice: Voice, invite: InviteFile, file: Path | None, url: str, wait: float, *, qr: bool) -> None:
+def _hand_over(
+    voice: Voice,
+    invite: InviteFile,
+    file: Path | None,
+    wait: float,
+    own: Endpoint | None,
+    *,
+    qr: bool,
+) -> None:
     text = invite.text()
     lines: list[str] = []
     if file is not None:
@@ -145,15 +159,19 @@ def _hand_over(voice: Voice, invite: InviteFile, file: Path | None, url: str, wa
         print(terminal(text))
     if qr:
         lines += ["", f"or the text of the picture:  ropewalk join {text}"]
-    voice.answer(lines, {"file": str(file) if file else None, "text": text, "mailbox": url})
+    urls = list(invite.mailboxes)
+    fields = {"file": str(file) if file else None, "text": text, "mailbox": urls[0], "mailboxes": urls}
+    voice.answer(lines, {**fields, "listens": _place(own)})
 
 
-def _listening(url: str, wait: float) -> str:
-    from ropewalk.net import Endpoint
+def _place(own: Endpoint | None) -> dict[str, object] | None:
+    """Where this machine is the mailbox itself, for programs that have to let others through to it."""
+    return {"address": own.host, "port": own.port} if own is not None else None
 
-    place = Endpoint.parse(url)
+
+def _listening(own: Endpoint, wait: float) -> str:
     return (
-        f"this machine is the mailbox: it listens at port {place.port} of all its addresses, {place.host} among them,"
+        f"this machine is the mailbox: it listens at port {own.port} of all its addresses, {own.host} among them,"
         f" to whoever reaches it, until the other machine has joined, or for {_minutes(wait)}; --mailbox names another"
     )
 
@@ -170,7 +188,7 @@ async def _leave(admission: Admission, file: Path, invites: Invites, spaces: Seq
     """An invite file that is answered by a file."""
     keys = spaces[0].core.device
     _check_free(file, None, "name a new file")
-    made = InviteFile.draw(keys.public().id, [], admission.offer.expires)
+    made = InviteFile.draw(admission.offer, [])
     kept = OpenInvite(made.slot, made.slot, made.secret, encode(admission.offer), [], admission.note)
     await asyncio.to_thread(invites.keep, kept, keys)
     write_private(file, made.encode())
@@ -191,7 +209,7 @@ async def _leave(admission: Admission, file: Path, invites: Invites, spaces: Seq
 
 
 async def take_answer(
-    spaces: Sequence[Space], answer: Path, common: Keyed, elsewhere: Mapping[str, str] | None = None
+    spaces: Sequence[Space], answer: Path, common: Keyed, elsewhere: Mapping[str, Sequence[str]] | None = None
 ) -> int:
     """Let in who wrote an answer file, and write the welcome; for the same file as often as it is given."""
     home, voice, keys = Home.of_user(), common.voice, spaces[0].core.device
@@ -205,9 +223,10 @@ async def take_answer(
     welcome = await asyncio.to_thread(invites.welcome, kept.id)
     _check_free(target, welcome, "move it away, and give the same answer again")
     await admission.check_ready()
-    joiner = await asyncio.to_thread(letter.confirm, data, lambda: invites.burn(kept.id, digest))
+    check = [] if welcome is not None else [admission.check_joiner]  # who was let in may have another role since
+    joiner = await asyncio.to_thread(letter.confirm, data, lambda: invites.burn(kept.id, digest), *check)
     if welcome is None:
-        made = letter.welcome(await admission.admit(joiner))
+        made = letter.welcome(await admission.admit(joiner, letter.consent))
         welcome = await asyncio.to_thread(invites.keep_welcome, kept.id, made)
     else:
         _check_in(spaces, joiner)

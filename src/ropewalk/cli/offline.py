@@ -20,14 +20,15 @@ from ropewalk.cli.outcome import LEFT_OUT, QUEUED, SHORT, merged, tell_left_out
 from ropewalk.cli.output import count, date, iso, size
 from ropewalk.cli.session import opened
 from ropewalk.errors import Misuse
+from ropewalk.spaces.cache import LEAST
 from ropewalk.spaces.current import version_of
 from ropewalk.spaces.home import Home, Settings
-from ropewalk.spaces.later import few_answer, why_waiting
 from ropewalk.spaces.learning import Standing, standing
 from ropewalk.spaces.space import Space
 from ropewalk.spaces.state import KnownHead, State
 from ropewalk.spaces.transfer import Report, get_tree
 from ropewalk.spaces.tree.entry import Kind
+from ropewalk.spaces.waiting import queued
 
 __all__ = ["offline", "queue"]
 
@@ -60,6 +61,11 @@ def offline(
         f"offline work in {name} {words.format(size(setting.queue))}",
         {"space": name, "offline": setting.offline, "queue": setting.queue, "cache": setting.cache},
     )
+    if 0 < setting.cache < LEAST or setting.cache < 0:
+        common.voice.note(
+            f"what was read is not kept: cache in {home.settings_file} is {setting.cache:,} bytes, and less than"
+            f" {LEAST:,} are of no use"
+        )
     if to == "off":
         common.voice.note(f"what waits already is still published; `ropewalk space queue {name}` shows it")
     return 0
@@ -85,22 +91,18 @@ async def queue(
     voice = common.voice
     async with opened(name, common) as space:
         waiting = await space.core.ledger.do(State.queued)
-        why = (
-            await why_waiting(space.core)
-            or few_answer(space.core)
-            or "the next command, or an open space, goes on with it"
-        )
-        assert space.core.queue is not None
-        there = await asyncio.to_thread(space.core.queue.waiting)
+        found = await queued(space.core)
         for head, since in waiting:
+            fields = {"version": head.hash.hex(), "since": iso(since), "entries": head.entries, "note": head.note}
             voice.line(
                 f"{head.hash.hex()[:SHORT]}  {date(since)}  {count(head.entries, 'entry/entries'):>14}  {head.note}",
-                {"version": head.hash.hex(), "since": iso(since), "entries": head.entries, "note": head.note},
+                {**fields, "stuck": bool(found.stuck), "why": found.why or None},
             )
         if not waiting:
             voice.note("nothing waits to be published")
             return 0
-        voice.note(f"{count(len(waiting), 'change')} in {size(there.size)}: {why}")
+        why = found.why or "the next command, or an open space, goes on with it"
+        voice.note(f"{count(len(waiting), 'change')} in {size(found.size)}: {why}")
         if export is not None:
             await asyncio.to_thread(_make_empty, export)
             report = await _export(space, waiting[-1][0], export)

@@ -10,16 +10,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ropewalk.cli.output import Voice, count, path_fields, shown, size
-from ropewalk.spaces.later import few_answer
 from ropewalk.spaces.space import Space
 from ropewalk.spaces.state import State
 from ropewalk.spaces.transfer import Report
+from ropewalk.spaces.waiting import queued as queued_of
 
 __all__ = ["LEFT_OUT", "OWED", "QUEUED", "Settled", "merged", "report_fields", "settle", "tell_left_out", "told"]
 
 OWED = 10  # acknowledged; some store has not got its part yet
 LEFT_OUT = 11  # done, but for what was named
 QUEUED = 12  # kept on this machine alone, and not acknowledged
+PATIENCE = 1.0  # seconds that stores which are slow have for what is under way, before it is said what they owe
 SHORT = 12  # hex digits of a version for people
 
 
@@ -33,6 +34,7 @@ class Settled:
         owed: Shares, and copies of heads, still owed.
         why: Store to what kept it from doing its part.
         queued: Whether it waits on this machine, and is not acknowledged.
+        waits: What for, where it does.
     """
 
     version: str | None
@@ -41,6 +43,7 @@ class Settled:
     owed: tuple[int, int]
     why: Mapping[str, str]
     queued: bool = False
+    waits: str = ""
 
     @property
     def status(self) -> int:
@@ -58,6 +61,7 @@ class Settled:
             "copies": self.copies,
             "stores": self.stores,
             "queued": self.queued,
+            "waits": shown(self.waits) or None,
             "owed": {"shares": shares, "heads": heads},
             "why": {store: shown(why) for store, why in self.why.items()},
         }
@@ -76,20 +80,31 @@ async def settle(space: Space, voice: Voice) -> Settled:
     if outcome is None:
         return Settled(None, 0, len(space.core.pool.names), (0, 0), {})
     shares, heads, queued = outcome.owed_shares, outcome.owed_heads, outcome.queued
+    if not outcome.in_full:
+        await space.core.pool.opened(most=PATIENCE)
     if not outcome.in_full and all(space.core.pool.up(name) for name in space.core.pool.names):
+        await space.core.pool.caught_up(PATIENCE)  # what slow ones are at may be all that is owed
         shares = await space.pay()
         heads = len(await space.core.ledger.do(State.owed_heads))
         queued = await space.core.ledger.do(State.is_queued, outcome.head.name)
+    found = await queued_of(space.core) if queued else None
     settled = Settled(
-        *(outcome.head.hash.hex(), outcome.copies, outcome.stores, (shares, heads), dict(outcome.why)), queued
+        *(outcome.head.hash.hex(), outcome.copies, outcome.stores, (shares, heads), dict(outcome.why)),
+        *(queued, found.why if found else ""),
     )
-    if queued and not voice.json:
+    if found is not None and not voice.json:
+        why = found.short or "too few stores answered"
+        then = "cannot be published" if found.stuck else "is published once enough stores take it"
         voice.warning(
-            f"it is queued on this machine alone, and not acknowledged: {few_answer(space.core).partition(' (')[0]}"
-            f"; it is published once enough do (`ropewalk space queue {space.name}`)"
+            f"it is queued on this machine alone, and not acknowledged: {why}; it {then}"
+            f" (`ropewalk space queue {space.name}`)"
         )
     elif settled.status and not voice.json:
-        reasons = "; ".join(f"{store}: {why}" for store, why in sorted(settled.why.items()))
+        away = {store: why for store, why in space.core.pool.missing().items() if store in space.core.told_away}
+        reasons = "; ".join(
+            f"{store} is away" if away.get(store, "\n") in why else f"{store}: {why}"
+            for store, why in sorted(settled.why.items())
+        )
         owing = " and ".join(
             part
             for part in (

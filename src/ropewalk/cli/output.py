@@ -14,6 +14,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import TextIO
 
+from ropewalk.counting import count
+
 __all__ = ["Voice", "count", "date", "iso", "path_fields", "shown", "size"]
 
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
@@ -39,12 +41,6 @@ def size(amount: float) -> str:
             break
         amount /= 1024
     return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
-
-
-def count(number: int, word: str) -> str:
-    """``1 file``, ``2 files``; a word of more than one with its plural: ``copy/copies``."""
-    one, _, many = word.partition("/")
-    return f"{number:,} {one if number == 1 else many or one + 's'}"
 
 
 def date(nanoseconds: int) -> str:

@@ -7,6 +7,7 @@ Never: calls a store good by what it says of itself.
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass, replace
 from typing import Annotated
 
 from cyclopts import Parameter
@@ -15,13 +16,14 @@ from ropewalk.cli.options import KEYED, Keyed
 from ropewalk.cli.output import count, iso, shown, size
 from ropewalk.cli.session import device_keys
 from ropewalk.errors import Damaged, Misuse, RopewalkError
-from ropewalk.spaces.home import Home
-from ropewalk.spaces.passport import Passport, renew, terms
+from ropewalk.spaces.home import Home, StoreSetting
+from ropewalk.spaces.identity import DeviceKeys
+from ropewalk.spaces.passport import Passport, PassportDamaged, load, renew, terms
 from ropewalk.spaces.places import opener
-from ropewalk.spaces.store import LARGEST_OBJECT
-from ropewalk.spaces.unlock import NoPassphrase
+from ropewalk.spaces.store import LARGEST_OBJECT, Terms
+from ropewalk.spaces.unlock import NoPassphrase, known_passphrase
 
-__all__ = ["brief", "brief_fields", "passport", "tell_quickly"]
+__all__ = ["brief", "brief_fields", "known", "passport", "tell_quickly"]
 
 _LATER = "`ropewalk store passport {}` tries it"
 DAY = 24 * 3600 * 10**9  # nanoseconds
@@ -47,7 +49,8 @@ async def passport(
 
     Objects are put into it, read, listed, raced for and deleted, up to 64 MiB at a time; afterwards they are gone. What
     was found is signed and kept: a store that loses or tears what it acknowledged gets nothing more, and one that
-    cannot do something is not asked for it.
+    cannot do something is not asked for it. A look with --quick takes nothing back of what was found before. What is
+    shown is what is kept.
 
     Exit status: 0 the store can be used; 6 nothing is put into it from now on.
     """
@@ -72,7 +75,13 @@ async def passport(
     width = max(len(finding.probe) for finding in found.findings)
     lines = [f"{finding.verdict:<8} {finding.probe:<{width}}  {finding.words}" for finding in found.findings]
     common.voice.answer([*lines, "", *_follows(name, found)], _fields(name, found))
-    return Damaged.status if found.verdict == "bad" else 0
+    if leave and found.left:
+        common.voice.note(f"start the store again, then look with `ropewalk store passport {name} --after-restart`")
+    if quick and not found.quick:
+        common.voice.note(f"the quick look found nothing worse than the whole one of {iso(found.time)}, which is kept")
+    elif quick and replace(terms(found), limits=()) != Terms():
+        common.voice.note(f"a quick look takes nothing back: `ropewalk store passport {name}` does, if all is well")
+    return Damaged.status if terms(found).refused else 0
 
 
 async def tell_quickly(home: Home, name: str, common: Keyed) -> None:
@@ -98,7 +107,7 @@ async def tell_quickly(home: Home, name: str, common: Keyed) -> None:
         for line in _follows(name, found):
             voice.warning(line)
     else:
-        voice.note(f"{name} was looked at: {brief(found, found.time)}")
+        voice.note(f"{name} was looked at: {brief(Known(found), time.time_ns())}")
 
 
 def _follows(name: str, found: Passport) -> list[str]:
@@ -116,8 +125,48 @@ def _follows(name: str, found: Passport) -> list[str]:
     return lines or [f"{name} is used for everything"]
 
 
-def brief(found: Passport | None, now: int) -> str:
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What is kept of a store, for a listing.
+
+    Attributes:
+        passport: What was found, if anything was.
+        damaged: Why nobody knows what was.
+        checked: Whether it is known that this device has signed it.
+    """
+
+    passport: Passport | None = None
+    damaged: str = ""
+    checked: bool = True
+
+
+def known(home: Home, setting: StoreSetting, common: Keyed) -> Known:
+    """What this device has found of a store; where its keys cannot be opened without a question, any device."""
+    identity = bytes.fromhex(setting.id)
+    try:
+        found = load(home, identity, None)
+        if found is None:
+            return Known()
+        keys = _keys_unasked(home, common)
+        return Known(found, checked=False) if keys is None else Known(load(home, identity, keys.public().ed25519))
+    except PassportDamaged as error:
+        return Known(damaged=str(error))
+
+
+def _keys_unasked(home: Home, common: Keyed) -> DeviceKeys | None:
+    try:
+        if common.passphrase_file is None and known_passphrase(home) is None:
+            return None
+        return device_keys(home, common)
+    except RopewalkError:  # a listing needs no keys
+        return None
+
+
+def brief(known: Known, now: int) -> str:
     """A passport in a few words, for a line of a listing."""
+    found = known.passport
+    if known.damaged:
+        return f"passport damaged, nothing is put into it: {known.damaged}"
     if found is None:
         return "no passport"
     refused = ", nothing is put into it" if terms(found).refused else ""
@@ -125,16 +174,22 @@ def brief(found: Passport | None, now: int) -> str:
     what = f" ({', '.join(limited[:3])}{', ...' if len(limited) > 3 else ''})" if limited and not refused else ""
     days = max(now - found.time, 0) // DAY
     age = f"{count(days, 'day')} old" if days else "made today"
-    return f"passport {found.verdict}{what}{refused}, {'quick, ' if found.quick else ''}{age}"
+    unchecked = "" if known.checked else ", not checked who signed it"
+    return f"passport {found.verdict}{what}{refused}, {'quick, ' if found.quick else ''}{age}{unchecked}"
 
 
-def brief_fields(found: Passport) -> dict[str, object]:
+def brief_fields(known: Known) -> dict[str, object] | None:
     """The same for JSON."""
+    found = known.passport
+    if found is None and not known.damaged:
+        return None
     return {
-        "verdict": found.verdict,
-        "time": iso(found.time),
-        "quick": bool(found.quick),
-        "refused": terms(found).refused or None,
+        "verdict": found.verdict if found else None,
+        "time": iso(found.time) if found else None,
+        "quick": bool(found.quick) if found else None,
+        "refused": (f"its passport is damaged: {known.damaged}" if known.damaged else terms(found).refused) or None,
+        "damaged": bool(known.damaged),
+        "checked": known.checked,
     }
 
 

@@ -72,8 +72,8 @@ async def drain(
     _check_part(name, setting, store)
     device_keys(home, common)  # a wrong passphrase is told before anything is changed
     if not undo:
-        left = [one for one in setting.stores if one not in (*setting.draining, store)]
         async with opened(name, common, stewards=True) as one:
+            left = [other for other in one.core.pool.fit if other != store]
             floor = one.core.membership.policy.floor
             if len(left) < floor:
                 raise StoreNeeded(
@@ -100,16 +100,22 @@ async def evacuate(
     store: Store,
     /,
     *,
-    keep: Annotated[bool, Parameter(name="--keep", help="Delete nothing there, once it is elsewhere.")] = False,
+    keep: Annotated[bool, Parameter(name="--keep", help="Delete no share there, once it is elsewhere.")] = False,
     yes: Annotated[bool, Parameter(name=("--yes", "-y"), negative="", help="Do not ask.")] = False,
     common: Keyed = KEYED,
 ) -> int:
-    """Bring all that a store has of a space to its other stores, and then delete it there.
+    """Bring all that a store has of a space to its other stores, and then delete the shares there.
 
     The store is drained first. Each share is read at its new place before it is deleted at the old one. It can be
-    stopped at any time, and run again. It is refused where the promise could not be kept without the store.
+    stopped at any time, and run again. Packs that lack shares for another reason are mended, too. It is refused where
+    the promise could not be kept without the store, and ends where `pool drain --undo` is said meanwhile.
 
-    Exit status: 0 nothing that is needed is left there; 10 something is, since no other store takes it; 11 not agreed.
+    Heads and membership records are copied and stay there, with the hint: other machines judge the store by them, and
+    would say that it went back. Once no machine has the store any more, delete the folder or bucket, or what is in it
+    under the space's id.
+
+    Exit status: 0 nothing is left there that may be needed, and the promise is kept without the store; 10 something is
+    left that no other store takes, or that is not known here, or packs lack shares elsewhere; 11 not agreed.
     """
     home = Home.of_user()
     name = parse_place(space).space
@@ -123,7 +129,7 @@ async def evacuate(
         check_can_go(one.core, store)
         if not (yes or keep):
             packs = len(await one.core.ledger.do(State.packs_on, store))
-            question = f"shares of {count(packs, 'pack')} and all else of {name} in {store} are moved; go on? [y/N] "
+            question = f"shares of {count(packs, 'pack')} of {name} are moved out of {store}; go on? [y/N] "
             if not _agreed(question):
                 common.voice.warning("nothing was changed")
                 return LEFT_OUT
@@ -133,12 +139,16 @@ async def evacuate(
     common.voice.answer(report.lines, {"space": name, "store": store, **report.as_dict()})
     if report.owed:
         common.voice.note(f"`ropewalk repair {name}` may make room or mend what is in the way; then run this again")
+    elif report.unknown:
+        common.voice.note(
+            f"if nobody writes to it, `ropewalk space remove-store {name} {store}` takes it out all the same"
+        )
+    if not report.done:
         return OWED
     common.voice.note(f"`ropewalk space remove-store {name} {store}` takes it out of the space, on this machine")
-    if report.left and not keep:
-        common.voice.note(
-            "what is left there either could not be deleted, or is not known here: another machine may be writing it"
-        )
+    common.voice.note(
+        f"once no machine has it any more, what stays there may be deleted: all under {one.core.space_id.hex()}/"
+    )
     return 0
 
 
@@ -160,13 +170,15 @@ def _lines(found: Overview) -> list[str]:
     rows = [("store", "domains", "free", "of", "this space", "shares", "state"), *map(_row, found.stores)]
     widths = [max(len(row[at]) for row in rows) for at in range(len(rows[0]))]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    lines += [f"  {one.name} is {one.standing}: {one.why}" for one in found.stores if one.standing != UP and one.why]
     lines.append(f"any {found.k} of {found.n} shares give a pack back, so {found.n - found.k} may be lost")
     lines += map(_kind, found.kinds)
     if found.pack is None:
         lines.append("there is no pack in shares yet; one that is written now would lie so:")
     else:
         lines.append(f"pack {found.pack.hex()[:16]}:")
-    lines += map(_lies, found.shares)
+    told = {one.name: one.why for one in found.stores if one.standing != UP and one.why}
+    lines += [_lies(one, told.get(one.store or "", "")) for one in found.shares]
     if not found.sure:
         lines.append("  not every way was looked at: stores cross each other in too many kinds")
     return lines
@@ -177,8 +189,7 @@ def _row(one: StoreView) -> tuple[str, ...]:
     free, total = (size(one.room.free), size(one.room.total)) if one.room is not None else ("?", "?")
     stored = "?" if one.stored is None else size(one.stored)
     shares = "?" if one.shares is None else f"{one.shares:,}"
-    state = one.standing if one.standing == UP or not one.why else f"{one.standing}: {one.why}"
-    return one.name, domains or "-", free, total, stored, shares, state
+    return one.name, domains or "-", free, total, stored, shares, one.standing
 
 
 def _kind(one: Kind) -> str:
@@ -189,9 +200,10 @@ def _kind(one: Kind) -> str:
     return what if one.kind == "store" else f"{what}; shares by {one.kind}: {held}{more}"
 
 
-def _lies(one: Lies) -> str:
+def _lies(one: Lies, told: str) -> str:
     share = "no share" if one.share is None else f"share {one.share}"
-    return f"  {share:<9} {one.store or '-'}: {one.why}"
+    why = one.why.removesuffix(f": {told}") if told else one.why
+    return f"  {share:<9} {one.store or '-'}: {why}"
 
 
 def _fields(found: Overview) -> dict[str, object]:

@@ -13,16 +13,18 @@ from pathlib import Path
 from ropewalk.cli.mailboxes import Meeting, own_address
 from ropewalk.cli.store_url import is_node
 from ropewalk.errors import RopewalkError
-from ropewalk.net import BadEndpoint, Endpoint
-from ropewalk.node import LISTEN, NodeFile, listening, node_key
+from ropewalk.net import BadCertificate, BadEndpoint, Endpoint
+from ropewalk.node import LISTEN, NodeFile, listening, node_key, way_in
 from ropewalk.node.node import KEY_FILE, SETTINGS_FILE
 from ropewalk.remote import NodeAddress
 from ropewalk.spaces.home import Home
+from ropewalk.spaces.invites import MOST_PATHS
 from ropewalk.spaces.space import Space
 
 __all__ = ["Reached", "meeting_near", "node_file", "offered_places", "reached"]
 
 _EVERYWHERE = ("*", "0.0.0.0", "::")  # noqa: S104 - addresses that mean all of a machine's, and are told to nobody
+_LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,12 @@ class Reached:
     addresses: Sequence[str]
     here: str
 
+    @property
+    def outside(self) -> Sequence[str]:
+        """The addresses to hand out: all that another machine can use; where there are none, those of this machine."""
+        others = [one for one in self.addresses if not _only_here(Endpoint.parse(one))]
+        return (others or self.addresses)[:MOST_PATHS]
+
 
 def node_file(home: Home) -> NodeFile:
     """The settings of this machine's node."""
@@ -57,17 +65,18 @@ def reached(home: Home) -> Reached:
     key = node_key(home.config / KEY_FILE).public_key().public_bytes_raw()
     found = listening(home.state)
     urls = settings.reached or (found if found is not None else settings.listen or (LISTEN,))
-    addresses = [_keyed(one, key) for one in map(_outward, urls) if one is not None]
-    here = next((_keyed(one, key) for one in map(_inward, found or ()) if one is not None), "")
+    own = home.config / KEY_FILE
+    addresses = [_keyed(way, key) for url in urls if (way := _outward(url, own)) is not None]
+    here = next((_keyed(way, key) for url in found or () if (way := _inward(url, own)) is not None), "")
     return Reached(key.hex(), found is not None, addresses, here)
 
 
-def offered_places(home: Home) -> dict[str, str]:
-    """Where others reach the stores that this machine's node offers, by their ids in hex; nothing without a node."""
+def offered_places(home: Home) -> dict[str, Sequence[str]]:
+    """The ways of others to the stores that this machine's node offers, by their ids in hex; none without a node."""
     settings = node_file(home).load()
-    if not settings.offers or not (addresses := reached(home).addresses):
+    if not settings.offers or not (addresses := reached(home).outside):
         return {}
-    return {offer.id: f"{addresses[0]}/{name}" for name, offer in settings.offers.items()}
+    return {offer.id: [f"{one}/{name}" for one in addresses] for name, offer in settings.offers.items()}
 
 
 def meeting_near(home: Home, spaces: Sequence[Space]) -> Meeting | None:
@@ -78,15 +87,15 @@ def meeting_near(home: Home, spaces: Sequence[Space]) -> Meeting | None:
             if is_node(setting.path) and pool.up(name):
                 address = NodeAddress.parse(setting.path)
                 url = f"{setting.path.partition('#')[0]}#ed25519:{address.key.hex()}"
-                return url, url
+                return url, [url]
     try:
         own = reached(home) if (home.config / SETTINGS_FILE).exists() else None
     except RopewalkError:
         return None  # whoever runs the node is told
-    return (own.here, own.addresses[0]) if own is not None and own.here and own.addresses else None
+    return (own.here, own.outside) if own is not None and own.here and own.addresses else None
 
 
-def _outward(url: str) -> Endpoint | None:
+def _outward(url: str, own: Path) -> Endpoint | None:
     """An endpoint as others need it: this machine's address in the place of all of its addresses."""
     try:
         endpoint = Endpoint.parse(url)
@@ -94,16 +103,20 @@ def _outward(url: str) -> Endpoint | None:
             endpoint = replace(endpoint, host=own_address())
         if endpoint.carrier == "unix":
             endpoint = replace(endpoint, path=str(Path(endpoint.path).absolute()))
-        return None if endpoint.carrier == "memory" or not _known(endpoint) else endpoint.peer()
-    except BadEndpoint:
-        return None  # it has no URL, such as a socket of systemd's
+        return None if endpoint.carrier == "memory" or not _known(endpoint) else way_in(endpoint, own)
+    except (BadEndpoint, BadCertificate):
+        return None  # it has no URL, such as a socket of systemd's, or cannot be listened on
 
 
-def _inward(url: str) -> Endpoint | None:
+def _only_here(endpoint: Endpoint) -> bool:
+    return endpoint.carrier == "unix" or endpoint.host in _LOOPBACK
+
+
+def _inward(url: str, own: Path) -> Endpoint | None:
     try:
         endpoint = Endpoint.parse(url)
-        return endpoint.peer() if endpoint.carrier != "memory" else None
-    except BadEndpoint:
+        return way_in(endpoint, own) if endpoint.carrier != "memory" else None
+    except (BadEndpoint, BadCertificate):
         return None
 
 

@@ -9,18 +9,20 @@ from __future__ import annotations
 import socket
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated
 
 from cyclopts import Parameter
 
 from ropewalk.cli.aftermath import undoes
+from ropewalk.cli.first_look import look_first
 from ropewalk.cli.init import keep_paper_key, paper_key, read_paper_key
 from ropewalk.cli.member import tell_tended
 from ropewalk.cli.options import KEYED, Keyed
 from ropewalk.cli.outcome import LEFT_OUT
 from ropewalk.cli.output import Voice, count, date
-from ropewalk.cli.session import device_keys, new_passphrase, opened
+from ropewalk.cli.place import check_own_name
+from ropewalk.cli.session import device_keys, keep_open, new_passphrase, opened
 from ropewalk.cli.space import store_names
 from ropewalk.cli.which_space import Ids, choose, matches, parse_id, shown_id
 from ropewalk.errors import Missing, Misuse, RopewalkError, Unavailable
@@ -62,6 +64,16 @@ async def restore(
         bool, Parameter(help="Keep a random passphrase in the system's keyring instead of asking for one.")
     ] = False,
     ids: Ids = None,
+    called: Annotated[
+        list[str] | None,
+        Parameter(
+            name="--name",
+            metavar="SPACE",
+            help="What to call the space here; of several, one for each --id, in the same order. The records do not"
+            " have a name.",
+            negative="",
+        ),
+    ] = None,
     common: Keyed = KEYED,
 ) -> int:
     """Come back with the 24 words of a paper key.
@@ -76,6 +88,7 @@ async def restore(
     home, voice = Home.of_user(), common.voice
     settings = home.load()
     digits = [parse_id(one) for one in ids or ()]
+    wanted = _named(settings, digits, called or ())
     machine = check_person(name or socket.gethostname() or "device")
     names = store_names(stores) if stores is not None else sorted(settings.stores)
     home.stores(names)
@@ -88,7 +101,8 @@ async def restore(
     words = read_paper_key()
     device = _begun(home, words, common)
     passphrase = None if keyring or device is not None else new_passphrase(common)
-    pool = await open_pool(home, names, time.monotonic, opener(home, words))
+    seen_by = (device or words).public()  # keys that are new have not looked at any store
+    pool = await open_pool(home, names, time.monotonic, opener(home, words), seen_by)
     try:
         found = await discover(pool, words)
         for problem in found.problems:
@@ -102,7 +116,7 @@ async def restore(
             pool,
             spaces,
             words,
-            fresh,
+            device,
             max(time.time_ns(), 0),
             lambda membership, one: seal_label(open_ring(membership.epochs, words).ring, one, machine),
         )
@@ -114,12 +128,16 @@ async def restore(
             f"no space took the new keys of this machine: {why}",
             hint="bring more stores back, and run the same command again",
         )
-    taken = _take_in(home, [space for space in spaces if space.id in made.back], common)
+    back = [space for space in spaces if space.id in made.back]
+    await look_first(home, [store for space in back for store in space.stores], device, voice)
+    taken = _take_in(home, back, wanted, common)
     others = {
         called: [one for one in made.devices.get(space.id, ()) if one != fresh.id] for called, space in taken.items()
     }
     revoked, left = await _deal_with_others(others, words, revoke_others, common)
     _tell(taken, made, revoked, device, voice)
+    if unnamed := [name for name in taken if name not in settings.spaces and name not in wanted.values()]:
+        voice.note(f"what a space is called is known to no store: `ropewalk space rename {unnamed[0]} NAME` changes it")
     return LEFT_OUT if made.problems or left else 0
 
 
@@ -195,15 +213,41 @@ def _keep(home: Home, words: DeviceKeys, passphrase: str | None) -> DeviceKeys:
     else:
         forget_keyring(home)
     home.keep_keys(device, passphrase)
+    keep_open(home, device)
     return device
 
 
-def _take_in(home: Home, found: Sequence[FoundSpace], common: Keyed) -> dict[str, FoundSpace]:
+def _named(settings: Settings, digits: Sequence[str], names: Sequence[str]) -> dict[str, str]:
+    """The names that are wanted, by the digits of ids; by "" where no id is given.
+
+    Raises:
+        Misuse: They do not go with the ids, or cannot be.
+    """
+    if len(names) > max(len(digits), 1) or (digits and names and len(names) != len(digits)):
+        raise Misuse(
+            f"--name is given {count(len(names), 'time')} and --id {count(len(digits), 'time')}, expected as often",
+            hint="one name for each id, in the same order; or none, and `ropewalk space rename` later",
+        )
+    if len(set(names)) < len(names):
+        raise Misuse("--name gives two spaces the same name", hint="choose another one")
+    wanted = dict(zip(digits or ("",), names, strict=False))
+    for one, name in wanted.items():
+        check_own_name(name, "space")
+        known = settings.spaces.get(name)
+        if known is not None and not (one and known.id.startswith(one)):
+            raise Misuse(f"a space is called {name!r} already", hint="choose another name")
+    return wanted
+
+
+def _take_in(
+    home: Home, found: Sequence[FoundSpace], wanted: Mapping[str, str], common: Keyed
+) -> dict[str, FoundSpace]:
     """Spaces in the settings, by what they are called there."""
     spaces: dict[str, FoundSpace] = {}
     for space in found:
         known = {setting.id: name for name, setting in home.load().spaces.items()}
-        called = known.get(space.id.hex()) or _name_for(home.load(), space, common)
+        asked = next((name for digits, name in wanted.items() if matches(space.id, [digits])), "")
+        called = known.get(space.id.hex()) or asked or _name_for(home.load(), space, common)
         setting = SpaceSetting(space.id.hex(), list(space.stores))
         if space.id.hex() not in known:
             home.add_space(called, setting)
@@ -213,8 +257,6 @@ def _take_in(home: Home, found: Sequence[FoundSpace], common: Keyed) -> dict[str
 
 def _name_for(settings: Settings, space: FoundSpace, common: Keyed) -> str:
     """What a space is to be called here: nobody else knows."""
-    from ropewalk.cli.place import check_own_name
-
     number = 1
     while (otherwise := "space" if number == 1 else f"space-{number}") in settings.spaces:
         number += 1
@@ -281,7 +323,7 @@ def _is_wanted(wanted: bool | None, space: str, called: Sequence[str], voice: Vo
         )
         wanted = sys.stdin.readline().strip().lower() in ("y", "yes")
     if not wanted:
-        voice.note(f"your other devices still belong to {space}: {listed}; `ropewalk device revoke` puts them out")
+        voice.note(f"your other devices still belong to {space!r}: {listed}; `ropewalk device revoke` puts them out")
     return bool(wanted)
 
 
@@ -315,7 +357,7 @@ def _tell(
         voice.done(f"{name} is back, over {', '.join(space.stores)}{out}", {})
         if len(space.stores) < space.membership.policy.n:
             voice.note(
-                f"pieces of {name} lie in {space.membership.policy.n} stores, and {len(space.stores)} are here;"
-                " `ropewalk space add-store` adds others"
+                f"pieces of {name} lie in {space.membership.policy.n} stores, and"
+                f" {count(len(space.stores), 'is/are')} here; `ropewalk space add-store` adds others"
             )
     voice.note("the words are still good; if somebody may have seen them: `ropewalk recovery paper`")

@@ -50,9 +50,12 @@ An error is one line, `error: ...`, mostly with a second one, `hint: ...`, on st
 
 With `--json`, `ls`, `find`, `du`, `log`, `diff`, `conflicts`, `audit`, `watch`, `members`, `device list`, `store list`,
 `space list`, `node trash` and `invite --list` write one JSON object a line, one for each item, and so do `join`,
-`device add` and `device revoke` for each space; every other command but `cat` writes one object when it is done. Sizes
-are bytes. A path is in `path`; where it is not UTF-8, `path` is what can be shown of it, and `path_base64` its bytes.
-On standard error, an error is `{"error": {"code", "message", "hint"}}` and a warning `{"warning"}`. Codes are stable;
+`device add` and `device revoke` for each space; every other command but `cat` writes one object when it is done. Before
+they wait, `invite` and `device add` write an object with what the other machine needs; where this machine is the
+mailbox itself, `listens` has the `address` and the `port` that others must reach, and is null elsewhere. Sizes are
+bytes. A path is in `path`; where it is not UTF-8, `path` is what can be shown of it, and `path_base64` its bytes.
+On standard error, an error is `{"error": {"code", "message", "hint"}}` and a warning `{"warning"}`; with
+`--age`, `{"freshness"}` says how old the view may be, and is null where no other device belongs. Codes are stable;
 messages are not.
 
 ## Environment

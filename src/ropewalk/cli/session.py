@@ -10,6 +10,7 @@ import os
 import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from contextvars import ContextVar
 from pathlib import Path
 
 from ropewalk.cli.ahead import BEGUN, first_line
@@ -18,22 +19,28 @@ from ropewalk.errors import Missing, Misuse
 from ropewalk.spaces.home import Home, NotSetUp
 from ropewalk.spaces.identity import DeviceKeys
 from ropewalk.spaces.learning import PUT_OUT
+from ropewalk.spaces.passport import said_of_refused
 from ropewalk.spaces.space import Space, open_space
 from ropewalk.spaces.unlock import VARIABLE, NoPassphrase, checked_passphrase, known_passphrase, unlock
+from ropewalk.spaces.waiting import told_of_queue
 
-__all__ = ["device_keys", "new_passphrase", "opened"]
+__all__ = ["device_keys", "keep_open", "new_passphrase", "opened"]
 
+_OPEN: ContextVar[tuple[bytes, DeviceKeys] | None] = ContextVar("_OPEN", default=None)  # the key file, and its keys
 _NO_WAY = f"set {VARIABLE}, or name a file with --passphrase-file; a terminal would be asked"
 
 
 @asynccontextmanager
-async def opened(name: str, common: Keyed, *, tell_away: bool = True, stewards: bool = False) -> AsyncIterator[Space]:
+async def opened(
+    name: str, common: Keyed, *, tell_away: bool = True, tell_queue: bool = True, stewards: bool = False
+) -> AsyncIterator[Space]:
     """A space by its name; what it warns of is said at once, and what it comes to know later at the end.
 
     Args:
         name: What the user calls it.
         common: The command's options.
         tell_away: Whether stores that are away are warned of; not where the answer names them.
+        tell_queue: The same, for changes that wait to be published, and stores that are not written to.
         stewards: Whether a steward may do this: nothing of what is in the space is needed for it.
 
     Raises:
@@ -46,11 +53,18 @@ async def opened(name: str, common: Keyed, *, tell_away: bool = True, stewards: 
         if not stewards:
             space.core.check_reads()
         pool = space.core.pool
-        away = {f"store {one} is not there: {pool.why_down(one)}" for one in pool.names if not pool.up(one)}
+        if stewards or not tell_away:
+            await pool.opened()  # what is done then is about the stores as well
+        said: set[str] = {PUT_OUT}  # below, in other words
+        if not tell_away:
+            said |= {f"store {one} is not there: {pool.why_down(one)}" for one in pool.names if not pool.up(one)}
+        if not tell_queue:
+            said |= {said_of_refused(one, terms) for one in pool.names if (terms := pool.terms(one)).refused}
+            said.add(await told_of_queue(space.core, name))
         for note in space.notes:
             voice.note(note)
         for warning in _taken(space.warnings):
-            if (tell_away or warning not in away) and warning != PUT_OUT:
+            if warning not in said:
                 voice.warning(warning)
         state = space.core.membership.state
         if state.role_of(space.core.device.public().id) is None:
@@ -69,13 +83,35 @@ def _taken(lines: list[str]) -> Iterator[str]:
 
 
 def device_keys(home: Home, common: Keyed) -> DeviceKeys:
-    """This device's keys.
+    """This device's keys; whatever they are opened with is asked for once in a command, and then they stay open.
 
     Raises:
         NotSetUp, NoPassphrase, WrongPassphrase, KeysDamaged, KeyringSilent.
     """
     if not home.has_keys:
         raise NotSetUp("this device has no keys yet", hint="run `ropewalk init`")
+    held = _OPEN.get()
+    if held is not None and held[0] == _key_file(home):
+        return held[1]
+    keys = _asked(home, common)
+    keep_open(home, keys)
+    return keys
+
+
+def keep_open(home: Home, keys: DeviceKeys) -> None:
+    """Nothing is asked for these keys again in this command, as long as their file is the same."""
+    if data := _key_file(home):
+        _OPEN.set((data, keys))
+
+
+def _key_file(home: Home) -> bytes:
+    try:
+        return home.key_file.read_bytes()
+    except OSError:
+        return b""  # whoever opens it says why
+
+
+def _asked(home: Home, common: Keyed) -> DeviceKeys:
     if common.passphrase_file is not None:
         return unlock(home, _read(common.passphrase_file), str(common.passphrase_file), BEGUN.get())
     if (known := known_passphrase(home)) is not None:

@@ -177,7 +177,7 @@ async def remove_store(
     """Let a space no longer use a store.
 
     It is refused while something can only be read with it. Nothing in the store is deleted: `ropewalk pool evacuate`
-    brings what it has to the others first, and can empty it.
+    brings what it has to the others first, and deletes the shares there.
     """
     home = Home.of_user()
     setting = home.space(name)
@@ -240,20 +240,24 @@ def store_names(stores: str) -> list[str]:
 
 
 async def _all_there(home: Home, names: list[str], device: DeviceKeys) -> None:
-    pool = await open_pool(home, names, time.monotonic, opener(home, device))
+    pool = await open_pool(home, names, time.monotonic, opener(home, device), device.public())
     try:
+        await pool.revive(len(pool.names))  # opening it has waited for more than half of them
         for name in pool.names:
             if (why := pool.why_down(name)) is not None:
                 raise Unavailable(f"store {name} is not there: {why}", hint="bring it back, or leave it out")
+            pool.check_fit(name)  # a promise that counts on it would not hold
     finally:
         await pool.aclose()
 
 
 async def _check_needless(core: Core, name: str, store: str) -> None:
     left = [one for one in core.pool.names if one != store]
-    if len(left) < core.membership.policy.floor:
+    taking = sum(one != store for one in core.pool.fit)
+    if taking < core.membership.policy.floor:
         raise StoreNeeded(
-            f"{name} would have {count(len(left), 'store')}, and a write needs {core.membership.policy.floor}",
+            f"{name} would have {count(taking, 'store')} that get what is new, and a write needs"
+            f" {core.membership.policy.floor}",
             hint=f"add another first: `ropewalk space add-store {name} STORE`",
         )
     needing = await core.ledger.do(_packs_needing, {one for one in left if core.pool.up(one)})

@@ -16,14 +16,13 @@ from msgspec.structs import replace
 
 from ropewalk.cli.options import COMMON, KEYED, Common, Keyed
 from ropewalk.cli.output import size
-from ropewalk.cli.passport import brief, brief_fields, tell_quickly
+from ropewalk.cli.passport import brief, brief_fields, known, tell_quickly
 from ropewalk.cli.place import check_own_name
 from ropewalk.cli.session import device_keys
 from ropewalk.cli.store_url import add_url, taken, with_store
 from ropewalk.errors import Misuse, RopewalkError
 from ropewalk.spaces.home import Home, Settings, StoreSetting
 from ropewalk.spaces.identity import DeviceKeys
-from ropewalk.spaces.passport import load
 from ropewalk.spaces.places import opener, scheme_of
 from ropewalk.spaces.pool.placement import StoreDomains
 from ropewalk.spaces.store import DiskStore, Store
@@ -70,11 +69,16 @@ async def add(
     home = Home.of_user()
     check_own_name(name, "store")
     domains = _parse_domains(domain or [])
+    if domains.get("store", name) != name:
+        raise Misuse(
+            f"domain store is {domains['store']!r}, and that of a store is always its own name, {name!r}",
+            hint="leave it out; disk, machine, site, account, credential, admin and build have values of yours",
+        )
     StoreDomains(name, domains)  # refuses unknown kinds
     if scheme_of(place):
-        status = await add_url(home, name, place, domains, endpoint, region, stated=bool(domain), common=common)
-        await tell_quickly(home, name, common)
-        return status
+        if await add_url(home, name, place, domains, endpoint, region, stated=bool(domain), common=common):
+            await tell_quickly(home, name, common)
+        return 0
     if endpoint or region:
         raise Misuse(f"--endpoint and --region are for buckets, and {place} is a folder", hint="leave them out")
     path, there = look_at(place)
@@ -86,7 +90,10 @@ async def add(
         room = await store.room()
     finally:
         await store.aclose()
-    home.update(lambda settings: with_store(settings, name, StoreSetting(path, identity, domains), stated=bool(domain)))
+    setting = StoreSetting(path, identity, domains)
+    domains = (
+        home.update(lambda settings: with_store(settings, name, setting, stated=bool(domain))).stores[name].domains
+    )
     fields = {"store": name, "place": path, "folder": path, "id": identity, "domains": domains, "made": not there}
     free = f", {size(room.free)} free" if room else ""
     common.voice.done(f"store {name} {'is' if there else 'was made'} in {path}{free}", fields)
@@ -106,10 +113,10 @@ async def list_stores(*, common: Keyed = KEYED) -> int:
         used = sorted(space for space, one in settings.spaces.items() if name in one.stores)
         free, why = looked[name]
         domains = " ".join(f"{kind}={value}" for kind, value in sorted(setting.domains.items()))
-        state = why or (f"{size(free)} free" if free is not None else "there")
-        known = load(home, bytes.fromhex(setting.id), None)
+        state = "away" if why else f"{size(free)} free" if free is not None else "there"
+        seen = known(home, setting, common)
         voice.line(
-            "  ".join(part for part in (f"{name:<12}", setting.path, domains, state, brief(known, now)) if part),
+            "  ".join(part for part in (f"{name:<12}", setting.path, domains, state, brief(seen, now)) if part),
             {
                 "store": name,
                 "place": setting.path,
@@ -120,9 +127,11 @@ async def list_stores(*, common: Keyed = KEYED) -> int:
                 "there": not why,
                 "why": why,
                 "free": free,
-                "passport": known and brief_fields(known),
+                "passport": brief_fields(seen),
             },
         )
+        if why and not voice.json:
+            voice.line(f"{'':<12}  {why}")
     if not settings.stores:
         voice.note("there are none; add one with `ropewalk store add NAME FOLDER`, or with the URL of one")
     return 0

@@ -9,6 +9,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import replace as replaced
 
 from msgspec.structs import replace
 
@@ -44,8 +45,8 @@ async def add_url(
     *,
     stated: bool,
     common: Keyed,
-) -> int:
-    """Put a store behind a URL into the settings, once it has shown which it is.
+) -> bool:
+    """Put a store behind a URL into the settings, once it has shown which it is; whether more can be found out of it.
 
     Where this machine has no keys yet, that is put down when it is opened for the first time.
 
@@ -61,26 +62,42 @@ async def add_url(
         home.update(lambda settings: with_store(settings, name, setting, stated=stated))
         voice.done(f"store {name} at {place} is noted", fields)
         voice.note("it is opened with the keys of a device; which store it is will be put down when there are some")
-        return 0
+        return True
     store, made = await _opened(home, place, device_keys(home, common))
     try:
         if isinstance(store, RemoteStore) and not NodeAddress.parse(place).offer:
-            place = f"{place}/{store.offer}"  # the only one today need not be so tomorrow
+            place = str(
+                replaced(NodeAddress.parse(place), offer=store.offer)
+            )  # the only one today need not be so tomorrow
         setting = StoreSetting(place, store.identity.hex(), dict(domains))
-        home.update(lambda settings: with_store(settings, name, setting, stated=stated))
-        room = None
+        setting = home.update(lambda settings: with_store(settings, name, setting, stated=stated)).stores[name]
+        room, granted = None, True
         with suppress(RopewalkError):  # it says so again when it is used
             room = await store.room()
+            granted = room is not None or not isinstance(store, RemoteStore)  # a node tells a stranger nothing
     finally:
         await store.aclose()
     free = f", {size(room.free)} free" if room else ""
     voice.done(
         f"store {name} {'was made' if made else 'is'} at {place}{free}",
-        {**fields, "place": place, "id": store.identity.hex(), "made": made},
+        {
+            **fields,
+            "place": place,
+            "id": setting.id,
+            "domains": setting.domains,
+            "made": made,
+            "granted": granted,
+        },
     )
-    if not domains:
+    if not granted:
+        voice.warning(
+            f"the owner of {place} has allowed this device nothing there, so nothing is kept in it until that changes:"
+            " tell the owner the key that `ropewalk node key` shows, for `ropewalk node allow KEY`;"
+            f" `ropewalk store passport {name}` tries it then"
+        )
+    if not setting.domains:
         voice.note(f"it is not stated what it fails together with: {_suggestion(place)} would say it")
-    return 0
+    return granted
 
 
 def with_store(settings: Settings, name: str, setting: StoreSetting, *, stated: bool) -> Settings:
@@ -91,6 +108,11 @@ def with_store(settings: Settings, name: str, setting: StoreSetting, *, stated: 
     """
     for other, known in settings.stores.items():
         if known.id == setting.id != "" and other != name:
+            if known.path == setting.path:
+                raise Misuse(
+                    f"{setting.path} is store {other} already",
+                    hint=f"use it by that name, or `ropewalk store remove {other}` first",
+                )
             raise Misuse(
                 f"{setting.path} is store {other} already, known to be in {known.path}",
                 hint=f"if it was moved: `ropewalk store add {other} {shlex.quote(setting.path)}`",
@@ -116,8 +138,7 @@ def _checked(url: str, endpoint: str, region: str) -> str:
     if endpoint or region:
         raise Misuse(f"--endpoint and --region are for buckets, and {url} is a node's", hint="leave them out")
     opens(scheme_of(url))
-    NodeAddress.parse(url)
-    return url
+    return str(NodeAddress.parse(url))
 
 
 async def _opened(home: Home, place: str, device: DeviceKeys) -> tuple[Placed, bool]:

@@ -41,8 +41,8 @@ async def watch(
     """Say each change of a space as soon as it is heard of.
 
     A line has when it was made, by whom, its version, the number of entries, and what the log says; for a steward, when
-    it came, by whom, and its version. It goes on until ^C. While it runs, it also tells the others' `ropewalk watch`
-    and `status` that this device is there, and says when nobody is heard any more.
+    it came, by whom, and its version. It goes on until ^C, and the exit status is 130 then. While it runs, it also
+    tells the others' `ropewalk watch` and `status` that this device is there, and says when nobody is heard any more.
     """
     if number is not None and number < 1:
         raise Misuse(f"--count is {number}, expected 1 or more")

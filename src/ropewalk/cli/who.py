@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import getpass
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Annotated
 
@@ -18,7 +18,7 @@ from ropewalk.cli.options import Keyed
 from ropewalk.cli.session import opened
 from ropewalk.errors import Misuse
 from ropewalk.spaces.home import Home
-from ropewalk.spaces.members import BadName, NoSuchPerson, Person, check_person, find_person
+from ropewalk.spaces.members import BadName, Names, NoSuchPerson, Person, check_person, find_person
 from ropewalk.spaces.space import Space
 
 __all__ = ["InSpace", "own_device", "own_name", "person_in", "space_names"]
@@ -75,6 +75,7 @@ async def person_in(name: str | None, who: str, common: Keyed) -> AsyncIterator[
     """
     names = space_names(name)
     found: list[str] = []
+    gone: list[str] = []
     if len(names) > 1:
         for one in names:
             async with opened(one, common, stewards=True) as space:
@@ -82,13 +83,36 @@ async def person_in(name: str | None, who: str, common: Keyed) -> AsyncIterator[
                     find_person(space.people(), who)
                     found.append(one)
                 except NoSuchPerson:
-                    continue
+                    if _was_here(space, who):
+                        gone.append(one)
         if len(found) > 1:
             raise Misuse(f"somebody is called {who!r} in {', '.join(found)}", hint="say which: --in SPACE")
+        if gone and not found:
+            raise _put_out(who, gone)
         if not found:
             raise NoSuchPerson(
                 f"nobody is called {who!r} in {', '.join(names)}", hint=f"`ropewalk members {names[0]}` lists who is"
             )
         names = found
     async with opened(names[0], common, stewards=True) as space:
-        yield space, find_person(space.people(), who)
+        try:
+            person = find_person(space.people(), who)
+        except NoSuchPerson:
+            if _was_here(space, who):
+                raise _put_out(who, names) from None
+            raise
+        yield space, person
+
+
+def _was_here(space: Space, who: str) -> bool:
+    membership = space.core.membership
+    names = Names(membership, space.core.keys)
+    came = {record.admitted for record in membership.records if record.admitted}
+    return any(names.member(one) == who for one in came - membership.state.members.keys())
+
+
+def _put_out(who: str, spaces: Sequence[str]) -> NoSuchPerson:
+    return NoSuchPerson(
+        f"{who} does not belong to {', '.join(spaces)} any more",
+        hint=f"`ropewalk member reseal {spaces[0]}` seals what is there now with keys that nobody has who was put out",
+    )

@@ -42,6 +42,7 @@ SLOW = timedelta(minutes=3)  # for up to 64 MiB, at 0.4 MB a second; the pool ha
 RETRIES = 2  # tries besides the first; more are the pool's to make
 RETRY_FOR = timedelta(seconds=10)  # no new try begins later
 _PAGE = 1000  # names; what S3 gives at once
+MOST_LISTED = 1 << 24  # keys in one listing, some 100 TB of packs: an engine that lists more goes round in a circle
 
 _OLD = (400, 405, 501)  # what servers say to a condition that they do not know
 
@@ -197,10 +198,16 @@ class Bucket:
                 yield Listed(ObjectName(path), size)
 
     def everything(self, folder: str = "", begin: str = "") -> Iterator[tuple[str, int]]:
-        """All that lies below a folder, and its bytes, as `names`."""
+        """All that lies below a folder, and its bytes, as `names`.
+
+        Raises:
+            StoreGone.
+            StoreDamaged: There is no end to it.
+        """
         with self._answering(writing=False):
             pages = self._quick.list(folder or None, offset=begin or None, chunk_size=_PAGE)
-        while True:
+        listed = 0
+        while listed <= MOST_LISTED:
             with self._answering(writing=False):
                 try:
                     page = next(pages)
@@ -208,7 +215,12 @@ class Bucket:
                     # A folder that is not there has nothing in it; whether the store is there, its marker tells.
                     return
                 found = [(str(one["path"]), int(one["size"])) for one in page]
+            listed += len(found) or _PAGE
             yield from found
+        raise StoreDamaged(
+            f"store at {self.where} lists more than {MOST_LISTED} keys and goes on",
+            hint="this engine's listings cannot be used",
+        )
 
     def _collect(self, answer: GetResult, name: str, offset: int, end: int) -> bytes:
         """The bytes of an answer from ``offset`` on, before ``end``."""

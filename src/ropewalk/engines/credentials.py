@@ -126,7 +126,9 @@ def _own(file: Path, name: str, scheme: str) -> Credentials | None:
         return None
     try:
         table = tomllib.loads(text).get(name)
-    except tomllib.TOMLDecodeError:
+    except RecursionError:
+        raise CredentialsUnfit(f"{file} is nested too deeply") from None
+    except ValueError:  # no TOML, or a number of thousands of digits
         # Whatever the parser says may quote the line, and so the secret.
         raise CredentialsUnfit(f"{file} is not TOML") from None
     if table is None:

@@ -6,12 +6,13 @@ told that theirs is kept, and the first one's is gone.  Names commit to their by
 reader passes over what does not match its name.  Within this process such puts take turns.
 
 Flow: ObjectStore, in a thread -> Keeper -> Bucket
-Never: takes an engine's word for knowing conditions: it is tried once, on an object of our own.
+Never: takes an engine's word for knowing conditions: it is tried, on an object of our own, and again after an hour.
 """
 
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
@@ -32,19 +33,24 @@ from ropewalk.spaces.store import (
 from ropewalk.spaces.store.marker import LONGEST_MARKER, MARKER, parse_marker
 from ropewalk.spaces.store.parts import checked_hint
 
-__all__ = ["TRIED", "Keeper", "read_identity"]
+__all__ = ["BELIEVED_FOR", "TRIED", "Keeper", "read_identity"]
 
+BELIEVED_FOR = 3600.0  # seconds; a process may run for months, and its engine be changed or moved meanwhile
 TRIED = "_ropewalk-create"  # the object that conditions are tried on; no name of a store's object begins so
 _MOST_FOLDERS = 65536  # folders that are remembered not to be objects, some 10 MB; more are looked at again
 _HELD_UNORDERED = 1 << 20  # names, some 250 MB, of an engine that lists in no order: then all must be held
 
 
 class Keeper:
-    """The store ``identity`` in a bucket.  Safe to call from several threads."""
+    """The store ``identity`` in a bucket.  Safe to call from several threads.
 
-    def __init__(self, bucket: Bucket, identity: bytes) -> None:
-        self.bucket, self.identity = bucket, identity
-        self._conditional: bool | None = None
+    Args:
+        clock: Seconds, monotonic.
+    """
+
+    def __init__(self, bucket: Bucket, identity: bytes, clock: Callable[[], float] = time.monotonic) -> None:
+        self.bucket, self.identity, self._clock = bucket, identity, clock
+        self._conditional: tuple[bool, float] | None = None  # and when it was found out
         self._turns = threading.Condition()
         self._under_way: set[str] = set()  # names that are being put; of several at once, one has its turn
         self._folders: set[str] = set()
@@ -59,12 +65,18 @@ class Keeper:
 
     def conditional(self) -> bool:
         """Whether the engine keeps to the condition that there be nothing under a name yet."""
-        if self._conditional is None:
+        known, now = self._conditional, self._clock()
+        if known is None or now - known[1] >= BELIEVED_FOR:
             # Kept at the first try, it may have been missing; the second finds it, unless the condition is ignored.
             # Several threads may try at once, with the same result: if they took turns, one silent engine would keep
             # each of them waiting for all those before.
-            self._conditional = any(self.bucket.create(TRIED, b"") is False for _ in range(2))
-        return self._conditional
+            known = any(self.bucket.create(TRIED, b"") is False for _ in range(2)), now
+            self._conditional = known
+        return known[0]
+
+    def doubt(self) -> None:
+        """Believe nothing of what was found out about conditions: it is looked at anew."""
+        self._conditional = None
 
     def put(self, name: ObjectName, parts: Parts, abandoned: Callable[[], bool]) -> None:
         """Keep one object; `confirm` is left to the caller, once for many."""

@@ -49,7 +49,7 @@ class ObjectStore:
         return f"<ObjectStore {self._keeper.bucket.where}>"
 
     async def conditional(self) -> bool:
-        """Whether the engine keeps to the condition that a name be free; found out by trying, once.
+        """Whether the engine keeps to the condition that a name be free; found out by trying, once an hour.
 
         Raises:
             StoreFull, StoreReadOnly, StoreGone.
@@ -57,7 +57,8 @@ class ObjectStore:
         return await self._run(self._keeper.conditional)
 
     async def examine(self) -> Examined:
-        """As `Examines.examine`."""
+        """As `Examines.examine`; what was found out about conditions before counts no more."""
+        self._keeper.doubt()
         return await examine_bucket(self._keeper.bucket, self._run)
 
     async def put(self, name: ObjectName, parts: Parts) -> None:

@@ -70,9 +70,9 @@ def in_order(found: Iterable[Listed], folder: str, *, held: int = HELD, ordered:
         ordered: Whether the names of one folder come in order.
 
     Raises:
-        StoreDamaged: A name came too late.
+        StoreDamaged: A name came too late, or names come again and again.
     """
-    last = ""
+    last, again = "", 0
     for listed in _sorted(found, len(folder) + 1 if folder else 0, held, ordered):
         if listed.name < last:
             raise StoreDamaged(
@@ -81,6 +81,11 @@ def in_order(found: Iterable[Listed], folder: str, *, held: int = HELD, ordered:
             )
         if listed.name > last:
             yield listed
+        elif (again := again + 1) > held:
+            raise StoreDamaged(
+                f"the store lists {listed.name[:80]!r} and others more than {held} times too often",
+                hint="this engine's listings go round in a circle",
+            )
         last = listed.name
 
 

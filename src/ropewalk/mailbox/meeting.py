@@ -59,7 +59,7 @@ async def invite(
     async with _until_the_end(carrier, "somebody used the code, and did not go on"):
         await carrier.put(answer)
         joiner = inviter.confirm(await carrier.take(ANSWER_SECONDS))
-        welcome = inviter.welcome(await admit.admit(joiner))
+        welcome = inviter.welcome(await admit.admit(joiner, inviter.consent))
         try:
             await carrier.put(welcome)
             inviter.finish(await carrier.take(_DONE_SECONDS))

@@ -101,9 +101,14 @@ class Overloaded(Unavailable):
 
 
 class NotVerified(Refused):
-    """The other side could not show that it is who was asked for."""
+    """The other side could not show that it is who was asked for.
+
+    Attributes:
+        shown: The public key that it showed instead of a pinned one, in DER; b"" where it was not that.
+    """
 
     code = "net.not-verified"
+    shown = b""
 
 
 class HandshakeFailed(PeerFault):

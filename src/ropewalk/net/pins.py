@@ -24,15 +24,22 @@ def pin_of(certificate: bytes) -> str:
     Raises:
         BadCertificate: It is none.
     """
+    return _pin(_public(certificate))
+
+
+def _pin(public: bytes) -> str:
+    return f"sha256:{hashlib.sha256(public).hexdigest()}"
+
+
+def _public(certificate: bytes) -> bytes:
     from cryptography import x509
     from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
     try:
         key = x509.load_der_x509_certificate(certificate).public_key()
-        public = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+        return key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     except ValueError as error:
         raise BadCertificate(f"certificate cannot be read: {error}") from error
-    return f"sha256:{hashlib.sha256(public).hexdigest()}"
 
 
 def pin_of_file(path: Path | str) -> str:
@@ -76,9 +83,12 @@ def check_pin(transport: asyncio.Transport, pins: str, where: str) -> None:
     certificate = None if session is None else session.getpeercert(binary_form=True)
     if not certificate:
         raise NotVerified(f"{where} showed no certificate, expected one with the pinned key")
-    found = pin_of(certificate)
+    public = _public(certificate)
+    found = _pin(public)
     if not any(hmac.compare_digest(found, pin) for pin in pins.split(",")):
-        raise NotVerified(
+        error = NotVerified(
             f"key of {where} is {found}, expected {pins}",
             hint="it was replaced, or somebody stands between: ask its owner which",
         )
+        error.shown = public
+        raise error

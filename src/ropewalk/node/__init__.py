@@ -15,7 +15,7 @@ from ropewalk.node.passports import Passports
 from ropewalk.node.register import OverQuota
 from ropewalk.node.rights import NotGranted
 from ropewalk.node.running import NodeRunning, listening
-from ropewalk.node.service import LISTEN, NodeConfig, NodeService
+from ropewalk.node.service import LISTEN, NodeConfig, NodeService, way_in
 from ropewalk.node.settings import GrantSetting, NodeFile, NodeSettings, OfferSetting
 from ropewalk.node.upkeep import Upkeep, UpkeepService
 
@@ -41,4 +41,5 @@ __all__ = [
     "Vetoed",
     "listening",
     "node_key",
+    "way_in",
 ]

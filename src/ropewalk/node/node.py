@@ -10,7 +10,7 @@ import asyncio
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -31,15 +31,19 @@ from ropewalk.auth import (
 from ropewalk.errors import RopewalkError
 from ropewalk.mailbox.service import Mailbox
 from ropewalk.mailbox.slots import SlotLimits, Slots
+from ropewalk.metrics import current_registry
 from ropewalk.node.certificate import node_key
+from ropewalk.node.counts import NodeCounts
+from ropewalk.node.following import Following
 from ropewalk.node.grants import Grant
 from ropewalk.node.notices import NodeBusy
 from ropewalk.node.offered import Offered
-from ropewalk.node.perspective import LIMITS, StoreRoom, UnderWay
+from ropewalk.node.perspective import LIMITS, StoreRoom
 from ropewalk.node.register import Register
 from ropewalk.node.running import Claim
-from ropewalk.node.settings import NodeFile, NodeSettings, OfferSetting
+from ropewalk.node.settings import NodeFile, NodeSettingsDamaged, OfferSetting, Stamp
 from ropewalk.node.skeleton import Skeleton
+from ropewalk.node.under_way import UnderWay
 from ropewalk.spaces.store import DiskStore
 
 __all__ = ["KEY_FILE", "REGISTER_FILE", "SETTINGS_FILE", "Node"]
@@ -49,6 +53,7 @@ _log = logging.getLogger("ropewalk.node")
 SETTINGS_FILE, KEY_FILE, REGISTER_FILE = "node.toml", "node.pem", "node.db"
 LOOKS_EVERY = 1.0  # seconds between two looks at the settings
 TICKS_EVERY = 60.0  # seconds after which the trash has grown older
+COMPARED = 256  # objects that are looked for at a time: with each look until all were, then with each tick
 MOST_SESSIONS, MOST_OF_A_KEY = 1024, 64
 MOST_STRANGE = 256  # sessions of keys that were given nothing and stand in no space that is known by now
 
@@ -85,18 +90,18 @@ class Node:
         self._register = Register(state / REGISTER_FILE)
         self._now, self._clock = now, clock
         self._cpu = cpu or ThreadPoolExecutor(1, "ropewalk-node")
-        self._settings = NodeSettings()
-        self._stamp: tuple[int, int, int] | None = None
-        self._wrong: RopewalkError | None = None  # what keeps us from taking the settings as they are now
-        self._looked: tuple[int, int, int] | None = None  # the stamp of those that the offers are by
+        self._following = Following(self.file, clock)
+        self._by: Stamp | None = None  # of the settings that the offers are by
         self._turn = asyncio.Lock()
-        self._grants: list[Grant] = []
         self._said: dict[str, str] = {}  # why an offer is not there, so that it is said once
         self._opened: dict[str, tuple[str, str]] = {}  # by offer: path and id
         self._sessions: Counter[bytes] = Counter()
         self._met: set[bytes] = set()  # of these, the keys that are no strangers
-        self._under_way = UnderWay()
+        self._under_way = UnderWay(clock=clock)
         self.offers: dict[str, Offered] = {}
+        self._counts = NodeCounts(
+            current_registry(), lambda: self.offers, lambda: self._following.settings.offers, self._under_way.now
+        )
         self.slots = Slots(SlotLimits(), clock=clock)
         self.host = self._host()
 
@@ -117,13 +122,19 @@ class Node:
         while True:
             await asyncio.sleep(LOOKS_EVERY)
             try:
-                await self.look()
+                with suppress(NodeSettingsDamaged):  # said, and no reason to let the rest go
+                    await self.look()
                 await self._look_into()
                 if (passed := self._clock() - before) >= TICKS_EVERY:
                     before += passed
                     await self._age(passed)
             except RopewalkError as error:
-                self._say("settings", str(error))
+                self._say("accounts", str(error))
+
+    def stop_waits(self) -> None:
+        """Answer those who wait for a change: what ends does not wait for them."""
+        for offered in self.offers.values():
+            offered.notices.stop()
 
     async def aclose(self) -> None:
         """Close what is offered, and the register."""
@@ -131,6 +142,8 @@ class Node:
             await offered.aclose()
         self.offers.clear()
         await self._register.aclose()
+        self._following.close()
+        self._counts.stop()
         self.claim.leave()
 
     async def look(self) -> None:
@@ -143,43 +156,29 @@ class Node:
             await self._renew()
 
     async def _renew(self) -> None:
-        self._read()
-        self._looked = self._stamp
-        if self._wrong is not None:
-            raise self._wrong
+        self._following.read()
+        self._by = self._following.taken
+        offers = self._following.settings.offers
         for name, offered in list(self.offers.items()):
-            setting = self._settings.offers.get(name)
+            setting = offers.get(name)
             opened = self._opened.get(name)
             if setting is None or opened != (setting.path, setting.id):
                 del self.offers[name]
                 await offered.aclose()
-        for name, setting in self._settings.offers.items():
+        for name, setting in offers.items():
             if name not in self.offers:
                 await self._offer(name, setting)
+        if self._following.wrong is not None:
+            raise self._following.wrong
 
-    def _read(self) -> None:
-        """Take the grants that the settings give now: to look costs a microsecond, so no call goes by older ones."""
-        if (stamp := self.file.stamp()) == self._stamp:
-            return
-        self._stamp, self._wrong = stamp, None
-        try:
-            settings = self.file.load()
-        except RopewalkError as error:
-            self._wrong = error
-            self._say("settings", str(error))
-            return
-        self._settings = settings
-        self._grants = [grant.grant() for grant in settings.grants]
-        self._said.pop("settings", None)
-
-    def _given(self) -> list[Grant]:
-        self._read()
-        return self._grants
+    def _given(self) -> Sequence[Grant]:
+        self._following.read()
+        return self._following.grants
 
     async def _current(self) -> Mapping[str, Offered]:
         """What is offered by the settings as they are now."""
-        self._read()
-        if self._looked != self._stamp:
+        self._following.read()
+        if self._by != self._following.taken:
             with suppress(RopewalkError):  # said; what was offered before still is
                 await self.look()
         return self.offers
@@ -199,6 +198,7 @@ class Node:
             quota=lambda: self._setting(name, setting).quota,
             keep=lambda: self._setting(name, setting).keep,
             now=self._now,
+            counts=self._counts.of(name),
         )
         try:
             await offered.settle()
@@ -210,9 +210,11 @@ class Node:
         self.offers[name] = offered
 
     def _setting(self, name: str, before: OfferSetting) -> OfferSetting:
-        return self._settings.offers.get(name, before)
+        return self._following.settings.offers.get(name, before)
 
     async def _age(self, seconds: float) -> None:
+        for one in list(self.offers.values()):
+            await self._compare(one)
         there = {offered.account: offered for offered in self.offers.values()}
         for account, label in await self._register.passed(seconds):
             if (offered := there.get(account)) is None:
@@ -232,6 +234,15 @@ class Node:
                 self._said.pop(name, None)
             except RopewalkError as error:
                 self._say(name, str(error))
+            else:
+                if not offered.books.compared:
+                    await self._compare(offered)
+
+    async def _compare(self, offered: Offered) -> None:
+        try:
+            await offered.books.compare(COMPARED)
+        except RopewalkError as error:
+            self._say(f"accounts of {offered.name}", str(error))
 
     def _say(self, about: str, why: str) -> None:
         if self._said.get(about) != why:

@@ -10,7 +10,7 @@ import asyncio
 from dataclasses import dataclass, field
 
 from ropewalk.errors import RopewalkError, Unavailable
-from ropewalk.spaces.store import DiskStore, ObjectName
+from ropewalk.spaces.store import DiskStore, ObjectName, StoreGone
 
 __all__ = ["LONGEST", "MOST_WAITERS", "NodeBusy", "Notices"]
 
@@ -38,15 +38,18 @@ class Notices:
         self._store = store
         self._bells: dict[ObjectName, _Bell] = {}
         self._waiters = 0
+        self._closed = False
 
     async def wait(self, name: ObjectName, mark: bytes, most: float = LONGEST) -> bytes:
         """Wait until a hint may be another than at ``mark``, or for ``most`` seconds; the mark that it is at.
 
         Raises:
             NodeBusy: Too many wait.
-            StoreGone.
+            StoreGone: Also once it was stopped.
             Misuse: The name is no hint's.
         """
+        if self._closed:
+            raise StoreGone("this node stops")
         if self._waiters >= MOST_WAITERS:
             raise NodeBusy(f"{MOST_WAITERS} wait for changes here already", hint="read the hint every now and then")
         self._waiters += 1
@@ -54,7 +57,7 @@ class Notices:
             if (bell := self._bells.get(name)) is None:
                 now = await self._store.wait_changed(name, b"")
                 bell = self._bells.setdefault(name, _Bell(now))
-            if mark != bell.mark:
+            if mark != bell.mark or self._closed:
                 return bell.mark
             told: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
             bell.waiting.add(told)
@@ -71,8 +74,9 @@ class Notices:
             self._waiters -= 1
             self._rest(name)
 
-    async def aclose(self) -> None:
-        """Tell nobody any more; who waits is answered with the mark that was."""
+    def stop(self) -> list[asyncio.Task[None]]:
+        """Tell nobody any more; who waits is answered with the mark that was.  What ends by that."""
+        self._closed = True
         bells = list(self._bells.values())
         for bell in bells:
             if bell.watch is not None:
@@ -80,7 +84,11 @@ class Notices:
             for told in bell.waiting:
                 if not told.done():
                     told.set_result(bell.mark)
-        await asyncio.gather(*(bell.watch for bell in bells if bell.watch is not None), return_exceptions=True)
+        return [bell.watch for bell in bells if bell.watch is not None]
+
+    async def aclose(self) -> None:
+        """`stop`, and wait for what ends by it."""
+        await asyncio.gather(*self.stop(), return_exceptions=True)
 
     async def _watch(self, name: ObjectName, bell: _Bell) -> None:
         while True:

@@ -6,19 +6,20 @@ Never: speaks with a network; answers a call for a space before all of its recor
 
 from __future__ import annotations
 
-import asyncio
-import logging
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 
 from ropewalk.errors import Misuse, Refused, RopewalkError
+from ropewalk.node.books import Books
+from ropewalk.node.counts import OfferCounts, Sizes
 from ropewalk.node.grants import Act, Grant
+from ropewalk.node.held import Held
 from ropewalk.node.notices import Notices
 from ropewalk.node.pieces import PIECE, gathered, hastened
 from ropewalk.node.register import OverQuota, Register, Trashed
 from ropewalk.node.rights import NotGranted, Rights, is_of_records, space_of
 from ropewalk.node.skeleton import Skeleton
-from ropewalk.node.turns import Turns
 from ropewalk.spaces.members import is_record
 from ropewalk.spaces.members.records import parse
 from ropewalk.spaces.store import (
@@ -31,11 +32,8 @@ from ropewalk.spaces.store import (
     hint_name,
     object_name,
 )
-from ropewalk.spaces.store.disk import Incoming
 
 __all__ = ["LONGEST_VETO", "Offered", "Vetoed"]
-
-_log = logging.getLogger("ropewalk.node")
 
 LONGEST_VETO = 90 * 24 * 3600.0  # seconds
 
@@ -58,6 +56,7 @@ class Offered:
         quota: Bytes for all guests, or None, as it is now.
         keep: Seconds that what is deleted stays, as it is now.
         now: Seconds since 1970.
+        counts: What happens here.
     """
 
     def __init__(
@@ -71,25 +70,24 @@ class Offered:
         quota: Callable[[], int | None],
         keep: Callable[[], float],
         now: Callable[[], float],
+        counts: OfferCounts,
     ) -> None:
-        self.name, self.store = name, store
+        self.name, self.store, self.counts = name, store, counts
         self.notices = Notices(store)
         self._register, self._skeleton = register, skeleton
         self._quota, self._keep = quota, keep
-        self._rights = Rights(name, skeleton, grants, now)
-        self.account = store.identity.hex()  # in the register: an offer may be called something else one day
-        self._ends: set[asyncio.Task[object]] = set()  # what goes on though nobody waits for it any more
-        self._turns = Turns()  # of names whose object and row are being changed
+        self._rights = Rights(name, store.identity, skeleton, grants, now)
+        self.books = Books(name, store, register)
+        self.account = self.books.account
 
     async def settle(self) -> None:
-        """After a crash: what the register and the folder say of the trash is made one."""
-        aside = await self.store.aside()
-        labels = await self._register.labels(self.account)
-        for label in labels.keys() - aside:
-            await self._register.not_gone(label)
-        for label in aside - labels.keys():
-            _log.warning("the trash of %s holds %s, whose name is not known any more", self.name, label)
-            await self._register.adopt(self.account, label, self._keep())
+        """After a crash: what the register and the folder say is made one."""
+        await self.books.settle(self._keep())
+
+    @property
+    def sizes(self) -> Sizes:
+        """What is used of it now."""
+        return Sizes(self._register.used(self.account), self._register.trashed_bytes(self.account), self._quota())
 
     async def look(self) -> None:
         """Heed records that came into the folder without the node.
@@ -110,7 +108,7 @@ class Offered:
         await self._rights.let(key, name, Act.GET)
         if length > PIECE:
             raise Misuse(f"{length} bytes are asked for in one answer, expected at most {PIECE}", hint="read a stream")
-        return await self.store.get(object_name(name), offset, length)
+        return await self._got(name, offset, length)
 
     async def read(self, key: bytes, name: str, offset: int, length: int | None) -> AsyncIterator[bytes]:
         """A range, piece by piece; whoever loses the right meanwhile gets no more.
@@ -122,7 +120,7 @@ class Offered:
         while left is None or left > 0:
             await self._rights.let(key, name, Act.GET)
             wanted = PIECE if left is None else min(PIECE, left)
-            piece = await self.store.get(object_name(name), offset, wanted)
+            piece = await self._got(name, offset, wanted)
             if piece:
                 yield piece
             if len(piece) < wanted:
@@ -130,6 +128,13 @@ class Offered:
             offset += wanted
             if left is not None:
                 left -= wanted
+
+    async def _got(self, name: str, offset: int, length: int) -> bytes:
+        try:
+            return await self.store.get(object_name(name), offset, length)
+        except NoSuchObject:
+            await self.books.missed(name)
+            raise
 
     async def page(self, key: bytes, prefix: str, after: str, most: int) -> list[Listed]:
         """What is there and may be read by who asks, by name; fewer than ``most`` only at the end.
@@ -192,19 +197,19 @@ class Offered:
         Raises:
             NotGranted, OverQuota, NameTaken, StoreFull, StoreReadOnly, StoreGone, StoreDamaged, Misuse.
         """
+        payers = await self._rights.let(key, name, Act.PUT)
         if is_of_records(name):
             data = await gathered(name, size, pieces)
             (error,) = await self.put_small(key, [(name, data)])
             if error is not None:
                 raise error
             return
-        payers = await self._rights.let(key, name, Act.PUT)
-        with await self._reserve(name, size, payers) as payer:
+        with await self._reserve(name, size, payers) as held:
             async with self.store.receive(object_name(name), size) as incoming:
                 async for piece in hastened(pieces):
                     await incoming.write(piece)
                 await self._rights.let(key, name, Act.PUT)  # it may have taken long
-                await self._to_its_end(name, self._finished(incoming, payer, name, size))
+                await self.books.keep(held, name, size, incoming.finish)
 
     async def put_small(self, key: bytes, objects: Sequence[tuple[str, bytes]]) -> list[RopewalkError | None]:
         """Put several; of each, why it was not kept."""
@@ -214,8 +219,8 @@ class Offered:
                 payers = await self._rights.let(key, name, Act.PUT)
                 if is_of_records(name) and not (is_record(name, data) and parse(data) is not None):
                     raise NotGranted(f"{name} is no membership record, and only these are taken there")
-                with await self._reserve(name, len(data), payers) as payer:
-                    await self._to_its_end(name, self._put_whole(payer, name, data))
+                with await self._reserve(name, len(data), payers) as held:
+                    await self.books.keep(held, name, len(data), partial(self._put_whole, name, data))
             except RopewalkError as error:
                 outcomes.append(error)
             else:
@@ -229,48 +234,27 @@ class Offered:
             NotGranted, OverQuota, NameTaken, StoreFull, StoreReadOnly, StoreGone, Misuse.
         """
         payers = await self._rights.let(key, name, Act.PUT)
-        with await self._reserve(name, LARGEST_HINT, payers) as payer:
-            await self._to_its_end(name, self._replaced(payer, name, data))
+        put = partial(self.store.replace, hint_name(name), (data,))
+        with await self._reserve(name, LARGEST_HINT, payers) as held:  # whatever it is replaced by
+            await self.books.keep(held, name, LARGEST_HINT, put)
 
-    async def _finished(self, incoming: Incoming, payer: Grant, name: str, size: int) -> None:
-        await incoming.finish()
-        await self._register.keep(self.account, payer.id, [(name, size)])
-        self._was_put(name)
-
-    async def _put_whole(self, payer: Grant, name: str, data: bytes) -> None:
+    async def _put_whole(self, name: str, data: bytes) -> None:
         await self.store.put(object_name(name), (data,))
-        await self._register.keep(self.account, payer.id, [(name, len(data))])
         self._was_put(name)
-
-    async def _replaced(self, payer: Grant, name: str, data: bytes) -> None:
-        await self.store.replace(hint_name(name), (data,))
-        await self._register.keep(self.account, payer.id, [(name, LARGEST_HINT)])  # whatever it is replaced by
-
-    async def _to_its_end(self, name: str, work: Coroutine[object, object, None]) -> None:
-        """Do what changes folder and register together, also if who asked for it does not wait for it any more."""
-        task = asyncio.create_task(self._in_turn(name, work))
-        self._ends.add(task)
-        task.add_done_callback(self._ends.discard)
-        await asyncio.shield(task)
-
-    async def _in_turn(self, name: str, work: Coroutine[object, object, None]) -> None:
-        """One after the other for each name: else what one puts another deletes before it is written down."""
-        async with self._turns.of(name):
-            await work
 
     async def aclose(self) -> None:
         """Let what is under way end, and close the folder."""
-        await asyncio.gather(*self._ends, return_exceptions=True)
         await self.notices.aclose()
+        await self.books.aclose()
         await self.store.aclose()
 
-    async def _reserve(self, name: str, size: int, payers: Sequence[Grant]) -> AbstractContextManager[Grant]:
+    async def _reserve(self, name: str, size: int, payers: Sequence[Grant]) -> AbstractContextManager[Held]:
         try:
             self._register.payer(self.account, size, payers, self._quota())
         except OverQuota:
             if not await self._register.counts(self.account, name):
                 raise
-            return nullcontext(payers[0])  # it is there: what is put again costs no more
+            return nullcontext(self._register.nothing(self.account, payers[0]))  # what is put again costs no more
         return self._register.reserve(self.account, size, payers, self._quota())
 
     def _was_put(self, name: str) -> None:
@@ -295,22 +279,7 @@ class Offered:
                 f"nothing of this space is deleted for the next {left / 86_400:.1f} days: an admin of it wants that"
             )
         worth = await self._worth_keeping(key, space)
-        await self._to_its_end(name, self._set_aside(name, space) if worth else self._deleted(name))
-
-    async def _deleted(self, name: str) -> None:
-        await self.store.delete(object_name(name))
-        await self._register.forget(self.account, name)
-
-    async def _set_aside(self, name: str, space: bytes | None) -> None:
-        label = await self._register.set_aside(self.account, name, space, 0, self._keep())
-        try:
-            await self.store.set_aside(object_name(name), label)
-        except NoSuchObject:
-            await self._register.gone(self.account, label)
-        except RopewalkError:
-            if label not in await self.store.aside():  # else it went, though that was not told
-                await self._register.not_gone(label)
-            raise
+        await (self.books.set_aside(name, space, self._keep()) if worth else self.books.delete(name))
 
     async def _worth_keeping(self, key: bytes, space: bytes | None) -> bool:
         """Whether an admin might take it back: of a space that there are, or lately were, records of."""
@@ -341,13 +310,9 @@ class Offered:
         for label in labels:
             if (found := await self._register.trashed(self.account, space, label)) is None:
                 continue
-            try:
-                await self.store.take_back(label, ObjectName(found.name))
-            except (NoSuchObject, Refused):
-                continue
-            await self._register.not_gone(label)
-            self._was_put(found.name)
-            count += 1
+            if await self.books.take_back(label, found.name):
+                self._was_put(found.name)
+                count += 1
         return count
 
     async def veto(self, key: bytes, space: bytes, seconds: float) -> None:

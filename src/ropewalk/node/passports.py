@@ -1,7 +1,7 @@
 """Passports: the stores of a node's owner, looked at again when it is time.
 
-Flow: settings, passports that are kept -> due -> renew -> log
-Never: looks at two stores at once, or ends because one cannot be looked at.
+Flow: settings, passports that are kept -> due -> renew, a few beside each other -> log
+Never: ends because one cannot be looked at, or says the same thing again and again.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ import time
 from collections.abc import Callable
 
 from ropewalk.errors import RopewalkError
-from ropewalk.spaces.home import Home
+from ropewalk.spaces.home import Home, StoreSetting
 from ropewalk.spaces.identity import DeviceKeys
-from ropewalk.spaces.passport import due, load, renew, terms
+from ropewalk.spaces.passport import PassportDamaged, due, kind_of, load, renew, terms
 from ropewalk.spaces.places import OpenStore, opener
 
 __all__ = ["Passports"]
@@ -22,6 +22,8 @@ __all__ = ["Passports"]
 _log = logging.getLogger("ropewalk.spaces")
 
 FIRST, EVERY = 60.0, 3600.0  # seconds until the stores are gone through, and from then on
+AT_ONCE = 2  # looks; each may have an object of 64 MiB in memory, twice
+_SETTINGS = ""  # no store is called so
 
 
 class Passports:
@@ -56,23 +58,48 @@ class Passports:
             await asyncio.sleep(EVERY)
 
     async def look(self) -> list[str]:
-        """Look at the stores for which it is time; which ones."""
-        looked = []
-        key = self._device.public().ed25519
-        for name, setting in sorted(self._home.load().stores.items()):
-            if not setting.id or not due(load(self._home, bytes.fromhex(setting.id), key), self._now()):
-                continue
-            looked.append(name)
+        """Look at the stores for which it is time; which ones, those last that did not answer the time before."""
+        try:
+            stores = self._home.load().stores
+        except RopewalkError as error:
+            self._say(_SETTINGS, f"the stores are not looked at: {error}", error.code)
+            return []
+        self._said = {name: why for name, why in self._said.items() if name in stores}
+        wanted = [name for name, setting in stores.items() if self._due(setting)]
+        wanted.sort(key=lambda name: (name in self._said, name))
+        turns = asyncio.Semaphore(AT_ONCE)
+        async with asyncio.TaskGroup() as group:
+            for name in wanted:
+                group.create_task(self._in_turn(turns, name), name=f"passport of {name}")
+        return wanted
+
+    def _due(self, setting: StoreSetting) -> bool:
+        if not setting.id:
+            return False
+        try:
+            known = load(self._home, bytes.fromhex(setting.id), self._device.public().ed25519)
+        except PassportDamaged:
+            return True
+        return due(known, self._now(), kind_of(setting))
+
+    async def _in_turn(self, turns: asyncio.Semaphore, name: str) -> None:
+        async with turns:
             try:
                 found = await renew(self._home, name, self._device, self._open, clock=self._clock, now=self._now)
             except RopewalkError as error:
-                if self._said.get(name) != str(error):
-                    self._said[name] = str(error)
-                    _log.warning("store %s could not be looked at: %s", name, error, extra={"code": error.code})
-                continue
-            self._said.pop(name, None)
-            if refused := terms(found).refused:
-                _log.warning("store %s is not fit to be written to: %s", name, refused)
-            else:
-                _log.info("store %s was looked at", name)
-        return looked
+                self._say(name, f"store {name} could not be looked at: {error}", error.code)
+                return
+            except Exception as error:  # noqa: BLE001 - what is wrong with one store is not to end the looks at others
+                self._say(name, f"store {name} could not be looked at: {type(error).__name__}: {error}", "unexpected")
+                return
+        self._said.pop(name, None)
+        if refused := terms(found).refused:
+            _log.warning("store %s is not fit to be written to: %s", name, refused)
+        else:
+            _log.info("store %s was looked at", name)
+
+    def _say(self, about: str, what: str, code: str) -> None:
+        """Log what is wrong, unless it was said already."""
+        if self._said.get(about) != what:
+            self._said[about] = what
+            _log.warning("%s", what, extra={"code": code})

@@ -6,21 +6,20 @@ Never: decides who may do what, or lets one session have more under way than its
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from typing import Annotated, ClassVar
 
 import msgspec
 
 from ropewalk import broker
 from ropewalk.errors import Missing, RopewalkError
-from ropewalk.node.notices import NodeBusy
 from ropewalk.node.offered import Offered
 from ropewalk.node.pieces import PIECE
+from ropewalk.node.under_way import Take, UnderWay
 from ropewalk.spaces.store import LARGEST_HINT, LARGEST_OBJECT
 
-__all__ = ["LIMITS", "NoOffer", "OfferedStore", "StoreRoom", "UnderWay"]
+__all__ = ["LIMITS", "NoOffer", "OfferedStore", "StoreRoom"]
 
 MOST_SMALL = 256  # objects in one call
 LONGEST_PAGE = 1000  # names
@@ -34,20 +33,17 @@ Label = Annotated[str, msgspec.Meta(max_length=32)]
 Small = Annotated[list[tuple[Name, bytes]], msgspec.Meta(max_length=MOST_SMALL)]
 
 LIMITS = broker.Limits(
-    frame=2 * PIECE,
-    weight=4 * PIECE,
+    frame=1 << 20,
+    weight=4 << 20,
     questions=512,
-    window=16 * PIECE,
+    window=16 << 20,
     references=256,
     streams=32,
-    stream_window=4 * PIECE,
+    stream_window=2 * PIECE,
     blob=PIECE,
     blobs=64,
     queued=256,
 )
-
-
-Take = Callable[[str], AbstractContextManager[None]]  # room for one more call of a kind, while the block lasts
 
 
 class NoOffer(Missing):
@@ -56,44 +52,10 @@ class NoOffer(Missing):
     code = "node.no-offer"
 
 
-class UnderWay:
-    """What is under way at a node: so many of a kind in all, and so many of one key, in however many sessions.
-
-    Args:
-        most: By kind, in all and for one key.
-    """
-
-    MOST: ClassVar[Mapping[str, tuple[int, int]]] = {"put": (64, 24), "read": (64, 24), "wait": (1024, 128)}
-
-    def __init__(self, most: Mapping[str, tuple[int, int]] = MOST) -> None:
-        self._most = most
-        self._all: Counter[str] = Counter()
-        self._own: Counter[tuple[bytes, str]] = Counter()
-
-    def of(self, key: bytes) -> Take:
-        """For sessions of a key: a context for each kind of call."""
-
-        @contextmanager
-        def one(kind: str) -> Iterator[None]:
-            most, each = self._most[kind]
-            if self._all[kind] >= most or self._own[key, kind] >= each:
-                raise NodeBusy(f"too many calls of kind {kind} are under way here, {self._own[key, kind]} of them ours")
-            self._all[kind] += 1
-            self._own[key, kind] += 1
-            try:
-                yield
-            finally:
-                self._all[kind] -= 1
-                self._own[key, kind] -= 1
-                if not self._own[key, kind]:
-                    del self._own[key, kind]
-
-        return one
-
-
 def _without_path(error: RopewalkError, root: str) -> RopewalkError:
-    """What is told to others does not say where the owner keeps it."""
+    """What is told to others does not say where the owner keeps it, nor what he could do about it."""
     error.args = tuple(one.replace(root, "this node") if isinstance(one, str) else one for one in error.args)
+    error.hint = ""
     return error
 
 
@@ -117,13 +79,19 @@ class OfferedStore(broker.Object):
     @broker.remote
     async def put(self, name: Name, size: Size, pieces: AsyncIterator[bytes]) -> None:
         """Keep an object whose bytes come as a stream."""
-        with self._under_way("put"), self._hidden():
-            await self.offered.put(self._key, name, size, pieces)
+        with self._hidden(), self._under_way("put") as slot:
+            await self.offered.put(self._key, name, size, slot.taken(pieces))
+        self.offered.counts.put()
 
     @broker.remote
     async def put_small(self, objects: Small) -> list[tuple[str, str] | None]:
         """Keep several; of each None, or code and text of why not."""
         outcomes = await self.offered.put_small(self._key, objects)
+        for error in outcomes:
+            if error is None:
+                self.offered.counts.put()
+            else:
+                self.offered.counts.failed(error)
         told = [error and _without_path(error, self.offered.store.root) for error in outcomes]
         return [None if error is None else (error.code, str(error)) for error in told]
 
@@ -136,9 +104,10 @@ class OfferedStore(broker.Object):
     @broker.remote
     async def read(self, name: Name, offset: Offset, length: Size | None) -> AsyncIterator[bytes]:
         """A range, as a stream."""
-        with self._under_way("read"), self._hidden():
+        with self._hidden(), self._under_way("read") as slot:
             async for piece in self.offered.read(self._key, name, offset, length):
-                yield piece
+                with slot.waiting():
+                    yield piece
 
     @broker.remote
     async def names(self, prefix: Name, after: Name) -> list[tuple[str, int]]:
@@ -152,11 +121,12 @@ class OfferedStore(broker.Object):
         """Replace a hint."""
         with self._hidden():
             await self.offered.replace(self._key, name, data)
+        self.offered.counts.put()
 
     @broker.remote
     async def wait_changed(self, name: Name, mark: Annotated[bytes, msgspec.Meta(max_length=100)]) -> bytes:
         """Wait until a hint may have changed."""
-        with self._under_way("wait"), self._hidden():
+        with self._hidden(), self._under_way("wait"):
             return await self.offered.wait_changed(self._key, name, mark)
 
     @broker.remote
@@ -164,6 +134,7 @@ class OfferedStore(broker.Object):
         """Forget an object; the trash keeps it for a while."""
         with self._hidden():
             await self.offered.delete(self._key, name)
+        self.offered.counts.deleted()
 
     @broker.remote
     async def room(self) -> tuple[int, int] | None:
@@ -198,6 +169,7 @@ class OfferedStore(broker.Object):
         try:
             yield
         except RopewalkError as error:
+            self.offered.counts.failed(error)
             raise _without_path(error, self.offered.store.root) from None
 
 

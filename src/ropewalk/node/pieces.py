@@ -15,22 +15,29 @@ from ropewalk.spaces.members import LARGEST_RECORD
 
 __all__ = ["PIECE", "gathered", "hastened"]
 
-PIECE = 1 << 20  # bytes of a large object that are in memory at a time
-LONGEST_PAUSE = 30.0  # seconds between two pieces of one put
+PIECE = 2 << 20  # bytes of a large object that are in memory at a time
+LONGEST_PAUSE = 30.0  # seconds that the other end is waited for: for a piece of a put, or to take one of a read
+LEAST = 256 * 1024  # bytes in which these are made up for, so that a byte now and then does not keep a put alive
 
 
 async def hastened(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    """The pieces, none of which is waited for long: what is reserved for them others may need."""
+    """The pieces, for `LEAST` of which so long is waited and no longer: what is reserved for them others may need."""
+    now = asyncio.get_running_loop().time
+    patience, came = LONGEST_PAUSE, 0
     while True:
+        began = now()
         try:
-            async with asyncio.timeout(LONGEST_PAUSE):
+            async with asyncio.timeout(patience):
                 piece = await anext(pieces, None)
         except TimeoutError:
-            raise Misuse(f"the next piece did not come within {LONGEST_PAUSE:g} s") from None
+            raise Misuse(f"the next piece did not come in time: {LONGEST_PAUSE:g} s for {LEAST} bytes") from None
         if piece is None:
             return
         if len(piece) > PIECE:
             raise Misuse(f"a piece has {len(piece)} bytes, expected at most {PIECE}")
+        patience, came = max(patience - (now() - began), 0), came + len(piece)
+        if came >= LEAST:
+            patience, came = LONGEST_PAUSE, 0
         yield piece
 
 

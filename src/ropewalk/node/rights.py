@@ -12,6 +12,7 @@ from ropewalk.errors import Refused
 from ropewalk.node.grants import OUTSIDE, Act, Grant, Standing, paying
 from ropewalk.node.skeleton import Skeleton
 from ropewalk.spaces.members import Role, records_prefix
+from ropewalk.spaces.passport import left_prefix, prefix_of
 from ropewalk.spaces.store import object_name
 
 __all__ = ["NotGranted", "Rights", "is_of_records", "space_of"]
@@ -44,15 +45,21 @@ class Rights:
 
     Args:
         offer: Its name.
+        store: The store's id, from which follows where a device looks what the store does.
         skeleton: Of the store's spaces.
         grants: All of the node, as they are now, the oldest first.
         now: Seconds since 1970.
     """
 
     def __init__(
-        self, offer: str, skeleton: Skeleton, grants: Callable[[], Sequence[Grant]], now: Callable[[], float]
+        self,
+        offer: str,
+        store: bytes,
+        skeleton: Skeleton,
+        grants: Callable[[], Sequence[Grant]],
+        now: Callable[[], float],
     ) -> None:
-        self._offer, self._skeleton, self._grants, self._now = offer, skeleton, grants, now
+        self._offer, self._store, self._skeleton, self._grants, self._now = offer, store, skeleton, grants, now
 
     def given(self, key: bytes) -> list[Grant]:
         """What this key was given itself."""
@@ -68,7 +75,22 @@ class Rights:
             Unavailable: The space's records cannot be read now.
         """
         standing = await self._standing(space, key)
-        return paying(self._grants(), self._offer, key, space, standing, act, self._now())
+        payers = paying(self._grants(), self._offer, key, space, standing, act, self._now())
+        if not payers and space is not None and space.hex() in self._grounds(key):
+            return [grant for grant in await self._writing(key) if act in grant.may]
+        return payers
+
+    def _grounds(self, key: bytes) -> tuple[str, str]:
+        return prefix_of(key, self._store), left_prefix(key, self._store)
+
+    async def _writing(self, key: bytes) -> list[Grant]:
+        """The grants by which a key may put into any of the spaces that are followed."""
+        found: dict[str, Grant] = {}
+        for space in self._skeleton.spaces_of(key):
+            standing = await self._standing(space, key)
+            for grant in paying(self._grants(), self._offer, key, space, standing, Act.PUT, self._now()):
+                found.setdefault(grant.id, grant)
+        return list(found.values())
 
     async def let(self, key: bytes, name: str, act: Act) -> list[Grant]:
         """`payers`, of which there are some.
@@ -95,8 +117,8 @@ class Rights:
         """Why a key may not do something."""
         if (await self._standing(space, key)).put_out:
             return NotGranted("this device was put out of the space")
-        whose = f"of space {space.hex()[:8]}" if space is not None else "outside of spaces"
-        return NotGranted(f"this key may not {act.value} objects {whose} here")
+        whose = "" if space is not None else " outside of spaces"  # an id tells nobody which, and may be no space's
+        return NotGranted(f"this key may not {act.value} objects{whose} here")
 
     async def _standing(self, space: bytes | None, key: bytes) -> Standing:
         return OUTSIDE if space is None else await self._skeleton.standing(space, key)

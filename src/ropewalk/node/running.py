@@ -95,6 +95,6 @@ def listening(state: Path) -> list[str] | None:
 def _told(data: bytes) -> list[str]:
     try:
         found = json.loads(data)["listen"]
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return []  # it is being written
     return [one for one in found if isinstance(one, str)] if isinstance(found, list) else []

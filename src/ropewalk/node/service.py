@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import cast
 
 from ropewalk import broker
-from ropewalk.net import BadEndpoint, Endpoint, Listener
+from ropewalk.net import Endpoint, Listener, pin_of_file
 from ropewalk.net.serving import Serving, ServingConfig, listening, of_key
 from ropewalk.node.node import KEY_FILE, Node
 from ropewalk.service import Context
 from ropewalk.spaces.home import Home
 
-__all__ = ["LISTEN", "NodeConfig", "NodeService"]
+__all__ = ["LISTEN", "NodeConfig", "NodeService", "way_in"]
 
 LISTEN = "tls://*:4433"
 _REST = 0.1  # of the seconds of a stop: for calls that wait
@@ -60,12 +60,25 @@ def _shown(url: str, certificate: Path) -> str:
     return str(replace(endpoint, options=(*endpoint.options, ("cert", str(certificate)))))
 
 
-def _without_host(listener: Listener) -> Endpoint | None:
-    """What others need to come here, but for this machine's name where all of its addresses are meant."""
-    try:
-        return listener.endpoint.peer(host=listener.endpoint.host)
-    except BadEndpoint:
-        return None  # it has no URL, such as a socket of systemd's
+def _absolute(endpoint: Endpoint) -> Endpoint:
+    """For commands that run in another folder."""
+    return endpoint.within(cert=str(Path(endpoint.option("cert")).absolute())) if endpoint.has("cert") else endpoint
+
+
+def way_in(endpoint: Endpoint, own: Path) -> Endpoint:
+    """What others need to come to an endpoint that is listened on, with the pin of a certificate besides the node's.
+
+    Args:
+        endpoint: Of a listener.
+        own: The file with the node's key: whoever has the address knows that.
+
+    Raises:
+        BadEndpoint: It has no URL, such as a socket of systemd's.
+        BadCertificate: The certificate cannot be read.
+    """
+    shown = endpoint.option("cert")
+    vouched = not shown or Path(shown).absolute() == own.absolute() or any(endpoint.has(name) for name in ("pin", "ca"))
+    return endpoint.peer(pin=None if vouched else pin_of_file(shown))
 
 
 class NodeService(Serving):
@@ -91,12 +104,13 @@ class NodeService(Serving):
         await self.node.open()
         self.tasks.create_task(self.node.work())
         await super().start()
-        self.node.claim.tell([str(one) for one in map(_without_host, self.listeners) if one is not None])
+        self.node.claim.tell([str(_absolute(listener.endpoint)) for listener in self.listeners])
 
     @property
     def addresses(self) -> list[Endpoint]:
         """Where it is reached, with its key."""
-        return [self.node.host.address(listener.endpoint.peer()) for listener in self.listeners]
+        own = self.config.user.config / KEY_FILE
+        return [self.node.host.address(way_in(listener.endpoint, own)) for listener in self.listeners]
 
     def protocol(self) -> broker.Session:
         """A session."""
@@ -104,6 +118,7 @@ class NodeService(Serving):
 
     async def stop(self, seconds: float) -> None:
         """Take no more sessions, and let what was asked be answered."""
+        self.node.stop_waits()
         await super().stop(seconds)
         await self.node.host.close(seconds * _REST)
 

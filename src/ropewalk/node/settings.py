@@ -29,15 +29,19 @@ __all__ = [
     "NodeSettings",
     "NodeSettingsDamaged",
     "OfferSetting",
+    "Stamp",
 ]
 
 KEEP = 7 * 24 * 3600  # seconds that what is deleted stays in the trash
 LEAST_KEEP, MOST_KEEP = 3600, 10 * 365 * 24 * 3600
+LONGEST = 16 << 20  # bytes of the file; some 50,000 grants
 
+Stamp = tuple[int, int, int]
 _Hex32 = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
 _Hex16 = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{32}$")]
 _Id = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{16}$")]
 _Bytes = Annotated[int, msgspec.Meta(ge=0, le=1 << 62)]
+_MEND = "mend the file, or restore a copy"
 
 
 class NodeSettingsDamaged(Damaged):
@@ -104,7 +108,7 @@ class NodeFile:
     """
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self.path = path
 
     def load(self) -> NodeSettings:
         """What it says; nothing, where there is none.
@@ -113,33 +117,49 @@ class NodeFile:
             NodeSettingsDamaged.
         """
         try:
-            text = self._path.read_text()
+            with self.path.open("rb") as file:
+                text = file.read(LONGEST + 1)
         except FileNotFoundError:
             return NodeSettings()
-        except (OSError, UnicodeDecodeError) as error:
-            raise NodeSettingsDamaged(f"{self._path} cannot be read: {error}") from None
+        except OSError as error:
+            raise NodeSettingsDamaged(f"{self.path} cannot be read: {error}") from None
+        if len(text) > LONGEST:
+            raise NodeSettingsDamaged(f"{self.path} has more than {LONGEST} bytes")
         try:
-            settings = msgspec.convert(tomllib.loads(text), NodeSettings)
-        except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
-            raise NodeSettingsDamaged(f"{self._path}: {error}", hint="mend the file, or restore a copy") from None
+            told = tomllib.loads(text.decode())
+            settings = msgspec.convert(told, NodeSettings)
+        except RecursionError:
+            raise NodeSettingsDamaged(f"{self.path} is nested too deeply", hint=_MEND) from None
+        except (ValueError, msgspec.ValidationError) as error:  # no UTF-8, no TOML, a number of thousands of digits
+            raise NodeSettingsDamaged(f"{self.path}: {error}", hint=_MEND) from None
+        if not told:
+            raise NodeSettingsDamaged(
+                f"{self.path} says nothing, not even its format",
+                hint=f"{_MEND}; to offer nothing at all, write `format = 1` into it",
+            )
         if settings.format != 1:
-            raise NodeSettingsDamaged(f"{self._path}: format is {settings.format}, known is 1", hint="upgrade ropewalk")
+            raise NodeSettingsDamaged(f"{self.path}: format is {settings.format}, known is 1", hint="upgrade ropewalk")
         folders = [offer.id for offer in settings.offers.values()]
         if len(set(folders)) != len(folders):
-            raise NodeSettingsDamaged(f"{self._path}: one store is offered under two names", hint="withdraw one")
+            raise NodeSettingsDamaged(f"{self.path}: one store is offered under two names", hint="withdraw one")
         for grant in settings.grants:
             if grant.offer not in settings.offers:
-                raise NodeSettingsDamaged(
-                    f"{self._path}: grant {grant.id} is for {grant.offer!r}, which is not offered"
-                )
+                raise NodeSettingsDamaged(f"{self.path}: grant {grant.id} is for {grant.offer!r}, which is not offered")
             if bool(grant.keys) == (grant.space is not None):
-                raise NodeSettingsDamaged(f"{self._path}: grant {grant.id} needs keys or a space, and not both")
+                raise NodeSettingsDamaged(f"{self.path}: grant {grant.id} needs keys or a space, and not both")
         return settings
 
-    def stamp(self) -> tuple[int, int, int] | None:
-        """Another whenever it was changed; None where there is none."""
+    def held(self) -> int | None:
+        """A descriptor of it, where it can be had."""
         try:
-            found = os.stat(self._path)
+            return os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            return None
+
+    def stamp(self) -> Stamp | None:
+        """Another whenever it was changed, its first number whenever it was replaced; None where there is none."""
+        try:
+            found = os.stat(self.path)
         except OSError:
             return None
         return found.st_ino, found.st_mtime_ns, found.st_size
@@ -154,13 +174,14 @@ class NodeFile:
 
         with self._locked():
             settings = change(self.load())
-            write_file(self._path, tomli_w.dumps(msgspec.to_builtins(settings)).encode())
+            told = {"format": settings.format, **msgspec.to_builtins(settings)}  # an empty file would say nothing
+            write_file(self.path, tomli_w.dumps(told).encode())
         return settings
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
-        self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        descriptor = os.open(self._path.with_name(".node.lock"), os.O_CREAT | os.O_RDWR, 0o600)
+        self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        descriptor = os.open(self.path.with_name(".node.lock"), os.O_CREAT | os.O_RDWR, 0o600)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
             yield

@@ -15,8 +15,9 @@ from functools import partial
 from ropewalk.errors import Damaged, Missing, Refused, Unavailable
 from ropewalk.node.grants import OUTSIDE, Standing
 from ropewalk.node.turns import Turns
+from ropewalk.spaces.keys import hashed
 from ropewalk.spaces.members import LARGEST_RECORD, Membership, Role, is_record, records_prefix
-from ropewalk.spaces.members.records import parse
+from ropewalk.spaces.members.records import parse, parse_genesis
 from ropewalk.spaces.store import DiskStore, ObjectName
 
 __all__ = ["Skeleton"]
@@ -36,6 +37,7 @@ class _Known:
     waiting: dict[str, bytes]  # and those that may yet, the newest last
     keys: dict[bytes, set[bytes]]  # Ed25519 key -> devices
     admins: frozenset[bytes]
+    founded: bool = True  # whether a genesis was among them: without it nothing else is looked at
 
 
 @dataclass(slots=True)
@@ -114,11 +116,16 @@ class Skeleton:
 
     def meets(self, key: bytes) -> bool:
         """Whether a key is active in one of the spaces that are followed by now."""
-        return any(
-            known.membership is not None and known.membership.state.role_of(device) is not None
-            for known in self._spaces.values()
-            for device in known.keys.get(key, ())
-        )
+        return bool(self.spaces_of(key))
+
+    def spaces_of(self, key: bytes) -> list[bytes]:
+        """The spaces that are followed by now in which a key is active."""
+        return [
+            space
+            for space, known in self._spaces.items()
+            if known.membership is not None
+            and any(known.membership.state.role_of(device) is not None for device in known.keys.get(key, ()))
+        ]
 
     async def _known(self, space: bytes) -> _Known:
         while space not in self._spaces or space in self._new:
@@ -183,6 +190,8 @@ class Skeleton:
 
 def _followed(space: bytes, before: _Known | None, new: Mapping[str, bytes]) -> _Known:
     objects = {**before.objects, **before.waiting, **new} if before is not None else dict(new)
+    if not (before is not None and before.founded) and not any(_founds(space, data) for data in new.values()):
+        return _Known(None, {}, _bounded(objects), {}, frozenset(), founded=False)
     verified = before.membership.verified if before is not None and before.membership is not None else frozenset()
     try:
         membership = Membership.read(space, objects.values(), verified=verified, partly=True)
@@ -203,6 +212,17 @@ def _followed(space: bytes, before: _Known | None, new: Mapping[str, bytes]) -> 
     kept = {name: data for name, data in objects.items() if name in counting}
     waiting = _bounded({name: data for name, data in objects.items() if name not in counting})
     return _Known(membership, kept, waiting, keys, admins)
+
+
+def _founds(space: bytes, data: bytes) -> bool:
+    """Whether a record is the one that a space's id names, and signed: its body alone may be copied."""
+    if (record := parse(data)) is None or hashed("space", record.body) != space:
+        return False
+    try:
+        genesis = parse_genesis(record.body)
+    except Damaged:
+        return False
+    return record.verify(genesis.devices[0])
 
 
 def _bounded(objects: Mapping[str, bytes]) -> dict[str, bytes]:

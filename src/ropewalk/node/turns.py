@@ -23,6 +23,10 @@ class Turns:
         """Names that somebody is in, or waits for."""
         return len(self._locks)
 
+    def waiting(self, name: Hashable) -> int:
+        """How many are in a name's block, or wait for it."""
+        return self._locks[name][1] if name in self._locks else 0
+
     @asynccontextmanager
     async def of(self, name: Hashable) -> AsyncIterator[None]:
         """The block is the only one of this name."""

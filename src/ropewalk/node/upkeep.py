@@ -9,16 +9,18 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 
 from ropewalk.errors import RopewalkError
 from ropewalk.node.passports import Passports
+from ropewalk.node.space_counts import SpaceCounts
 from ropewalk.service import Context, Service
 from ropewalk.spaces.home import Home, SpaceSetting, StoreSetting
 from ropewalk.spaces.identity import DeviceKeys
 from ropewalk.spaces.space import Space, open_space
+from ropewalk.spaces.state import ACKED, State
 
 __all__ = ["Upkeep", "UpkeepService"]
 
@@ -71,6 +73,10 @@ class Upkeep:
                 await asyncio.sleep(LOOKS_EVERY)
         finally:
             await self._let_go(list(self._kept))
+
+    def spaces(self) -> Mapping[str, Space | None]:
+        """Those that are kept, None for one that is not open now."""
+        return {name: self.open.get(name) for name in self._kept}
 
     async def look(self) -> None:
         """Take what the settings say now."""
@@ -128,11 +134,14 @@ class Upkeep:
     async def _follow(self, name: str, space: Space) -> None:
         """Watch until that ends; what is owed is paid by the space itself while it is open."""
         began = self._clock()
+        await space.core.pool.opened()  # of those that take a moment longer nothing is said
         up = dict.fromkeys(space.core.pool.names, began)
         following = asyncio.create_task(_drained(space))
+        waiting, _ = await space.core.ledger.do(_queue_since, ())
         try:
             while not following.done():
                 self._tell(name, space, up)
+                waiting = await self._tell_published(name, space, waiting)
                 if self._clock() - began > STEADY:
                     self._unsay(name, "space")
                 await asyncio.wait([following], timeout=LOOKS_EVERY)
@@ -156,6 +165,15 @@ class Upkeep:
             if not (warning := space.warnings.pop(0)).startswith(away):  # said above
                 self._say(name, warning, warning)
 
+    async def _tell_published(self, name: str, space: Space, before: Sequence[str]) -> Sequence[str]:
+        """Say what was published of the changes that waited; those that wait now."""
+        now, done = await space.core.ledger.do(_queue_since, before)
+        if done:
+            left = f", {len(now)} still to go" if now else ""
+            what = "1 change that waited was" if done == 1 else f"{done} changes that waited were"
+            _log.info("%s: %s published%s", name, what, left, extra={"space": name})
+        return now
+
     def _say(self, name: str, about: str, what: str, code: str = "", *, again: bool = True) -> None:
         """Log what is wrong, once; with ``again``, also if it is something else than before."""
         said = self._said.setdefault(name, {})
@@ -169,6 +187,13 @@ class Upkeep:
 
     def _unsay(self, name: str, about: str) -> bool:
         return self._said.get(name, {}).pop(about, None) is not None
+
+
+def _queue_since(state: State, before: Sequence[str]) -> tuple[Sequence[str], int]:
+    """The changes that wait, and how many of those that did are acknowledged."""
+    now = state.queued_names()
+    gone = set(before).difference(now)
+    return now, sum((head := state.head_named(name)) is not None and head.state == ACKED for name in gone)
 
 
 async def _drained(space: Space) -> None:
@@ -188,12 +213,14 @@ class UpkeepService(Service):
     def __init__(self, upkeep: Upkeep, passports: Passports, context: Context) -> None:
         super().__init__(self.Config(), context)
         self.upkeep, self.passports = upkeep, passports
+        self._counts = SpaceCounts(context.registry, upkeep.spaces)
 
     async def run(self) -> None:
         """Keep the spaces and what is known of the stores, until it is stopped."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self.upkeep.work())
             group.create_task(self.passports.work())
+            group.create_task(self._counts.work())
 
     async def reload(self) -> None:
         """Look at the settings now."""

@@ -10,7 +10,8 @@ import hashlib
 import re
 from dataclasses import dataclass, replace
 
-from ropewalk.net import BadEndpoint, Endpoint
+from ropewalk.net import BadEndpoint, Endpoint, NotVerified
+from ropewalk.spaces.store import StoreGone
 
 __all__ = ["NodeAddress"]
 
@@ -49,8 +50,37 @@ class NodeAddress:
             )
         key = bytes.fromhex(found[1])
         options = endpoint.options
-        if endpoint.layers[:1] == ("tls",) and not any(endpoint.has(name) for name in ("pin", "ca", "dev")):
+        if "tls" in endpoint.layers and not any(endpoint.has(name) for name in ("pin", "ca", "dev")):
             # The node's certificate holds its own key, which we know: nobody else has to vouch for it.
-            options = (*options, ("pin", f"sha256:{hashlib.sha256(_SPKI + key).hexdigest()}"))
+            options = (*options, ("pin", _pin(key)))
         endpoint = replace(endpoint, options=tuple(sorted(options)), fragment=f"ed25519:{key.hex()}")
         return cls(endpoint, key, found[2] or "")
+
+    def __str__(self) -> str:
+        """The one text of this address, however it was typed."""
+        options = tuple(one for one in self.endpoint.options if one != ("pin", _pin(self.key)))
+        return str(replace(self.endpoint, options=options)) + (f"/{self.offer}" if self.offer else "")
+
+    def another(self, error: NotVerified) -> StoreGone:
+        """That who answers there is not this node, in words of the address.
+
+        Args:
+            error: What was found instead.
+        """
+        expected, place = f"ed25519:{self.key.hex()}", self.endpoint.place
+        if self.endpoint.option("pin") != _pin(self.key) or not error.shown:
+            return StoreGone(f"node at {place} is not known by its certificate: {error}", hint=error.hint)
+        if error.shown[:-32] != _SPKI:
+            return StoreGone(
+                f"certificate of {place} has a key that no node has, expected {expected}",
+                hint="another machine may answer there; a node with a certificate of somebody else's has a pin in the"
+                " address, as its owner's `ropewalk node show` prints it",
+            )
+        return StoreGone(
+            f"node at {place} has key ed25519:{error.shown[-32:].hex()}, expected {expected}",
+            hint="another machine may answer there, or somebody between: ask its owner what `ropewalk node show` says",
+        )
+
+
+def _pin(key: bytes) -> str:
+    return f"sha256:{hashlib.sha256(_SPKI + key).hexdigest()}"

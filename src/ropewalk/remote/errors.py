@@ -20,7 +20,7 @@ from ropewalk.spaces.store import (
     TellsNothing,
 )
 
-__all__ = ["answering", "as_store"]
+__all__ = ["answering", "as_store", "quoted"]
 
 _KINDS: tuple[type[RopewalkError], ...] = (
     NameTaken,
@@ -30,6 +30,7 @@ _KINDS: tuple[type[RopewalkError], ...] = (
     StoreGone,
     StoreReadOnly,
 )
+LONGEST_QUOTE = 300  # characters of what a node says
 READ: tuple[type[RopewalkError], ...] = (NoSuchObject, StoreDamaged, StoreGone)
 WAIT: tuple[type[RopewalkError], ...] = (StoreDamaged, StoreGone, TellsNothing)
 LIST: tuple[type[RopewalkError], ...] = (StoreDamaged, StoreGone)
@@ -57,7 +58,7 @@ def as_store(where: str, code: str, text: str, *, allowed: tuple[type[RopewalkEr
         text: Its message.
         allowed: What this call may raise; whatever else a node says, it does not answer as a store does.
     """
-    said = text.splitlines()[0] if text else "it gave no reason"
+    said = quoted(text) or "it gave no reason"
     if code == "node.busy" and TellsNothing in allowed:
         return TellsNothing(f"{where}: {said}")  # it is read every now and then, as where nothing tells
     kind = _TOLD.get(code, StoreGone)
@@ -66,6 +67,13 @@ def as_store(where: str, code: str, text: str, *, allowed: tuple[type[RopewalkEr
     if code in _TOLD:
         return StoreGone(f"{where}: {said}", hint=_HINTS.get(code, ""))
     return StoreGone(f"{where} does not answer: {said}", hint=_HINTS.get(code, ""))
+
+
+def quoted(text: str) -> str:
+    """The first line of what others say, so that it can neither fill a screen nor steer a terminal."""
+    line = text[: 4 * LONGEST_QUOTE].strip().partition("\n")[0]
+    shown = "".join(one if one.isprintable() else ascii(one)[1:-1] for one in line)
+    return shown if len(shown) <= LONGEST_QUOTE else f"{shown[:LONGEST_QUOTE]}.."
 
 
 @contextmanager

@@ -17,6 +17,7 @@ import msgspec
 from ropewalk import broker
 from ropewalk.errors import Misuse, RopewalkError
 from ropewalk.remote.errors import DELETE, LIST, READ, WAIT, WRITE, answering, as_store
+from ropewalk.remote.pieces import IN_FLIGHT, PIECE, asked_for, cut, streamed
 from ropewalk.spaces.store import (
     LARGEST_OBJECT,
     Listed,
@@ -28,17 +29,16 @@ from ropewalk.spaces.store import (
     hint_name,
     object_name,
 )
-from ropewalk.spaces.store.parts import checked_hint, checked_range, pieces, size_of
+from ropewalk.spaces.store.parts import checked_hint, checked_range, size_of
 
 __all__ = ["RemoteStore", "Trashed", "Way"]
 
-PIECE = 1 << 20  # bytes of a large object in one message
 SMALL = 64 * 1024  # bytes; what is smaller is put without a stream
 TOGETHER = 256 * 1024  # bytes of small objects in one message, and
 MOST_TOGETHER = 64  # of them
 LONGEST_PAGE = 1000  # names; a shorter one is the last
+MOST_LISTED = 1 << 24  # names in one listing, some 100 TB of packs: whoever lists more invents them
 AGAIN = 1.0  # seconds before a hint is waited for again that did not change
-IN_FLIGHT = 4  # pieces of one read that are asked for at a time
 
 
 _Amount = Annotated[int, msgspec.Meta(ge=0, le=1 << 62)]
@@ -61,6 +61,9 @@ _Mark = Annotated[bytes, msgspec.Meta(max_length=100)]
 
 class _Offer(msgspec.Struct):
     name: Annotated[str, msgspec.Meta(pattern="^[a-z0-9][a-z0-9._-]{0,63}$")]
+
+
+_Offers = Annotated[list[_Offer], msgspec.Meta(max_length=LONGEST_PAGE)]
 
 
 class _About(msgspec.Struct):
@@ -112,11 +115,23 @@ class RemoteStore:
         self._where = f"store {offer or '(the only one)'} at {way.place}"
         self._store: Any = None  # of the session that was there when it was asked for
         self._session = 0  # which one that was
+        self._asked: tuple[Any, Any] | None = None  # what `ask` was promised, until it is looked at
+        self._offers: Any = None  # the same, where no name was given
         self._expected: bytes | None = None
         self._closed = False
         self._under_way = 0
         self._idle = asyncio.Event()
         self._idle.set()
+        self._waits: set[asyncio.Timeout] = set()  # for changes, which come late or never
+
+    def ask(self, room: Any) -> None:
+        """Ask a session that is about to be there for the store.
+
+        Args:
+            room: What the login will give.
+        """
+        self._asked = _ask(room, self.offer) if self.offer else None
+        self._offers = None if self.offer else room.offers()
 
     async def find(self, identity: bytes | None) -> None:
         """Find the store there, which must be ``identity`` where that is given.
@@ -137,7 +152,7 @@ class RemoteStore:
         with self._asking(WRITE):
             store = await self._reference()
             async with self._way.puts:
-                await store.put(name, size, _stream(parts))
+                await store.put(name, size, streamed(parts))
 
     async def put_many(self, objects: Sequence[tuple[ObjectName, Parts]]) -> None:
         sizes = [size_of(parts) for _, parts in objects]
@@ -150,7 +165,7 @@ class RemoteStore:
             for (name, parts), size in zip(objects, sizes, strict=True):
                 if size > SMALL:
                     async with self._way.puts:
-                        await store.put(name, size, _stream(parts))
+                        await store.put(name, size, streamed(parts))
                     continue
                 if batch and (size > left or len(batch) >= MOST_TOGETHER):
                     await self._put_small(store, batch)
@@ -177,6 +192,20 @@ class RemoteStore:
     async def wait_changed(self, name: ObjectName, mark: bytes) -> bytes:
         """As `Tells.wait_changed`."""
         hint_name(name)
+        wait = asyncio.timeout(None)
+        try:
+            async with wait:
+                self._waits.add(wait)
+                try:
+                    return await self._changed(name, mark)
+                finally:
+                    self._waits.discard(wait)
+        except TimeoutError:
+            if not wait.expired():
+                raise
+            raise self._no_more() from None
+
+    async def _changed(self, name: ObjectName, mark: bytes) -> bytes:
         while True:
             with self._asking(WAIT):
                 now = await (await self._reference()).wait_changed(name, mark)
@@ -195,9 +224,8 @@ class RemoteStore:
             store = await self._reference()
             at_once = IN_FLIGHT if length is not None else 1  # most objects of which the size is not known are small
             while True:
-                starts = range(offset, offset + min(left, PIECE * at_once), PIECE) or (offset,)
-                asked = [(start, min(PIECE, offset + left - start)) for start in starts]
-                for start, piece in zip(asked, await _all(store, name, asked), strict=True):
+                asked = cut(offset, min(left, PIECE * at_once))
+                for start, piece in zip(asked, await asked_for(store, name, asked), strict=True):
                     if not isinstance(piece, bytes) or len(piece) > start[1]:
                         raise StoreDamaged(f"{self._where} gave other than the bytes that were asked for")
                     found.append(piece)
@@ -209,7 +237,7 @@ class RemoteStore:
                     return found[0] if len(found) == 1 else b"".join(found)
 
     async def list(self, prefix: str, after: str = "") -> AsyncIterator[Listed]:
-        while True:
+        for _ in self._pages():
             with self._asking(LIST):
                 page = await (await self._reference()).names(prefix, after)
             names = self._told(page, _Page, "a list of names and sizes")
@@ -242,7 +270,7 @@ class RemoteStore:
             StoreGone.
         """
         after = ""
-        while True:
+        for _ in self._pages():
             with self._asking(DELETE):
                 page = await (await self._reference()).trash(space, after)
             for one in (rows := self._told(page, _TrashPage, "a list of what was deleted")):
@@ -281,6 +309,9 @@ class RemoteStore:
         if self._closed:
             return
         self._closed = True
+        for wait in self._waits:
+            if not wait.expired():
+                wait.reschedule(asyncio.get_running_loop().time())
         await self._idle.wait()
         await self._leave()
 
@@ -289,17 +320,21 @@ class RemoteStore:
         room, session = self._way.room, self._way.sessions
         if self._store is None or self._session != session:
             offer = self.offer
+            asked, listed = self._asked, self._offers
+            self._asked = self._offers = None  # what was refused is asked for anew
             if not offer:
-                offers = self._told(await room.offers(), list[_Offer], "its offers")
+                offers = self._told(await (room.offers() if listed is None else listed), _Offers, "its offers")
                 names = sorted(one.name for one in offers)
                 if len(names) != 1:
+                    told = ", ".join(names[:10]) or "nothing"
                     raise StoreGone(
-                        f"node at {self._way.place} offers {', '.join(names) or 'nothing'} to us, expected one store",
+                        f"node at {self._way.place} offers {told} to us, expected one store",
                         hint="name it: /NAME behind the node's key" if names else "ask its owner for room",
                     )
                 offer = names[0]
-            store = await room.open(offer)
-            identity = self._told(await store.about(), _About, "what it is").id
+            found, about = asked or _ask(room, offer)
+            identity = self._told(await about, _About, "what it is").id
+            store = await found
             if self._expected not in (None, identity):
                 raise StoreGone(
                     f"store {offer} at {self._way.place} is another one:"
@@ -308,6 +343,17 @@ class RemoteStore:
             self.identity = self._expected = identity
             self.offer, self._store, self._session = offer, store, session
         return self._store
+
+    def _pages(self) -> Iterator[int]:
+        """Turns for the pages of one listing."""
+        yield from range(MOST_LISTED // LONGEST_PAGE)
+        raise StoreDamaged(
+            f"{self._where} lists more than {MOST_LISTED} names: no store has so many",
+            hint="it invents them: ask the node's owner, or use another store",
+        )
+
+    def _no_more(self) -> Misuse:
+        return Misuse(f"{self._where} is closed")
 
     def _told(self, answer: Any, kind: Any, what: str) -> Any:
         try:
@@ -318,7 +364,7 @@ class RemoteStore:
     @contextmanager
     def _asking(self, allowed: tuple[type[RopewalkError], ...]) -> Iterator[None]:
         if self._closed:
-            raise Misuse(f"{self._where} is closed")
+            raise self._no_more()
         self._under_way += 1
         self._idle.clear()
         try:
@@ -333,13 +379,7 @@ class RemoteStore:
                 self._idle.set()
 
 
-async def _all(store: Any, name: str, asked: Sequence[tuple[int, int]]) -> list[Any]:
-    promises = [store.get(name, start, length) for start, length in asked]
-    if len(promises) == 1:
-        return [await promises[0]]
-    return list(await broker.gather(*promises))
-
-
-async def _stream(parts: Parts) -> AsyncIterator[bytes]:
-    for piece in pieces(parts, PIECE):
-        yield bytes(piece)
+def _ask(room: Any, offer: str) -> tuple[Any, Any]:
+    """Promises of a store and of what it is; the second goes through the first, so it is waited for once."""
+    store = room.open(offer)
+    return store, store.about()

@@ -11,9 +11,10 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from ropewalk.errors import Misuse, Refused
-from ropewalk.spaces.group import BelowFloor
+from ropewalk.spaces.group import BelowFloor, TooOld
 from ropewalk.spaces.home import Home
 from ropewalk.spaces.invites import (
+    MOST_PATHS,
     NEW_DEVICE,
     NEW_MEMBER,
     Grant,
@@ -24,7 +25,7 @@ from ropewalk.spaces.invites import (
     OfferedSpace,
 )
 from ropewalk.spaces.learning import short_records
-from ropewalk.spaces.members import Role, member_id
+from ropewalk.spaces.members import Consent, Names, Role, member_id, pledged, why_read_only
 from ropewalk.spaces.records import encode
 from ropewalk.spaces.space import Space
 
@@ -43,9 +44,10 @@ class Admission:
         expires: Nanoseconds since 1970.
         role: Of a new member; None for one more device.
         name: What the new member is to be called; "" for what it calls itself.
-        nonces: By space: 16 random bytes, by which the member's id is promised.
+        nonces: By space: 16 random bytes, by which the member is pledged.
         places: Whether the joiner is told where the stores are.
-        elsewhere: Where others reach stores, by id in hex, that are at other places here, as folders that are offered.
+        elsewhere: The ways by which others reach stores, by id in hex, that are at other places here, as folders that
+            are offered; the best first.
 
     Attributes:
         offer: What is offered.
@@ -62,7 +64,7 @@ class Admission:
         name: str = "",
         nonces: Mapping[bytes, bytes] | None = None,
         places: bool = True,
-        elsewhere: Mapping[str, str] | None = None,
+        elsewhere: Mapping[str, Sequence[str]] | None = None,
     ) -> None:
         self._home, self.role, self._name, self._places = home, role, name, places
         self._elsewhere = elsewhere or {}
@@ -85,7 +87,7 @@ class Admission:
         spaces: Sequence[Space],
         offer: Offer,
         note: bytes,
-        elsewhere: Mapping[str, str] | None = None,
+        elsewhere: Mapping[str, Sequence[str]] | None = None,
     ) -> Admission:
         """The admission that an invite was kept of.
 
@@ -113,6 +115,9 @@ class Admission:
     def _offered(self, space: Space) -> tuple[bytes, int]:
         core = space.core
         device = core.device.public().id
+        if core.membership.read_only:
+            why, hint = why_read_only(core.membership, core.keys)
+            raise TooOld(why, hint=hint)
         mine = core.membership.state.devices.get(device)
         ours = core.membership.state.role_of(device)
         if mine is None or ours is None:
@@ -123,7 +128,7 @@ class Admission:
             raise Refused(
                 f"only an admin of {space.name} may invite, and you are a {ours.name.lower()}", hint="ask an admin to"
             )
-        return member_id(core.space_id, device, self._nonces[core.space_id]), self.role
+        return pledged(core.space_id, device, self._nonces[core.space_id]), self.role
 
     async def check_ready(self) -> None:
         """Return if somebody could be let in now, as far as this side knows; to be asked before an invite is used up.
@@ -138,15 +143,23 @@ class Admission:
                 group.check_floor()
                 self._offered(space)
 
-    async def admit(self, joiner: JoinerKeys) -> bytes:
+    def check_joiner(self, joiner: JoinerKeys) -> None:
+        """Return if these keys can be let in, or are in as what is offered.
+
+        Raises:
+            Misuse: They are in some space as something else, or the paper key that comes with them is another's.
+        """
+        for space, offered in zip(self._spaces, self.offer.spaces, strict=True):
+            self._known(space, joiner, offered)
+
+    async def admit(self, joiner: JoinerKeys, consent: Consent) -> bytes:
         """Let these keys in, everywhere; the encoded `Grants`. Keys that are in are given the grants anew.
 
         Raises:
             Misuse: They are in some space as something else than was offered; nothing was written.
             RopewalkError: It is not known to be done everywhere.
         """
-        for space, offered in zip(self._spaces, self.offer.spaces, strict=True):
-            self._known(space, joiner, offered)
+        self.check_joiner(joiner)
         self.already = set()
         stores: dict[str, GrantedStore] = {}
         grants: list[Grant] = []
@@ -157,10 +170,9 @@ class Admission:
                 if known is not None:  # as after a crash, or a welcome that was lost: `tend` wraps for it again
                     self.already.add(offered.space)
                 elif self.role is None:
-                    await group.add_device(joiner.device_name, joiner.device)
+                    await group.add_device(joiner.device_name, joiner.device, [consent])
                 else:
-                    keys = [joiner.device, *([joiner.paper] if joiner.paper else [])]
-                    await group.add(self.role, name, keys, self._nonces[offered.space])
+                    await group.add(self.role, name, joiner.keys, self._nonces[offered.space], [consent])
             if short := await short_records(space.core):  # of the epoch that is given, perhaps
                 raise BelowFloor(
                     f"{len(short)} membership records of {space.name} are in too few stores",
@@ -168,8 +180,8 @@ class Admission:
                 )
             setting = self._home.space(space.name)
             for store, one in zip(setting.stores, self._home.stores(setting.stores), strict=True):
-                place = self._elsewhere.get(one.id, one.path) if self._places else ""
-                stores.setdefault(store, GrantedStore(bytes.fromhex(one.id), one.domains, place))
+                paths = list(self._elsewhere.get(one.id, [one.path, *one.others])[:MOST_PATHS]) if self._places else []
+                stores.setdefault(store, GrantedStore(bytes.fromhex(one.id), one.domains, paths))
             keys_now = space.core.keys
             if offered.role == Role.STEWARD:
                 secrets = keys_now.steward_secret(keys_now.current)
@@ -178,7 +190,8 @@ class Admission:
                 secrets = three.epoch + three.steward + three.space
             indices = [list(stores).index(store) for store in setting.stores]
             called = _called(space, joiner.device.id) or ("" if self.role is None else name)
-            other = None if known in (None, offered.member) else known
+            due = offered.member if self.role is None else member_id(offered.member, consent.names, consent.salt)
+            other = None if known in (None, due) else known
             grants.append(Grant(offered.space, keys_now.current, secrets, space.name, called, indices, other))
         return encode(Grants(grants, list(stores.values())))
 
@@ -186,11 +199,19 @@ class Admission:
         """The member that these keys belong to already, if they do.
 
         Raises:
-            Misuse: It is not what is offered.
+            Misuse: It is not what is offered, or the paper key that comes with them is another's.
         """
         state, device = space.core.membership.state, joiner.device.id
         member, has = state.devices.get(device), state.role_of(device)
         if member is None or has is None:
+            if self.role is not None and joiner.paper is not None and joiner.paper.id in state.devices:
+                owner = Names(space.core.membership, space.core.keys).whose(joiner.paper.id)
+                raise Misuse(
+                    f"the paper key that comes with this machine is in {space.name} already, of {owner}",
+                    hint="nothing was changed; new words can come in: `ropewalk recovery paper` at the machine that"
+                    " joins, then a new invite; if both are one person's, `ropewalk device add` at the other machine; a"
+                    " member who named a key that is not its own is put out with `ropewalk member remove`",
+                )
             return None
         who = _called(space, device) or f"member {member.hex()[:8]}"
         is_in = f"this machine is in {space.name} already, as {who}, {has.name.lower()}"

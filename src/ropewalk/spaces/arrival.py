@@ -6,6 +6,7 @@ Never: rests on what the records do not say, or writes a space into the settings
 
 from __future__ import annotations
 
+import asyncio
 import re
 import time
 from collections.abc import Callable, Collection, Sequence
@@ -18,8 +19,8 @@ from msgspec.structs import replace
 from ropewalk.errors import Misuse, RopewalkError
 from ropewalk.spaces.discover import FoundSpace, discover
 from ropewalk.spaces.home import Home, Settings, SpaceSetting, StoreSetting
-from ropewalk.spaces.identity import DeviceKeys, PublicKeys
-from ropewalk.spaces.invites import NEW_DEVICE, Grant, GrantedStore, Invited, NotAsOffered, OfferedSpace
+from ropewalk.spaces.identity import DeviceKeys
+from ropewalk.spaces.invites import NEW_DEVICE, Grant, GrantedStore, Invited, JoinerKeys, NotAsOffered, OfferedSpace
 from ropewalk.spaces.members import Kept, Membership, Names, Role, open_ring
 from ropewalk.spaces.members.operations import Add, SetRole
 from ropewalk.spaces.members.records import Genesis
@@ -79,11 +80,11 @@ class Shared:
 async def arrive(
     home: Home,
     device: DeviceKeys,
+    me: JoinerKeys,
     invited: Invited,
     extra: Sequence[str] = (),
     name: str | None = None,
     clock: Callable[[], float] = time.monotonic,
-    paper: PublicKeys | None = None,
     left: Callable[[str, RopewalkError], None] | None = None,
     here: Collection[bytes] = (),
     open_store: OpenStore | None = None,
@@ -96,11 +97,11 @@ async def arrive(
     Args:
         home: Of the joiner.
         device: Its keys.
+        me: The keys that we have named, and what we signed.
         invited: The end of the ceremony.
         extra: Names of stores of our own to look into, too.
         name: What to call the space, where there is one and the name is free.
         clock: Seconds, monotonic.
-        paper: The public half of the paper key that we have named, if we did.
         left: Told of each space that we did not come into, and why, where we came into any.
         here: The ids of spaces to leave alone, since they are set up here.
         open_store: How to reach a store; what is installed knows, by default.
@@ -112,12 +113,12 @@ async def arrive(
     """
     found: list[Arrival] = []
     problems: list[tuple[str, RopewalkError]] = []
-    joining = _Joining(home, device, invited, paper, extra, clock, open_store or opener(home, device), confirm)
-    for grant, offered in zip(invited.grants.spaces, invited.offer.spaces, strict=True):
+    joining = _Joining(home, device, me, invited, extra, clock, open_store or opener(home, device), confirm)
+    for at, (grant, offered) in enumerate(zip(invited.grants.spaces, invited.offer.spaces, strict=True)):
         if grant.space in here:
             continue
         try:
-            found.append(await joining.come(grant, offered, name or grant.name))
+            found.append(await joining.come(grant, offered, me.member_in(invited.offer, at), name or grant.name))
         except RopewalkError as error:
             problems.append((grant.name, error))
     if problems and (not found or left is None):
@@ -134,21 +135,21 @@ class _Joining:
 
     home: Home
     device: DeviceKeys
+    me: JoinerKeys
     invited: Invited
-    paper: PublicKeys | None
     extra: Sequence[str]
     clock: Callable[[], float]
     open_store: OpenStore
     confirm: Callable[[Shared], bool] | None
 
-    async def come(self, grant: Grant, offered: OfferedSpace, name: str) -> Arrival:
+    async def come(self, grant: Grant, offered: OfferedSpace, member: bytes, name: str) -> Arrival:
         """Into one space; where that fails, no store is left in the settings for it."""
         before = {setting.id for setting in self.home.load().stores.values()}
         wanted = [self.invited.grants.stores[at] for at in grant.stores]
         try:
             names, missing = await _stores(self.home, wanted, self.open_store)
             space = await self._look(grant, [*names, *self.extra])
-            role, own = self._check(space, grant, offered)
+            role, own = self._check(space, grant, offered, member)
             stores = list(
                 dict.fromkeys([*names, *space.stores])
             )  # one that hides the records is one of it all the same
@@ -165,7 +166,9 @@ class _Joining:
                 hint="nothing is lost: set up those that you can reach with `ropewalk store add NAME FOLDER`, wherever"
                 " they are mounted here",
             )
-        pool = await open_pool(self.home, list(dict.fromkeys(stores)), self.clock, self.open_store)
+        pool = await open_pool(
+            self.home, list(dict.fromkeys(stores)), self.clock, self.open_store, self.device.public()
+        )
         try:
             found = await discover(pool, self.device)
         finally:
@@ -179,7 +182,7 @@ class _Joining:
             hint="nothing is lost: bring more of its stores back, or wait until they have what they are copied from",
         )
 
-    def _check(self, space: FoundSpace, grant: Grant, offered: OfferedSpace) -> tuple[Role, bool]:
+    def _check(self, space: FoundSpace, grant: Grant, offered: OfferedSpace, due: bytes) -> tuple[Role, bool]:
         """What the spec asks of a joiner before it writes; our role now, and whether we are one of several devices."""
         mine, inviter = self.device.public().id, self.invited.offer.inviter.id
         membership = space.membership
@@ -188,7 +191,13 @@ class _Joining:
         given = grant.secrets if secrets is None else secrets
         if epoch is None or not epoch.fits(given):
             raise NotAsOffered("the secrets that were given are none of this space's", hint="ask for a new invite")
-        promised = grant.member or offered.member
+        if self.invited.offer.kind == NEW_DEVICE and grant.member not in (None, due):
+            raise NotAsOffered(
+                f"the invite makes this machine one more device of a member of {grant.name}, and what was given is for"
+                " another member",
+                hint="ask for a new invite",
+            )
+        promised = grant.member or due
         member, role = membership.state.devices.get(mine), membership.state.role_of(mine)
         changed = any(
             one.grounded and isinstance(one.content, SetRole) and one.content.member == promised
@@ -228,7 +237,7 @@ class _Joining:
                     " run `ropewalk device add` on one of them; if not, ask whoever invited what that is",
                 )
             return True
-        ours = {mine, self.paper.id} if self.paper is not None else {mine}
+        ours = {one.id for one in self.me.keys}
         if not (first <= ours if grant.member else first == ours):
             raise NotAsOffered(
                 "the records admit other keys than those that were named: somebody could act in our place, or our"
@@ -244,24 +253,35 @@ async def _stores(
     """The names here of stores that can be reached, set up if they were not, and those that cannot."""
     names: list[str] = []
     missing: list[GrantedStore] = []
-    for one in wanted:
+    known = {setting.id: name for name, setting in home.load().stores.items()}
+    async with asyncio.TaskGroup() as group:  # one that does not answer takes its time, and not that of the others
+        new = {one.identity for one in wanted if one.identity.hex() not in known}
+        ways = [(one, group.create_task(_way(one, open_store)) if one.identity in new else None) for one in wanted]
+    for one, way in ways:
         known = {setting.id: name for name, setting in home.load().stores.items()}
         if (name := known.get(one.identity.hex())) is not None:
             names.append(name)
             continue
-        try:
-            if not scheme_of(one.path) and not PurePath(one.path).is_absolute():
-                missing.append(one)
-                continue
-            store = await open_store(one.path, one.identity)
-            await store.aclose()
-        except (RopewalkError, ValueError):
+        if way is None or not (path := way.result()):
             missing.append(one)
             continue
-        name = _free(_fit(_called(one.path), "store"), set(known.values()))
-        home.add_store(name, StoreSetting(one.path, one.identity.hex(), dict(one.domains)))
+        name = _free(_fit(_called(path), "store"), set(known.values()))
+        others = [other for other in one.paths if other != path and scheme_of(other) and scheme_of(path)]
+        home.add_store(name, StoreSetting(path, one.identity.hex(), dict(one.domains), others))
         names.append(name)
     return names, missing
+
+
+async def _way(one: GrantedStore, open_store: OpenStore) -> str:
+    """The first way that leads to a store from here, or nothing."""
+    for path in one.paths:
+        try:
+            if scheme_of(path) or PurePath(path).is_absolute():
+                await (await open_store(path, one.identity)).aclose()
+                return path
+        except (RopewalkError, ValueError):
+            continue
+    return ""
 
 
 def _called(place: str) -> str:

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
+from ropewalk.counting import count
 from ropewalk.errors import Damaged, Missing, RopewalkError, Unavailable
 from ropewalk.spaces.chunk import Reference
 from ropewalk.spaces.core import Core
-from ropewalk.spaces.head import LARGEST_HEAD, HeadName, open_head
+from ropewalk.spaces.descent import lacking
+from ropewalk.spaces.head import LARGEST_HEAD, HeadName, heads_prefix, open_head
 from ropewalk.spaces.keys import EpochUnknown
 from ropewalk.spaces.learning import standing
 from ropewalk.spaces.members import LARGEST_RECORD, is_record
@@ -25,11 +27,12 @@ from ropewalk.spaces.pack.share import ShareDamaged, ShareName, Trailer
 from ropewalk.spaces.rebuild import read_trailer
 from ropewalk.spaces.state import KnownPack, State, spread
 from ropewalk.spaces.store import ObjectName
-from ropewalk.spaces.survey import Findings, Progress, Survey, silent, survey
+from ropewalk.spaces.survey import Findings, Progress, Survey, list_names, silent, survey
 from ropewalk.spaces.tree.entry import EntryDamaged, Offsets, content_refs, decode_entry
 
 __all__ = ["CheckReport", "check"]
 
+ASKED_FOR = 16  # heads of one store that it does not list; they show whether it only hides them
 SAMPLED = 64  # shares of each store of which a quick check reads a leaf; finds 5 % damage with 96 %
 
 _Place = tuple[int, int, str, str]  # pack, share, store, object
@@ -64,15 +67,17 @@ class CheckReport(Findings):
     def lines(self) -> list[str]:
         """In words."""
         lines = self.named
+        gone = "not to be read while stores are away" if self.lost and self.away else "lost"
         lines.append(
-            f"{self.packs} packs, {self.shares} shares listed, {self.looked_at} looked at ({self.bytes:,} bytes),"
-            f" {self.heads} heads: {self.missing} shares and {self.copies_missing} copies of heads and records missing,"
-            f" {self.damaged} objects damaged, {self.lost} lost"
+            f"{count(self.packs, 'pack')}, {count(self.shares, 'share')} listed, {self.looked_at:,} looked at"
+            f" ({count(self.bytes, 'byte')}), {count(self.heads, 'head')}: {count(self.missing, 'share')} and"
+            f" {count(self.copies_missing, 'copy of a head or record/copies of heads and records')} missing,"
+            f" {count(self.damaged, 'object')} damaged, {self.lost:,} {gone}"
         )
         if self.unknown:
             lines.append(
-                f"{self.unknown} shares belong to packs that are not known here: left by changes that were stopped,"
-                " or to be learnt by `ropewalk check --rebuild`"
+                f"{count(self.unknown, 'share belongs/shares belong')} to packs that are not known here: left by"
+                " changes that were stopped, or to be learnt by `ropewalk check --rebuild`"
             )
         return lines
 
@@ -107,7 +112,8 @@ async def check(
     Args:
         core: The space.
         everything: Read every byte of every share and head, rebuild a column of each pack from parity, and look
-            whether all that the newest version needs is somewhere; a steward, whether all packs that heads name are.
+            whether all that the newest version needs is somewhere; a steward, who has directories alone to go by, also
+            whether all packs that heads name are.
         progress: Called with packs or samples done, and how many there are.
         choose: Picks what is sampled; the system's randomness by default, so that no store can tell beforehand.
     """
@@ -128,7 +134,12 @@ async def check(
         await _samples(core, packs, short, found, report, progress, choose)
     _count_missing(core, await core.ledger.do(_all_packs), report)
     if everything:
-        await (_whole_tree if core.reads else _all_named)(core, report)
+        if core.reads:
+            await _whole_tree(core, report)
+        elif await _all_named(core, report):
+            async for what in lacking(core, found.shares):
+                report.lost += 1
+                report.name(what)
     await _records(core, found, report)
     await _heads(core, found, report, everything=everything)
     return report
@@ -255,11 +266,13 @@ async def _whole_tree(core: Core, report: CheckReport) -> None:
             report.name(f"the tree of the newest version cannot be read: {error}")
 
 
-async def _all_named(core: Core, report: CheckReport) -> None:
-    """Every pack that a head names is known: what a steward sees of a version without its tree."""
-    for name in await core.ledger.do(_unknown_packs):
+async def _all_named(core: Core, report: CheckReport) -> bool:
+    """Whether every pack that a head names is known: where one is not, what lies in it is told with it."""
+    unknown = await core.ledger.do(_unknown_packs)
+    for name in unknown:
         report.lost += 1
         report.name(f"pack {name.hex()[:8]}, which a head names, lies in no store that answers")
+    return not unknown
 
 
 def _unknown_packs(state: State) -> list[bytes]:
@@ -295,15 +308,40 @@ async def _records(core: Core, found: Survey, report: CheckReport) -> None:
                 report.damage(f"store {store}: {error}")
 
 
+async def _hidden(core: Core, store: str, names: Sequence[str]) -> set[str]:
+    """Of heads that a store did not list, those that it has all the same; some are asked for, and then listed anew."""
+    given = set()
+    try:
+        for name in names[:ASKED_FOR]:
+            parsed = HeadName.decode(name)
+            assert parsed is not None
+            try:
+                if parsed.fits(await core.pool.get(store, ObjectName(name), 0, LARGEST_HEAD + 1)):
+                    given.add(name)
+            except (Damaged, Missing):
+                continue
+        return given - await list_names(core, store, heads_prefix(core.space_id)) if given else given
+    except RopewalkError:
+        return set()  # it is not known
+
+
 async def _heads(core: Core, found: Survey, report: CheckReport, *, everything: bool) -> None:
     """The newest head in every store, or all of them."""
     heads = await core.ledger.do(State.heads)
     report.heads = len(heads)
-    for head in heads:
-        for store, there in found.heads.items():
-            if head.name in found.known and head.name not in there and store in core.pool.takers:
-                report.copies_missing += 1
-                report.name(f"store {store}: head {head.name} is not there")
+    for store, there in found.heads.items():
+        if store not in core.pool.takers:
+            continue
+        lacks = [head.name for head in heads if head.name in found.known and head.name not in there]
+        hidden = await _hidden(core, store, lacks)
+        if hidden:
+            those = count(len(hidden), "head")
+            report.name(
+                f"store {store} gives {those} that it does not list: who looks there for what is newest is misled"
+            )
+        report.copies_missing += len(lacks)
+        for one in lacks:
+            report.name(f"store {store}: head {one} is {'there and not listed' if one in hidden else 'not there'}")
     for head in heads if everything else (await core.ledger.do(standing)).heads:
         name = HeadName.decode(head.name)
         assert name is not None

@@ -86,6 +86,8 @@ class Columns:
                     del late[wanted]
                     yield slices(groups[wanted], [wanted], {wanted: data})
             broken = {wanted.column for wanted in late}
+        for one in late:
+            self._try_late(pack, one)
         if late:
             start, stop = min(one.start for one in late), max(one.stop for one in late)
             whole = await self._from_others(pack, sorted({one.column for one in late}), start, stop, broken)
@@ -103,7 +105,7 @@ class Columns:
         }
         clock = asyncio.get_running_loop().time
         size = sum(wanted.stop - wanted.start for wanted in ranges)
-        patience = clock() + max(self._pool.hedge(copy.store, size) for copy in copies.values())
+        patience = clock() + self._pool.hedge(size)
         hedged = False
         try:
             while running:
@@ -126,6 +128,15 @@ class Columns:
         finally:
             for task in running:
                 task.cancel()
+
+    def _try_late(self, pack: KnownPack, wanted: Range) -> None:
+        """See whether the store of a range, which was passed over, is quick again."""
+        if copies := self._copies(pack, wanted.column):
+            copy = copies[0]
+            self._pool.try_late(copy.store, self._name(pack, copy), wanted.start, wanted.stop - wanted.start)
+
+    def _name(self, pack: KnownPack, copy: SharePlace) -> ObjectName:
+        return ShareName(self._keys.space_id, pack.name, copy.number, bytes.fromhex(copy.object)).encode()
 
     def _can_do_without(self, pack: KnownPack, columns: Collection[int]) -> bool:
         others = [number for number in range(pack.n) if number not in columns and self.prompt(pack, number)]
@@ -172,7 +183,7 @@ class Columns:
                     deadline = asyncio.get_running_loop().time() + DEADLINE
                     continue
                 size = (stop - start) * len(running)
-                hedge = max(self._pool.hedge(store, size) for _, store in running.values()) if spare else SLOWEST
+                hedge = self._pool.hedge(size) if spare else SLOWEST
                 done, _ = await asyncio.wait(running, timeout=hedge, return_when=asyncio.FIRST_COMPLETED)
                 for task in done:
                     number, _ = running.pop(task)
@@ -208,9 +219,8 @@ class Columns:
         if start == stop:
             return memoryview(b"")
         self.store_reads += 1
-        name = ShareName(self._keys.space_id, pack.name, copy.number, bytes.fromhex(copy.object)).encode()
         try:
-            data = await self._pool.get(copy.store, name, start, stop - start)
+            data = await self._pool.get(copy.store, self._name(pack, copy), start, stop - start)
         except Unavailable:
             return None
         except RopewalkError as error:

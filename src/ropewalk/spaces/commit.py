@@ -70,19 +70,22 @@ def check_may_write(core: Core, name: str) -> None:
 
 
 @asynccontextmanager
-async def committing(core: Core, folder: Path, note: str) -> AsyncIterator[Commit]:
+async def committing(core: Core, folder: Path, note: str, name: str) -> AsyncIterator[Commit]:
     """A change, published when the context ends without an error.  The caller has the turn.
 
     Args:
         core: The space.
         folder: For what is sorted on disk meanwhile.
         note: What the log says.
+        name: What the user calls the space.
 
     Raises:
         BelowFloor: Too few stores could keep it; nothing was changed.
+        ReadOnly: It came to light while what waited was to be published.
     """
     settled = await begin_change(core)
     core.warnings.extend(settled.notes)
+    check_may_write(core, name)
     spool = Spool(folder)
     try:
         async with _writer(core) as writer:

@@ -81,7 +81,11 @@ class Core:
     markers: Mapping[str, bytes] = field(default_factory=dict)  # ids of stores, by name
     queue: QueueFiles | None = None  # where changes wait that too few stores could take
     offline: bool = False  # whether new ones may
+    stuck: str = ""  # why they were not published when that was last tried though enough stores answered
+    lost: bool = False  # whether no store can change that
+    untended: bool = False  # whether a fork came to light that nothing was done about yet
     cache: Cache | None = None
+    told_away: set[str] = field(default_factory=set)  # stores of which it was said that they are not there
     reader: Reader = field(init=False)
     _made: _Contents | None = field(init=False, default=None)
 
@@ -161,6 +165,13 @@ class Core:
     def fresh_read(self) -> int:
         """Stores to ask so that no acknowledged head can be missed."""
         return min(len(self.pool.names) - self.head_floor + 1 + self.membership.lying, len(self.pool.names))
+
+    def tell_away(self) -> None:
+        """Warn of the stores that turned out not to be there, each once."""
+        for name, why in self.pool.missing().items():
+            if name not in self.told_away:
+                self.told_away.add(name)
+                self.warnings.append(f"store {name} is not there: {why}")
 
     def looked_at(self) -> Tree:
         """An empty tree whose new nodes go nowhere: for joins that nobody publishes."""

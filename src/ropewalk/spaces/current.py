@@ -3,7 +3,8 @@
 Where the folders of an older version stood is remembered, so a join costs what changed, not what there is.
 
 A head whose tree cannot be read is left out, and with it what names it: an older one of its writer stands there.  So
-who signs what is no tree keeps nobody from the rest.
+who signs what is no tree keeps nobody from the rest.  Where offline work is allowed, the same goes for a head of
+another writer whose tree lies in stores that are away: it stays concurrent, and is joined once they are back.
 
 Flow: Standing -> join of its heads -> settle_anew, or a look at all of it -> Version
 Never: publishes a join: that is for the next change; or remembers where folders stand in a version that no head has.
@@ -12,14 +13,15 @@ Never: publishes a join: that is for the next change; or remembers where folders
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection, Mapping
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 
 from ropewalk.errors import RopewalkError
 from ropewalk.spaces.core import Core
 from ropewalk.spaces.head import Vector
 from ropewalk.spaces.learning import Standing, find_footing, standing, unsure
 from ropewalk.spaces.ledger import Ledger
-from ropewalk.spaces.reader import ChunkLost, ChunkMissing
+from ropewalk.spaces.reader import ChunkLost, ChunkMissing, ChunkUnreachable
 from ropewalk.spaces.state import KnownHead, State
 from ropewalk.spaces.tree.anew import marked_by
 from ropewalk.spaces.tree.entry import EntryId, WriterId
@@ -30,11 +32,14 @@ from ropewalk.spaces.tree.relabel import Forks, relabel
 from ropewalk.spaces.tree.settling import Differences, Resettled, Settling, Unsettled, settle_anew
 from ropewalk.spaces.tree.view import SETTLED, Settled
 from ropewalk.spaces.version import Version
+from ropewalk.spaces.waiting import few_answer
 
 __all__ = ["Current", "newest_version", "start_of_change", "version_of"]
 
 MOST_ROUNDS = 64  # of leaving heads out; one passes a head of each writer that lies, of at most 17 in a row
 _UNREADABLE = (NodeDamaged, ChunkMissing, ChunkLost)  # not what a store that is away now may bring back
+_NOT_AT_HAND = (*_UNREADABLE, ChunkUnreachable)  # of packs that are new, not even the directory may be known
+_LEFT_OUT = "what other devices wrote and stores that are away have is left out for now, and joined once they are back"
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +85,22 @@ async def _of_readable(
     core: Core, now: Standing, build: Callable[[Core, Standing], Awaitable[Version]], *, changing: bool = False
 ) -> tuple[Standing, Version]:
     """A version of these heads, or without those of other writers whose trees cannot be read."""
+    if core.offline and not few_answer(core):
+        with suppress(*_NOT_AT_HAND):  # by which it may come to light that stores are away
+            await _read_new(core, now)
+    if core.offline and few_answer(core):
+        return await _of_reachable(core, now, build, changing=changing)
+    try:
+        return await _of_sound(core, now, build, changing=changing)
+    except ChunkUnreachable:
+        if not (core.offline and few_answer(core)):
+            raise
+    return await _of_reachable(core, now, build, changing=changing)
+
+
+async def _of_sound(
+    core: Core, now: Standing, build: Callable[[Core, Standing], Awaitable[Version]], *, changing: bool
+) -> tuple[Standing, Version]:
     left: set[bytes] = set()
     for _ in range(MOST_ROUNDS):
         try:
@@ -95,6 +116,62 @@ async def _of_readable(
             now, told = await find_footing(core, doubtful, left)
             core.warnings.extend(told)
     return now, await build(core, now)
+
+
+async def _of_reachable(
+    core: Core, now: Standing, build: Callable[[Core, Standing], Awaitable[Version]], *, changing: bool
+) -> tuple[Standing, Version]:
+    """The same while stores are away: without those of other writers whose trees are not at hand."""
+    left: set[bytes] = set()
+    for _ in range(MOST_ROUNDS):
+        own = next((head for head in now.heads if head.writer == core.writer_id), None)
+        others = [head for head in now.heads if head is not own]
+        try:
+            await _read_new(core, now)
+            version = await build(core, now)
+        except _NOT_AT_HAND:
+            bad = [head.hash for head in others if not await _reaches(core, own, head)]
+            first = own is None and len(others) > 1  # each can be had, and all of them cannot
+            bad = bad or [head.hash for head in others[first:]]
+            left.update(bad)
+            before, now = now, await core.ledger.do(standing, left, core.writer_id)
+            if not bad or not now.heads or now.heads == before.heads:
+                raise
+        else:
+            if left:
+                core.warnings.append(_LEFT_OUT)
+            return replace(now, partial=bool(left)), version
+        if changing and (doubtful := await core.ledger.do(unsure, now)):
+            now, told = await find_footing(core, doubtful, left)
+            core.warnings.extend(told)
+    return now, await build(core, now)
+
+
+async def _reaches(core: Core, own: KnownHead | None, head: KnownHead) -> bool:
+    try:
+        await _reach(core, own, head)
+    except _NOT_AT_HAND:
+        return False
+    return True
+
+
+async def _reach(core: Core, own: KnownHead | None, head: KnownHead) -> None:
+    """Read what the join with our own head takes; or, without one, what is new since the space was last looked at."""
+    if own is not None:
+        await _joined(core, Standing([own, head]), core.looked_at())
+        return
+    base, tree = await core.ledger.do(_indexed), core.tree.at(head.root)
+    if base is None:
+        await tree.walk()
+        return
+    async for _ in core.tree.at(base.root).diff(tree):
+        pass
+
+
+async def _read_new(core: Core, now: Standing) -> None:
+    """Have at hand what is new of one head by another writer: its version is not read before it is looked at."""
+    if len(now.heads) == 1 and now.heads[0].writer != core.writer_id:
+        await _reach(core, None, now.heads[0])
 
 
 async def _unreadable(core: Core, head: KnownHead) -> str:

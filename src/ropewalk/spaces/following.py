@@ -1,6 +1,6 @@
 """Following: an open space uses the stores that the settings name now, not those they named when it was opened.
 
-Flow: settings.toml, when it has changed -> stores joined, parted, drained -> Pool
+Flow: settings.toml, passports, when they have changed -> stores joined, parted, drained, their terms -> Pool
 Never: fails for settings that cannot be read: what was used is used on, and people are told.
 """
 
@@ -12,6 +12,7 @@ from ropewalk.errors import RopewalkError
 from ropewalk.spaces.core import Core
 from ropewalk.spaces.home import Home, SpaceSetting, StoreSetting
 from ropewalk.spaces.opening import pool_store
+from ropewalk.spaces.passport import mark, said_of_refused, terms_of
 from ropewalk.spaces.places import OpenStore
 from ropewalk.spaces.state import State
 
@@ -30,14 +31,29 @@ class Following:
     def __init__(self, home: Home, core: Core, open_store: OpenStore) -> None:
         self._home, self._core, self._open_store = home, core, open_store
         self._mark: tuple[int, ...] = ()
+        self._seen: dict[str, tuple[int, ...]] = {}  # marks of passports, by store
         self._known: dict[str, StoreSetting] = {}
 
     async def look(self) -> None:
         """Use what the settings name, if they have changed since the last look."""
-        mark = self._home.mark()
-        if mark == self._mark:
-            return
-        self._mark = mark
+        now = self._home.mark()
+        if now != self._mark:
+            self._mark = now
+            await self._read()
+        for name, setting in self._known.items():
+            seen = mark(self._home, bytes.fromhex(setting.id))
+            if seen != self._seen.get(name, ()):
+                self._seen[name] = seen
+                self._use_on(name, setting)
+
+    def _use_on(self, name: str, setting: StoreSetting) -> None:
+        core = self._core
+        terms = terms_of(self._home, setting, core.device.public())
+        if terms.refused and not core.pool.terms(name).refused:
+            core.warnings.append(said_of_refused(name, terms))
+        core.pool.use_on(name, terms)
+
+    async def _read(self) -> None:
         try:
             settings = self._home.load()
             found = next((one for one in settings.spaces.values() if one.id == self._core.space_id.hex()), None)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import Enum
 
+from ropewalk.counting import count
 from ropewalk.spaces.hint import MOST_NAMED, Bulletin, Named
 
 __all__ = ["PERIOD", "PERIODS", "SKEW", "Beats", "Freshness", "Heard", "Rota", "Word"]
@@ -83,7 +84,7 @@ class Freshness:
             clock = f" by the clock of {who}" if self.by_its_clock else ""
             lines.append(f"stale since {_shown(self.since or 0)}{clock}: newer changes may be missing here")
         if self.missing:
-            lines.append(f"{self.missing} heads that other devices name were not found in any store that answers")
+            lines.append(f"not found in any store that answers: {count(self.missing, 'head')} that other devices name")
         if self.clocks_differ:
             lines.append(f"the clock of {who} is {abs(self.lag or 0):.0f} s from ours, or a store showed its beat late")
         return lines

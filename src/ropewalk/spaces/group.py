@@ -18,17 +18,20 @@ from ropewalk.spaces.members import (
     MOST_PARENTS,
     NO_CUT,
     Author,
+    Consent,
     Cut,
     Delivered,
     Role,
     deliver,
-    member_id,
+    member_of,
     open_label,
     owed,
+    pledged,
     rotate,
     seal_label,
     why_read_only,
 )
+from ropewalk.spaces.members.operations import Add
 from ropewalk.spaces.members.wraps import unreached
 from ropewalk.spaces.state import ACKED, KnownHead, State
 from ropewalk.spaces.store import ObjectName
@@ -111,10 +114,35 @@ class Group:
     def __init__(self, core: Core) -> None:
         self._core = core
 
+    @property
+    def space_id(self) -> bytes:
+        """32 bytes."""
+        return self._core.space_id
+
+    @property
+    def member(self) -> bytes:
+        """The member that this device is of.
+
+        Raises:
+            Refused: It is none's any more.
+        """
+        if (member := self._core.membership.state.devices.get(self._core.device.public().id)) is None:
+            raise Refused("this device is not a member's any more", hint="ask an admin for an invite")
+        return member
+
+    def pledge(self, nonce: bytes) -> bytes:
+        """What a nonce of this device pledges to whoever is to be a new member."""
+        return pledged(self._core.space_id, self._core.device.public().id, nonce)
+
     # -- members and devices -------------------------------------------------------------------------------------
 
     async def add(
-        self, role: Role, name: str, keys: Sequence[PublicKeys], nonce: bytes | None = None
+        self,
+        role: Role,
+        name: str,
+        keys: Sequence[PublicKeys],
+        nonce: bytes,
+        consents: Sequence[Consent],
     ) -> tuple[bytes, Written]:
         """A new member; its id.
 
@@ -122,22 +150,24 @@ class Group:
             role: What it may do.
             name: What people call it; sealed.
             keys: Of its first device, and of its paper key if it has one; learnt by a ceremony.
-            nonce: The 16 random bytes that its id was promised by, if it was.
+            nonce: The 16 random bytes that it was pledged by.
+            consents: Of its devices, to come as this member.
         """
-        if nonce is None:
-            nonce, _ = self._author().new_member()
-        member = member_id(self._core.space_id, self._core.device.public().id, nonce)
+        unnamed = Add(nonce, role, list(keys), b"", [], list(consents))
+        member = member_of(self.space_id, self._core.device.public().id, unnamed)
         label = seal_label(self._core.keys, member, name)
         wraps = [self._wrap(one, role) for one in keys]
-        return member, await self._write(lambda: self._author().add(nonce, role, keys, label, wraps))
+        return member, await self._write(lambda: self._author().add(nonce, role, keys, label, wraps, consents=consents))
 
-    async def add_device(self, name: str, keys: PublicKeys) -> Written:
-        """One more device, or a paper key, of our own member; a steward's gets no name, for it has no key for that."""
+    async def add_device(self, name: str, keys: PublicKeys, consents: Sequence[Consent]) -> Written:
+        """One more device, which consents, of our own member; a steward's gets no name, for it has no key for that."""
         role = self._core.membership.state.role_of(self._core.device.public().id)
         if role is None:
             raise Refused("this device is not a member's any more", hint="ask an admin for an invite")
         label = seal_label(self._core.keys, keys.id, name) if self._core.keys.reads else b""
-        return await self._write(lambda: self._author().device(keys, label, [self._wrap(keys, role)]))
+        return await self._write(
+            lambda: self._author().device(keys, label, [self._wrap(keys, role)], consents=consents)
+        )
 
     async def call(self, bearer: bytes, name: str) -> Written:
         """Give a member or a device another name."""

@@ -339,13 +339,12 @@ def _open_member(parts: Parts, keys: KeyRing, what: str, place: bytes) -> tuple[
         raise HeadDamaged(f"{what} has {plain.entries} entries and the time {plain.time}, which cannot be")
     if envelope.writer in vector:
         raise HeadDamaged(f"{what} names its own writer in its vector")
-    blind = b""
+    blind, frontier = b"", plain.membership
+    if not 1 <= len(frontier) <= MOST_FRONTIER or any(len(one) != 32 for one in frontier):
+        raise HeadDamaged(f"{what} names {len(frontier)} records as the newest, expected 1 to {MOST_FRONTIER}")
     if envelope.feature >= COMMITTED:
         assert isinstance(sealed_in, SpaceKeys)
         blind = keyed(sealed_in.blind, place)
-        frontier = plain.membership
-        if not 1 <= len(frontier) <= MOST_FRONTIER or any(len(one) != 32 for one in frontier):
-            raise HeadDamaged(f"{what} names {len(frontier)} records as the newest, expected 1 to {MOST_FRONTIER}")
         if frontier != sorted(set(frontier)):
             raise HeadDamaged(f"{what} names the newest records out of order")
         if committed(envelope) != commitment(blind, encode([frontier, plain.vector])):
@@ -365,7 +364,7 @@ def _padded(record: bytes) -> bytes:
 
 def _unpadded(plain: bytes) -> bytes:
     length = int.from_bytes(plain[:4], "big")
-    if len(plain) != 4 + length + (-(4 + length) % _BLOCK) or any(plain[4 + length :]):
+    if len(plain) != 4 + length + (-(4 + length) % _BLOCK) or plain[4 + length :].strip(b"\0"):
         raise ValueError("layer has another padding than zeros to a multiple of 256")
     return plain[4 : 4 + length]
 

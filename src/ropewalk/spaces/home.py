@@ -20,6 +20,8 @@ from ropewalk.spaces.identity import DeviceKeys, KeysAhead, open_keys, seal_keys
 
 __all__ = ["Home", "NotSetUp", "Settings", "SettingsDamaged", "SpaceSetting", "StoreSetting", "UnknownName"]
 
+_MEND = "mend the file, or restore it from a copy"
+
 
 class NotSetUp(Missing):
     """This user has no device keys yet."""
@@ -39,12 +41,13 @@ class UnknownName(Missing):
     code = "home.unknown-name"
 
 
-class StoreSetting(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class StoreSetting(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """A store, by the user's name for it."""
 
     path: str
     id: str  # what the folder's marker must say; "" behind a URL that was never reached from here
     domains: dict[str, str] = {}
+    others: list[str] = []  # URLs that lead to it too, for when that of its path does not
 
 
 class SpaceSetting(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -118,10 +121,10 @@ class Home:
             raise SettingsDamaged(f"{self.settings_file} cannot be read: {error}") from None
         try:
             settings = msgspec.convert(tomllib.loads(text), Settings)
-        except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
-            raise SettingsDamaged(
-                f"{self.settings_file}: {error}", hint="mend the file, or restore it from a copy"
-            ) from None
+        except RecursionError:
+            raise SettingsDamaged(f"{self.settings_file} is nested too deeply", hint=_MEND) from None
+        except (ValueError, msgspec.ValidationError) as error:  # no TOML, or a number of thousands of digits
+            raise SettingsDamaged(f"{self.settings_file}: {error}", hint=_MEND) from None
         for name, wanted, length in _ids(settings):
             if len(wanted) != length or any(digit not in "0123456789abcdef" for digit in wanted):
                 raise SettingsDamaged(f"{self.settings_file}: the id of {name} is not {length} hex digits")

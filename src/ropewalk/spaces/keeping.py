@@ -27,6 +27,11 @@ class Keeping:
     _turns: Turns
     _following: Following
     _current: Current | None
+    _moves: int = 0
+
+    def _look_anew(self) -> None:
+        """The space may stand elsewhere: what is shown is old, and so is what a look that is under way comes to."""
+        self._current, self._moves = None, self._moves + 1
 
     @asynccontextmanager
     async def _turn(self) -> AsyncIterator[None]:
@@ -34,7 +39,7 @@ class Keeping:
             try:
                 yield
             finally:
-                self._current = None
+                self._look_anew()
 
     async def repair(self, progress: Progress = silent) -> RepairReport:
         """Mend all that can be mended now; it may be stopped at any point and run again.
@@ -56,6 +61,7 @@ class Keeping:
         Raises:
             Misuse: It is not draining, or not of this space.
             StoreNeeded: The promise could not be kept without it.
+            DrainEnded: It drains no more; what was moved is elsewhere, the rest stays.
         """
         await self._following.look()
         return await evacuate(self.core, store, self._turn, progress, delete=delete)

@@ -78,9 +78,12 @@ def _context(tag: str) -> str:
     return f"ropewalk 2026-11 v1 {tag}"
 
 
-def hashed(tag: str, data: Buffer) -> bytes:
-    """``H(tag, data)`` of the spec: 32 bytes; to hash, and to derive a key from a secret."""
-    return blake3(data, derive_key_context=_context(tag)).digest()
+def hashed(tag: str, *parts: Buffer) -> bytes:
+    """``H(tag, parts joined)`` of the spec: 32 bytes; to hash, and to derive a key from a secret."""
+    hasher = blake3(parts[0], derive_key_context=_context(tag))
+    for part in parts[1:]:
+        hasher.update(part)
+    return hasher.digest()
 
 
 def keyed(key: bytes, *parts: Buffer) -> bytes:
@@ -334,13 +337,13 @@ class KeyRing:
                 f"box was sealed in epoch {tag.hex()}, {len(self._epochs)} others are known",
                 hint="the record of that epoch is in the stores that have the newest records",
             )
-        damaged = BoxDamaged(f"box is too short: got {len(box)} bytes")
+        damaged: BoxDamaged | None = None
         for keys in [self._epochs[epoch].keys for epoch in self._by_tag.get(tag, ())]:
             try:
                 return keys, keys.open(_key(keys, kind), context, box)
             except BoxDamaged as error:
                 damaged = error
-        raise damaged
+        raise damaged or BoxDamaged(f"box is too short: got {len(box)} bytes")
 
     def tagged(self, tag: bytes) -> list[tuple[int, SpaceKeys]]:
         """The epochs of a tag, of which there is hardly ever more than one: number and keys, where we are members."""

@@ -7,62 +7,42 @@ Never: sends a head before all it points at is durable, or passes one over to se
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from datetime import UTC, datetime
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from functools import partial
+from typing import TypeVar
 
-from ropewalk.errors import RopewalkError
+from ropewalk.errors import Damaged, RopewalkError
 from ropewalk.spaces.core import Core
 from ropewalk.spaces.head import AddedPack, Head, HeadName, open_head
-from ropewalk.spaces.learning import pay_records, remember_embedded, short_records
+from ropewalk.spaces.learning import look, pay_records, remember_embedded, short_records
 from ropewalk.spaces.mend import live_shares, stand
-from ropewalk.spaces.offline import QueueFiles, QueueFull
+from ropewalk.spaces.offline import DiskFull, QueuedDamaged, QueuedPack, QueueFiles, QueueFull
+from ropewalk.spaces.pack.directory import Directory
 from ropewalk.spaces.pack.packing import Pack
-from ropewalk.spaces.state import ACKED, WITHDRAWN, KnownHead, State
+from ropewalk.spaces.pool.pool import Copies
+from ropewalk.spaces.state import ACKED, WITHDRAWN, KnownHead, State, StateFull
+from ropewalk.spaces.waiting import BESIDE, few_answer, why_stuck
 from ropewalk.spaces.writer import keep_pack
 
 __all__ = [
     "delivered",
     "drop_queue",
-    "few_answer",
+    "few_took",
     "keep_at_home",
+    "make_room",
     "object_of",
     "owed_of",
     "rests_on_queue",
     "send_queue",
     "strays",
-    "told_of_queue",
-    "why_waiting",
 ]
 
-_BESIDE = (
-    "the stores hold another change of this device under the same number: its memory was restored from a backup, or"
-    " copied"
+_T = TypeVar("_T")
+
+_WAY_OUT = (
+    "neither the stores nor the cache give it back; `ropewalk space queue SPACE --export FOLDER` takes out what can be"
+    " read of all that waits, `--drop` gives it up"
 )
-
-
-def few_answer(core: Core) -> str:
-    """Why a head could not be acknowledged now, or nothing: by what is known of the stores, without asking them."""
-    usable = [name for name in core.pool.takers if core.pool.up(name)]
-    if len(usable) >= core.head_floor:
-        return ""
-    reasons = "; ".join(f"{name}: {why}" for name in core.pool.names if (why := core.pool.why_down(name)))
-    return f"{len(usable)} of {len(core.pool.takers)} stores answer, the write floor is {core.head_floor} ({reasons})"
-
-
-def why_stuck(core: Core) -> str:
-    """Why nothing of this device's may be published, or nothing: it is not for the stores to change that."""
-    membership, device = core.membership, core.device.public().id
-    if membership.read_only:
-        return "the space needs a newer version of ropewalk to be written"
-    if membership.state.may_write(device):
-        return ""
-    if device in membership.state.frozen:
-        return "this device is frozen"
-    role = membership.state.role_of(device)
-    if role is None:
-        return "this device was put out"
-    return f"this device may not write here any more: its role is {role.name.lower()}"
 
 
 async def keep_at_home(core: Core, head: KnownHead, data: bytes) -> bool:
@@ -70,10 +50,29 @@ async def keep_at_home(core: Core, head: KnownHead, data: bytes) -> bool:
     if not core.offline:
         return False
     try:
-        await core.ledger.do(_kept, core, head, data)
+        await make_room(core, lambda: core.ledger.do(_kept, core, head, data))
     except QueueFull:
         return False
     return True
+
+
+async def make_room(core: Core, keep: Callable[[], Awaitable[_T]]) -> _T:
+    """Keep something at home; where the disk is full, the cache makes room for it: that can be had again.
+
+    Args:
+        core: The space.
+        keep: What may be done twice.
+
+    Raises:
+        QueueFull, Unavailable.
+    """
+    try:
+        return await keep()
+    except (DiskFull, StateFull):
+        if core.cache is None:
+            raise
+        await core.cache.give_way()
+        return await keep()
 
 
 def _kept(state: State, core: Core, head: KnownHead, data: bytes) -> None:
@@ -104,21 +103,12 @@ def rests_on_queue(state: State, core: Core) -> bool:
     )
 
 
-async def why_waiting(core: Core) -> str:
-    """Why the oldest change that waits may not be published, whatever the stores take; or nothing."""
-    if not (waiting := await core.ledger.do(State.queued)):
-        return ""
-    head, _ = waiting[0]
-    if await core.ledger.do(State.has_head_from, head.writer, head.sequence):
-        return _BESIDE
-    return why_stuck(core)
-
-
 async def send_queue(core: Core) -> str:
     """Publish what waits, as far as that goes now; why it does not go further, or nothing.
 
     It may be stopped anywhere, and run again.  The caller has the turn.
     """
+    core.stuck, core.lost = "", False
     if core.queue is None:
         return ""
     if not (waiting := await core.ledger.do(State.queued)):
@@ -128,12 +118,21 @@ async def send_queue(core: Core) -> str:
     await core.pool.weigh(core.head_floor)
     if why := few_answer(core):
         return why
+    if (await look(core)).forked:  # what came while too few answered is known before anything goes out
+        core.untended = True
+    if why := why_stuck(core):
+        return why
+    core.stuck = await _send_all(core, core.queue, [head for head, _ in waiting])
+    return core.stuck
+
+
+async def _send_all(core: Core, queue: QueueFiles, heads: Sequence[KnownHead]) -> str:
     if await short_records(core):
         await pay_records(core)
         if await short_records(core):
             return "membership records that it rests on are in too few stores"
-    for head, _ in waiting:
-        if why := await _send(core, core.queue, head):
+    for head in heads:
+        if why := await _send(core, queue, head):
             return why
     return ""
 
@@ -146,30 +145,30 @@ async def _send(core: Core, queue: QueueFiles, head: KnownHead) -> str:
     except RopewalkError as error:
         return f"{what} cannot be read in the journal: {error}"
     if await core.ledger.do(State.has_head_from, head.writer, head.sequence):
-        return f"{what}: {_BESIDE}"
+        return f"{what}: {BESIDE}"
     for pack in opened.steward.packs:
         if why := await _place_pack(core, queue, pack):
             return f"{what}: {why}"
     copies = await core.pool.put_copies(
         name.encode(), data or b"", enough=core.head_floor, later=partial(delivered, core, head.name)
     )
-    failed = {store: str(error) for store, error in copies.failed.items()}
     if len(copies.kept) < core.head_floor:
-        return f"{len(copies.kept)} of {len(core.pool.takers)} stores took it, the write floor is {core.head_floor}"
-    await core.ledger.do(_acknowledge, head, opened, list(failed), core)
+        return f"{what}: {few_took(core, copies)}"
+    await core.ledger.do(_acknowledge, head, opened, list(copies.failed), core)
     await asyncio.to_thread(queue.drop, [pack.name for pack in opened.steward.packs], [head.name])
     return ""
 
 
 async def _place_pack(core: Core, queue: QueueFiles, added: AddedPack) -> str:
     """See that a pack lies on the floor of stores; why it does not, or nothing."""
-    floor = core.membership.policy.floor
+    floor, wrong = core.membership.policy.floor, ""
     try:
-        kept = await asyncio.to_thread(queue.load, added.name)
+        try:
+            kept = _as_signed(await asyncio.to_thread(queue.load, added.name), added)
+        except QueuedDamaged as error:
+            kept, wrong = await _from_cache(core, queue, added), str(error)
         if kept is None:
-            return await stand(core, [added.name], floor)
-        if (kept.manifest.digest, kept.directory_hash) != (added.manifest, added.directory):
-            return f"what waits of pack {added.name.hex()[:8]} is not what was signed"
+            return await _place_without_file(core, added, wrong)
         known = await core.ledger.do(State.pack_named, added.name)
         if known is None:
             return f"pack {added.name.hex()[:8]} is not known here any more"
@@ -186,6 +185,43 @@ async def _place_pack(core: Core, queue: QueueFiles, added: AddedPack) -> str:
     except RopewalkError as error:
         return str(error)
     return ""
+
+
+async def _place_without_file(core: Core, added: AddedPack, wrong: str) -> str:
+    if not (why := await stand(core, [added.name], core.membership.policy.floor)):
+        return ""
+    known = await core.ledger.do(State.pack_named, added.name)
+    core.lost = known is None or len(known.good) < known.k  # what is away has no more of it
+    return f"{wrong or why}; {_WAY_OUT}" if core.lost else wrong or why
+
+
+def _as_signed(kept: QueuedPack | None, added: AddedPack) -> QueuedPack | None:
+    if kept is None or (kept.manifest.digest, kept.directory_hash) == (added.manifest, added.directory):
+        return kept
+    raise QueuedDamaged(f"queued pack {added.name.hex()[:8]} is not the one that was signed")
+
+
+async def _from_cache(core: Core, queue: QueueFiles, added: AddedPack) -> QueuedPack | None:
+    """A pack whose file is damaged, from what is left of it and the chunks that were written lately; or None."""
+    if core.cache is None:
+        return None
+    try:
+        left = _as_signed(await asyncio.to_thread(queue.load_unchecked, added.name), added)
+        if left is None:
+            return None
+        places = Directory.open(left.directory, added.name, left.manifest.lengths, core.keys).places
+        chunks = await core.cache.get([place.id for place in places])
+        at = {(place.column, place.offset): chunks[place.id] for place in places if place.id in chunks}
+        return await asyncio.to_thread(left.patched, at)
+    except Damaged:
+        return None
+
+
+def few_took(core: Core, copies: Copies) -> str:
+    """What to say of a head that too few stores took."""
+    reasons = "; ".join(f"{store}: {error}" for store, error in sorted(copies.failed.items()))
+    took = f"{len(copies.kept)} of {len(core.pool.takers)} stores took the head, the write floor is {core.head_floor}"
+    return f"{took} ({reasons})" if reasons else took
 
 
 def _acknowledge(state: State, head: KnownHead, opened: Head, owed: Sequence[str], core: Core) -> None:
@@ -207,22 +243,6 @@ async def delivered(core: Core, name: str, store: str) -> None:
 def _paid(state: State, name: str, store: str) -> None:
     if not state.is_unacknowledged(name):  # of one that was given up, it is the removal that is owed
         state.paid_head(name, store)
-
-
-async def told_of_queue(core: Core, name: str) -> str:
-    """What to tell people of what waits, or nothing.
-
-    Args:
-        core: The space.
-        name: What the user calls it.
-    """
-    if not (waiting := await core.ledger.do(State.queued)):
-        return ""
-    since = datetime.fromtimestamp(waiting[0][1] / 10**9, UTC).strftime("%Y-%m-%d %H:%M")
-    stuck = await why_waiting(core)
-    then = f"and cannot be published: {stuck}" if stuck else "to be published once enough stores answer"
-    changes = f"{len(waiting)} changes wait" if len(waiting) > 1 else "1 change waits"
-    return f"{changes} on this machine alone, since {since} UTC, {then} (`ropewalk space queue {name}`)"
 
 
 async def drop_queue(core: Core, queue: QueueFiles, incarnation: bytes) -> int:
@@ -265,10 +285,18 @@ def strays(state: State, core: Core, queue: QueueFiles) -> list[str]:
     others = [name for one in there.heads if (name := f"{core.space_id.hex()}/heads/{one}") not in wanted]
     left = [name for name in others if not _ours(core, name) and state.head_named(name) is None]
     queue.drop(heads=set(others).difference(left))
-    if not left:
-        unannounced = {pack.name for pack in state.unannounced()}
-        queue.drop(there.packs - unannounced)
+    if not left and not state.pending():
+        _drop_unnamed(state, queue, there.packs)
     return sorted(left)
+
+
+def _drop_unnamed(state: State, queue: QueueFiles, there: Collection[bytes]) -> None:
+    """Take away packs of changes that were never signed: no version points at them, and none ever will."""
+    unnamed = set(there) - state.packs_queued()
+    known = [pack.name for pack in state.unannounced() if pack.name in unnamed]
+    if known:
+        _forget(state, [], known)
+    queue.drop(unnamed)
 
 
 def _ours(core: Core, name: str) -> bool:

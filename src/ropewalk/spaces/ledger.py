@@ -1,6 +1,6 @@
 """Ledger: the local state, reached from the event loop without blocking it.
 
-Flow: coroutine -> Ledger.do -> one thread -> State
+Flow: coroutine -> Ledger.do -> one thread -> State; make_room, where the disk is full
 Never: lets two threads into the state at once.
 """
 
@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Concatenate, ParamSpec, TypeVar
 
-from ropewalk.spaces.state import SUSPECT, State, StateDamaged, explained
+from ropewalk.spaces.state import SUSPECT, State, StateDamaged, StateFull, explained
 
 __all__ = ["Ledger"]
 
@@ -22,11 +22,17 @@ T = TypeVar("T")
 
 
 class Ledger:
-    """A `State` and the one thread that may use it."""
+    """A `State` and the one thread that may use it.
 
-    def __init__(self, path: Path) -> None:
+    Args:
+        path: The file.
+        make_room: Called before the state is used, with False, and after it failed on a full disk, with True; whatever
+            can be had again should make room for it then.
+    """
+
+    def __init__(self, path: Path, make_room: Callable[[bool], None] = lambda _: None) -> None:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="ropewalk-state")
-        self._path = path
+        self._path, self._make_room = path, make_room
         self._state: State | None = None
 
     async def open(self) -> None:
@@ -38,7 +44,15 @@ class Ledger:
             StateUnavailable: It cannot be used now.
         """
         loop = asyncio.get_running_loop()
-        self._state = await loop.run_in_executor(self._thread, State, self._path)
+        self._state = await loop.run_in_executor(self._thread, self._open)
+
+    def _open(self) -> State:
+        self._make_room(False)
+        try:
+            return State(self._path)
+        except StateFull:
+            self._make_room(True)
+            return State(self._path)
 
     async def do(self, work: Callable[Concatenate[State, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run ``work(state, ...)`` in the thread of the state; it is not interrupted once it has begun.
@@ -52,12 +66,21 @@ class Ledger:
         assert state is not None
         loop = asyncio.get_running_loop()
         try:
-            return await loop.run_in_executor(self._thread, lambda: work(state, *args, **kwargs))
+            return await loop.run_in_executor(self._thread, self._run, lambda: work(state, *args, **kwargs))
         except (sqlite3.Error, StateDamaged) as error:
             found = explained(error, f"local state {self._path.name}") if isinstance(error, sqlite3.Error) else error
             if isinstance(found, StateDamaged):
                 self._path.with_name(self._path.name + SUSPECT).touch()
             raise found from None
+
+    def _run(self, work: Callable[[], T]) -> T:
+        self._make_room(False)
+        try:
+            return work()
+        except sqlite3.Error as error:  # it is not done again: some of it may have been done
+            if isinstance(explained(error, ""), StateFull):
+                self._make_room(True)
+            raise
 
     async def aclose(self) -> None:
         """Close the file, after what is under way."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from ropewalk.errors import Damaged, Missing, RopewalkError, Unavailable
 from ropewalk.spaces.core import Core
@@ -17,7 +18,9 @@ from ropewalk.spaces.pack.erasure import Code
 from ropewalk.spaces.pack.packing import Pack, Share
 from ropewalk.spaces.pack.roots import column_root, leaf_hashes
 from ropewalk.spaces.pack.share import FOOTER_SIZE, LARGEST_TRAILER, ShareDamaged, ShareName, Trailer
+from ropewalk.spaces.pool.patience import most_of
 from ropewalk.spaces.state import KnownPack, SharePlace, State, spread
+from ropewalk.spaces.writer import deliver
 
 __all__ = [
     "Mended",
@@ -117,7 +120,9 @@ async def mend_pack(core: Core, pack: KnownPack, wrong: Collection[SharePlace] =
         await _remove(core, pack, share, result)
     have = {number: share.store for number, share in live.items()}
     # Others wait for the turn that we have: a store that hangs is not worth it, and one that is slow counts next time.
-    kept, failed = await core.pool.put_shares(remade, core.membership.policy.survive, have, enough=0)
+    names = {share.number: share.name for share in remade.shares}
+    later = partial(deliver, pack.name, names, core.ledger)
+    kept, failed = await core.pool.put_shares(remade, core.membership.policy.survive, have, enough=0, later=later)
     places = [place_of(share, kept[share.number]) for share in remade.shares if share.number in kept]
     await core.ledger.do(State.add_shares, pack.id, places)
     for place in places:
@@ -131,7 +136,7 @@ async def mend_pack(core: Core, pack: KnownPack, wrong: Collection[SharePlace] =
 
 def _can_place(core: Core, live: Iterable[SharePlace]) -> bool:
     taken = {share.store for share in live}
-    return any(core.pool.up(name) and name not in taken for name in core.pool.takers)
+    return any(core.pool.up(name) and not core.pool.behind(name) and name not in taken for name in core.pool.fit)
 
 
 async def good_columns(
@@ -147,29 +152,58 @@ async def good_columns(
     bad: set[SharePlace] = set()
     live = live_shares(core, pack)
     spare = usable(core, pack)
-    spare.sort(key=lambda share: live.get(share.number) != share)  # another copy of a share comes last
-    while len(columns) < pack.k <= _readable(columns, spare):
-        share = spare.pop(0)
-        if share.number in columns:
-            continue
-        try:
-            columns[share.number], found = await read_share(core, pack, share)
-        except Unavailable:
-            continue
-        except RopewalkError as error:
-            await core.ledger.do(State.mark_damaged, pack.id, share.number, share.store)
-            bad.add(share)
-            result.damaged.append(f"store {share.store}: {error}")
+    # Another copy of a share comes last, and before it what lies in a store that others need not wait for.
+    spare.sort(key=lambda share: (live.get(share.number) != share, core.pool.is_late(share.store)))
+    running: dict[asyncio.Task[tuple[memoryview, Trailer]], SharePlace] = {}
+    try:
+        while len(columns) < pack.k <= len(readable := _numbers(columns, spare, running.values())):
+            while spare and len(_numbers(columns, running.values())) < pack.k:
+                _begin(core, pack, spare, columns, running)
+            size = sum(pack.column_length(share.number) for share in running.values())
+            patience = core.pool.hedge(size) if spare else None  # a read that hangs ends by itself
+            done, late = await asyncio.wait(running, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                share = running.pop(task)
+                try:
+                    columns[share.number], found = task.result()
+                except Unavailable:
+                    continue
+                except RopewalkError as error:
+                    await core.ledger.do(State.mark_damaged, pack.id, share.number, share.store)
+                    bad.add(share)
+                    result.damaged.append(f"store {share.store}: {error}")
+            if not done:
+                for task in late:
+                    core.pool.was_late(running[task].store)
+                _begin(core, pack, spare, columns, running)
+    finally:
+        for task in running:
+            task.cancel()
     if len(columns) < pack.k or found is None:
         raise PackLost(
-            f"pack {pack.name.hex()[:8]} needs {pack.k} good shares, {_readable(columns, spare)} can be read",
+            f"pack {pack.name.hex()[:8]} needs {pack.k} good shares, {len(readable)} can be read",
             hint="bring back stores of this space that are away",
         )
     return columns, found, bad
 
 
-def _readable(columns: Collection[int], spare: Iterable[SharePlace]) -> int:
-    return len({*columns, *(share.number for share in spare)})
+def _begin(
+    core: Core,
+    pack: KnownPack,
+    spare: list[SharePlace],
+    columns: Collection[int],
+    running: dict[asyncio.Task[tuple[memoryview, Trailer]], SharePlace],
+) -> None:
+    """Read one more share: of a column that is not being read, if there is any."""
+    reading = _numbers(columns, running.values())
+    share = min(spare, key=lambda one: one.number in reading)
+    spare.remove(share)
+    if share.number not in columns:
+        running[asyncio.create_task(read_share(core, pack, share))] = share
+
+
+def _numbers(columns: Collection[int], *shares: Iterable[SharePlace]) -> set[int]:
+    return {*columns, *(share.number for some in shares for share in some)}
 
 
 def remake(core: Core, pack: KnownPack, trailer: Trailer, columns: dict[int, memoryview], lacking: list[int]) -> Pack:
@@ -242,9 +276,7 @@ async def stand(core: Core, names: Sequence[bytes], floor: int) -> str:
         pack = await core.ledger.do(State.pack_named, name)
         if pack is None:
             return f"pack {name.hex()[:8]} is not known here any more"
-        asked = usable(core, pack)
-        seen = await asyncio.gather(*(_is_there(core, pack, share) for share in asked))
-        good = len(spread(share for share, there in zip(asked, seen, strict=True) if there))
+        good = await _count_there(core, pack, min(floor, pack.n))
         if good < min(floor, pack.n):
             pack = await core.ledger.do(State.pack_named, name)
             assert pack is not None
@@ -258,6 +290,18 @@ async def stand(core: Core, names: Sequence[bytes], floor: int) -> str:
         if good < min(floor, pack.n):
             return f"{good} of {pack.n} shares of pack {name.hex()[:8]} are left, the write floor is {floor}"
     return ""
+
+
+async def _count_there(core: Core, pack: KnownPack, floor: int) -> int:
+    """How many of a pack's shares are there; once there are enough, stores that are slower count for nothing."""
+    asked = {asyncio.create_task(_is_there(core, pack, share)): share for share in usable(core, pack)}
+
+    def there() -> int:
+        return len(spread(share for task, share in asked.items() if task.done() and task.result()))
+
+    for task in await most_of(asked, lambda pending: not there() < floor <= there() + pending):
+        task.cancel()
+    return there()
 
 
 async def _is_there(core: Core, pack: KnownPack, share: SharePlace) -> bool:

@@ -90,8 +90,10 @@ async def move_shares(core: Core, pack: KnownPack, without: Collection[str] = ()
     for share in leaving:
         del stays[share.number]
     going = [share for share in pack.shares if share.store in without and core.pool.up(share.store)]
-    wanted = sorted({share.number for share in (*leaving, *going) if share.number < pack.n} - stays.keys())
-    now = _slack(core, pack, spread(usable(core, pack)).values())
+    # Of two shares in one store, one may count only while the other lies in a store that has to go: it moves, too.
+    there = spread(usable(core, pack)).values()
+    wanted = sorted({share.number for share in (*leaving, *going, *there) if share.number < pack.n} - stays.keys())
+    now = _slack(core, pack, there)
     if without and _worse(plan.slack, now):
         moved.owed = len(wanted)
         moved.problems.append(_cannot(pack, plan))

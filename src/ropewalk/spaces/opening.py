@@ -9,9 +9,9 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
+from contextlib import aclosing
 from dataclasses import dataclass
 from enum import Enum
-from functools import partial
 from pathlib import Path
 
 from msgspec.structs import replace
@@ -19,29 +19,25 @@ from msgspec.structs import replace
 from ropewalk.errors import Damaged, Misuse, RopewalkError, Unavailable
 from ropewalk.spaces.cache import CACHE_FILE, LEAST, Cache
 from ropewalk.spaces.core import Core
-from ropewalk.spaces.home import Home, Settings, SpaceSetting, StoreSetting
+from ropewalk.spaces.gathering import gather_records
+from ropewalk.spaces.home import Home, Settings, SpaceSetting
 from ropewalk.spaces.identity import DeviceKeys, PublicKeys
 from ropewalk.spaces.keys import EpochUnknown, KeyRing, MembersOnly
 from ropewalk.spaces.learning import keep_checked, look, open_checked, read_membership, seal_checked
 from ropewalk.spaces.ledger import Ledger
-from ropewalk.spaces.members import (
-    LARGEST_RECORD,
-    MOST_RECORDS,
-    Membership,
-    Policy,
-    create,
-    is_record,
-    records_prefix,
-)
-from ropewalk.spaces.members.records import parse
+from ropewalk.spaces.members import Membership, NotAMember, Policy, create, is_record
+from ropewalk.spaces.members.beyond import check_released, told_of_unreleased
 from ropewalk.spaces.members.wraps import open_ring
 from ropewalk.spaces.offline import QUEUE_FOLDER, QueueFiles
-from ropewalk.spaces.passport import load as load_passport
-from ropewalk.spaces.passport import terms as passport_terms
+from ropewalk.spaces.passport import said_of_refused
 from ropewalk.spaces.places import OpenStore, opener, scheme_of
 from ropewalk.spaces.pool.placement import StoreDomains, feasible
-from ropewalk.spaces.pool.pool import BelowFloor, Pool, PoolStore
+from ropewalk.spaces.pool.pool import LINGER, BelowFloor, Pool
+from ropewalk.spaces.pool.roster import BRIEFLY
+from ropewalk.spaces.reaching import begin_pool, most_of_all, open_pool, pool_store
 from ropewalk.spaces.state import SUSPECT, State, StateDamaged
+from ropewalk.spaces.waiting import few_answer
+from ropewalk.spaces.warnings import Grave
 
 __all__ = ["STATE_FILE", "Memory", "create_space", "open_core", "open_pool", "plan_policy", "pool_store"]
 
@@ -60,44 +56,6 @@ class Memory(Enum):
 MOST_SHARES = 64
 
 
-async def open_pool(
-    home: Home,
-    names: Sequence[str],
-    clock: Callable[[], float],
-    open_store: OpenStore,
-    device: PublicKeys | None = None,
-) -> Pool:
-    """The stores of a space; those that are gone are in it too, and say why.
-
-    Args:
-        home: The user's settings.
-        names: Of the stores.
-        clock: Seconds, monotonic.
-        open_store: Opens a store at a place.
-        device: This one, whose passports say on what terms a store is used; without it each is used for everything.
-    """
-    settings = zip(names, home.stores(names), strict=True)
-    members = [pool_store(home, name, setting, open_store, device) for name, setting in settings]
-    pool = Pool(members, clock)
-    try:
-        await pool.revive(len(members) // 2 + 1)  # how many are needed is known once records can be read from some
-    except BaseException:
-        await pool.aclose()
-        raise
-    return pool
-
-
-def pool_store(
-    home: Home, name: str, setting: StoreSetting, open_store: OpenStore, device: PublicKeys | None = None
-) -> PoolStore:
-    """A store as the settings name it, not opened yet; arguments as for `open_pool`."""
-    identity = bytes.fromhex(setting.id)
-    known = load_passport(home, identity, device.ed25519) if device is not None else None
-    reopen = partial(open_store, setting.path, identity)
-    domains = StoreDomains(name, setting.domains)
-    return PoolStore(domains, None, "it was not opened", reopen, passport_terms(known))
-
-
 def plan_policy(stores: Sequence[StoreDomains], survive: Mapping[str, int], floor: int | None = None) -> Policy:
     """The policy that keeps a promise on these stores, with the least room.
 
@@ -108,9 +66,10 @@ def plan_policy(stores: Sequence[StoreDomains], survive: Mapping[str, int], floo
 
     Raises:
         PromiseImpossible: The stores cannot give it.
-        Misuse: A floor out of range.
+        Misuse: A floor out of range, or too many stores.
     """
-    n = min(len(stores), MOST_SHARES)
+    _check_count(len(stores))
+    n = len(stores)
     k = feasible(stores, n, survive)
     chosen = min(k + 1, n) if floor is None else floor
     if not k <= chosen <= n:
@@ -147,18 +106,22 @@ async def create_space(
         names: What the first member and its device are called, for those who come later.
 
     Raises:
-        Misuse: The name is taken, or the privacy level is not there yet.
+        Misuse: The name is taken, the privacy level is not there yet, or there are too many stores.
         BelowFloor: Too few stores took its records; nothing of it is kept in the settings.
+        StoreReadOnly: One of the stores was seen to be unfit, and the policy counts on each.
     """
     if name in home.load().spaces:
         raise Misuse(f"a space is called {name!r} already", hint="choose another name")
     if privacy not in (1, 2):
         raise Misuse(f"privacy level is {privacy}, this version gives 1 and 2")
-    pool = await open_pool(home, stores, clock, open_store or opener(home, device), device.public())
+    _check_count(len(stores))
+    pool = await open_pool(home, stores, clock, open_store or opener(home, device), device.public(), now)
     try:
+        for one in pool.names:
+            pool.check_fit(one)
         space_id, _, records = create(policy, privacy, device, paper, now(), names=names)
         for object_name, data in records:
-            copies = await pool.put_copies(object_name, data)
+            copies = await pool.put_copies(object_name, data, enough=policy.floor)
             if len(copies.kept) < policy.floor:
                 reasons = "; ".join(f"{store}: {error}" for store, error in sorted(copies.failed.items()))
                 raise BelowFloor(
@@ -175,6 +138,11 @@ async def create_space(
     setting = SpaceSetting(space_id.hex(), list(stores))
     home.update(lambda settings: _with_space(settings, name, setting))
     return space_id
+
+
+def _check_count(stores: int) -> None:
+    if stores > MOST_SHARES:
+        raise Misuse(f"a space has at most {MOST_SHARES} stores, got {stores}", hint="leave some out")
 
 
 def _with_space(settings: Settings, name: str, setting: SpaceSetting) -> Settings:
@@ -204,24 +172,20 @@ async def open_core(
         RecordDamaged, NotAMember, Refused, Unavailable.
     """
     space_id = bytes.fromhex(setting.id)
-    pool = await open_pool(home, setting.stores, clock, open_store or opener(home, device), device.public())
-    pool.draining = frozenset(setting.draining)
-    warnings = [f"store {name} is not there: {why}" for name in pool.names if (why := pool.why_down(name))]
-    warnings += [
-        f"store {name} is not written to: {why}; `ropewalk store passport {name}` looks at it again"
-        for name in pool.names
-        if (why := pool.terms(name).refused)
-    ]
     markers = {
         name: bytes.fromhex(one.id) for name, one in zip(setting.stores, home.stores(setting.stores), strict=True)
     }
+    pool = begin_pool(home, setting.stores, clock, open_store or opener(home, device), device.public(), now)
+    pool.draining = frozenset(setting.draining)
+    warnings = [said_of_refused(name, pool.terms(name)) for name in pool.names if pool.terms(name).refused]
     ledger: Ledger | None = None
     at_home: _AtHome | None = None
     try:
         path = home.space_folder(setting.id) / STATE_FILE
         fresh = Memory.LOST if any(path.parent.iterdir()) else Memory.NONE  # what it is if there is no file
         at_home = await _at_home(home, setting, path.parent)
-        ledger = Ledger(path)
+        make_room = at_home.cache.make_room if at_home.cache is not None else _nothing_to_give
+        ledger = Ledger(path, make_room)
         try:
             await ledger.open()
             return await _core(space_id, device, pool, ledger, cpu, now, warnings, fresh, markers, at_home)
@@ -229,7 +193,7 @@ async def open_core(
             await ledger.aclose()
             aside = _put_aside(path)
             warnings.append(f"{error}; it was put aside as {aside} and is built anew from the stores")
-            ledger = Ledger(path)
+            ledger = Ledger(path, make_room)
             await ledger.open()
             return await _core(space_id, device, pool, ledger, cpu, now, warnings, Memory.LOST, markers, at_home)
     except BaseException:
@@ -248,6 +212,10 @@ class _AtHome:
     queue: QueueFiles
     offline: bool
     cache: Cache | None
+
+
+def _nothing_to_give(failed: bool) -> None:
+    pass
 
 
 async def _at_home(home: Home, setting: SpaceSetting, folder: Path) -> _AtHome:
@@ -272,10 +240,11 @@ async def _core(
     at_home: _AtHome,
 ) -> tuple[Core, Memory]:
     membership = await _membership(space_id, device, pool, ledger, warnings)
-    await pool.want(min(membership.policy.k, len(pool.names)))  # fewer give nothing but embedded packs
+    check_released(membership, device.public().id)
     opened = open_ring(membership.epochs, device)
     warnings += opened.problems
     keys = opened.ring
+    warnings += map(Grave, told_of_unreleased(membership, keys))
     await ledger.do(_unlock, device, keys)
     try:
         await ledger.do(State.pending)  # damage to what all else rests on must be known before it is used
@@ -294,7 +263,12 @@ async def _core(
         offline=at_home.offline,
         cache=at_home.cache,
     )
+    await pool.want(min(membership.policy.k, len(pool.names)), quick=True)  # fewer give nothing but embedded packs
+    await pool.want(core.fresh_read, LINGER, quick=True)  # one that was slow lately may have to tell what is newest
+    # Where too few for a write answer, offline work shows something else; else the rest is no more than welcome.
+    await pool.opened(most=LINGER if core.offline and few_answer(core) else BRIEFLY)
     await look(core)
+    core.tell_away()
     return core, await ledger.do(_memory, fresh)
 
 
@@ -340,10 +314,8 @@ async def _membership(
         else:
             await ledger.do(keep_checked, seal_checked(known, device))
             return known
-    found = await _fetch_records(space_id, pool) | good
-    if not found and not any(pool.up(name) for name in pool.names):
-        raise Unavailable("no store of this space answers", hint="bring its stores back")
-    membership = read_membership(space_id, list(found.values()), partly=True)  # nothing older is known to go on with
+    await pool.revive(most_of_all(pool))
+    found, membership = await _gathered(space_id, device, pool, good)
     if (crowd := membership.crowd) is not None:
         warnings.append(
             f"device {crowd.device.hex()[:8]} has written {crowd.count} membership records, more than there is room"
@@ -358,26 +330,26 @@ async def _membership(
     return membership
 
 
-async def _fetch_records(space_id: bytes, pool: Pool) -> dict[str, bytes]:
-    found: dict[str, bytes] = {}
-    for name in pool.names:
-        if not pool.up(name):
-            continue
-        try:
-            listing = []
-            async for listed in pool.list(name, records_prefix(space_id)):
-                listing.append(listed)
-                if len(listing) > 2 * MOST_RECORDS:
-                    break  # junk, most of it; another store has less
-        except RopewalkError:
-            continue
-        for listed in listing:
-            if listed.name in found or listed.size > LARGEST_RECORD:
+async def _gathered(
+    space_id: bytes, device: DeviceKeys, pool: Pool, good: Mapping[str, bytes]
+) -> tuple[dict[str, bytes], Membership]:
+    """Records from stores, with those that we had; more stores are waited for while nothing lets this device in."""
+    found = dict(good)
+    membership: Membership | None = None
+    why: RopewalkError | None = None
+    async with aclosing(gather_records(space_id, pool)) as gathering:
+        async for found in gathering:
+            found |= good
+            try:  # nothing older is known to go on with
+                membership = read_membership(space_id, list(found.values()), membership, partly=True)
+                open_ring(membership.epochs, device)
+            except (Damaged, NotAMember) as error:
+                why = error
                 continue
-            try:
-                data = await pool.get(name, listed.name, 0, LARGEST_RECORD + 1)
-            except RopewalkError:
-                continue  # another store may have it
-            if is_record(listed.name, data) and parse(data) is not None:  # junk is not held
-                found[listed.name] = data
-    return found
+            break
+    if membership is not None:
+        return found, membership
+    if not any(pool.up(name) for name in pool.names):
+        raise Unavailable("no store of this space answers", hint="bring its stores back")
+    assert why is not None
+    raise why

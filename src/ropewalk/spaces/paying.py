@@ -12,11 +12,11 @@ from contextlib import suppress
 
 from ropewalk.errors import RopewalkError
 from ropewalk.spaces.core import Core
-from ropewalk.spaces.later import few_answer, told_of_queue
 from ropewalk.spaces.learning import pay_records
 from ropewalk.spaces.mend import mend_owed
 from ropewalk.spaces.publish import settle_journal
 from ropewalk.spaces.state import State
+from ropewalk.spaces.waiting import few_answer, told_of_queue
 
 __all__ = ["PayNow", "keep_paying", "pay", "pay_at_opening"]
 
@@ -43,9 +43,11 @@ async def pay_at_opening(core: Core, name: str, pay_now: PayNow, *, again: bool)
     pending = await core.ledger.do(State.pending)
     if lost or pending:
         await pay_now(None)
-    elif await core.ledger.do(State.queued_names) and not few_answer(core):
-        with suppress(RopewalkError):  # another process is at it; or it is said below
-            await pay_now(0)
+    elif await core.ledger.do(State.queued_names):
+        await core.pool.opened()
+        if not few_answer(core):
+            with suppress(RopewalkError):  # another process is at it; or it is said below
+                await pay_now(0)
     if said := await told_of_queue(core, name):
         core.warnings.append(said)
 
@@ -55,18 +57,25 @@ async def keep_paying(core: Core, every: float, pay_now: PayNow) -> None:
 
     Args:
         core: The space.
-        every: Seconds between two looks at what is owed.
+        every: Seconds between two looks at what is owed; a store that is slow gets more once it has done with some.
         pay_now: Takes the turn, and pays.
     """
     while True:
         await asyncio.sleep(every)
         try:
             await core.pool.revive()
-            if await core.ledger.do(_owes):
+            owed = await core.ledger.do(_owes)
+            while owed:
                 await pay_now(None)
+                await core.pool.caught_up(every)
+                owed, before = await core.ledger.do(_owes), owed
+                if owed >= before:
+                    break
         except RopewalkError:
             continue  # it is still owed, and the status says so
 
 
-def _owes(state: State) -> bool:
-    return bool(state.owed_heads() or state.owed_shares() or state.owed_records() or state.queued_names())
+def _owes(state: State) -> int:
+    """How much, in whatever units: less is less."""
+    shares = sum(len(numbers) for _, numbers in state.owed_shares())
+    return len(state.owed_heads()) + shares + len(state.owed_records()) + len(state.queued_names())

@@ -6,8 +6,10 @@ Never: imports what a scheme needs before a store of it is opened, or lets a pac
 
 from __future__ import annotations
 
+import asyncio
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from importlib.metadata import entry_points
 from typing import Protocol, cast
 
@@ -18,9 +20,11 @@ from ropewalk.spaces.home import Home, Settings
 from ropewalk.spaces.identity import DeviceKeys
 from ropewalk.spaces.store import DiskStore, Store
 
-__all__ = ["GROUP", "OpenStore", "Placed", "UnknownPlace", "opener", "opens", "scheme_of"]
+__all__ = ["GROUP", "OpenStore", "Placed", "UnknownPlace", "first_of_ways", "opener", "opens", "scheme_of"]
 
 GROUP = "ropewalk.stores"  # entry points: a scheme, and an `Opens`
+
+START = 1.0  # seconds after which one more way to a store is tried beside those that have not led there yet
 
 _SCHEME = re.compile(r"(?:([a-z][a-z0-9+]*)://|unix:)")
 
@@ -59,6 +63,9 @@ def opener(home: Home, device: DeviceKeys) -> OpenStore:
     async def open_store(place: str, identity: bytes) -> Store:
         if not (scheme := scheme_of(place)):
             return await DiskStore.open(place, identity)
+        if identity and (others := _others(home, place, identity)):
+            ways = [place, *others]
+            return await first_of_ways([partial(opens(scheme_of(one)), one, identity, home, device) for one in ways])
         store = await opens(scheme)(place, identity or None, home, device)
         if not identity:
             try:
@@ -69,6 +76,39 @@ def opener(home: Home, device: DeviceKeys) -> OpenStore:
         return store
 
     return open_store
+
+
+def _others(home: Home, place: str, identity: bytes) -> list[str]:
+    """Other ways that are known to a store."""
+    stores = home.load().stores.values()
+    return next((one.others for one in stores if one.path == place and one.id == identity.hex()), [])
+
+
+async def first_of_ways(ways: Sequence[Callable[[], Awaitable[Placed]]]) -> Placed:
+    """What is behind the first of several ways that leads there; each gets a start before the next one.
+
+    Raises:
+        RopewalkError: None does; what was wrong with the first.
+    """
+    left = list(ways)
+    running: list[asyncio.Future[Placed]] = []
+    try:
+        while left or not all(one.done() for one in running):
+            if left:
+                running.append(asyncio.ensure_future(left.pop(0)()))
+            going = [one for one in running if not one.done()]
+            await asyncio.wait(going, timeout=START if left else None, return_when=asyncio.FIRST_COMPLETED)
+            for one in running:
+                if one.done() and one.exception() is None:
+                    running.remove(one)
+                    return one.result()
+        return running[0].result()
+    finally:
+        for one in running:
+            one.cancel()
+        for found in await asyncio.gather(*running, return_exceptions=True):
+            if not isinstance(found, BaseException):
+                await found.aclose()
 
 
 def _learn(home: Home, place: str, identity: bytes) -> None:

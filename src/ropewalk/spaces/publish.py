@@ -21,7 +21,6 @@ from ropewalk.spaces.adopting import adopt
 from ropewalk.spaces.chunk import Reference
 from ropewalk.spaces.core import Core
 from ropewalk.spaces.head import (
-    LARGEST_HEAD,
     NO_HEAD,
     AddedPack,
     HeadName,
@@ -36,8 +35,9 @@ from ropewalk.spaces.head import (
 )
 from ropewalk.spaces.later import (
     delivered,
-    few_answer,
+    few_took,
     keep_at_home,
+    make_room,
     object_of,
     owed_of,
     rests_on_queue,
@@ -46,9 +46,12 @@ from ropewalk.spaces.later import (
 )
 from ropewalk.spaces.learning import Standing, Unsure, find_footing, known_head, remember_embedded, standing, unsure
 from ropewalk.spaces.mend import stand
+from ropewalk.spaces.offline import LET_WAIT
+from ropewalk.spaces.owing import pay_heads
 from ropewalk.spaces.pack.packing import Packing
 from ropewalk.spaces.pool.pool import BelowFloor
 from ropewalk.spaces.state import ACKED, PENDING, QUEUED, WITHDRAWN, KnownHead, State
+from ropewalk.spaces.waiting import few_answer
 from ropewalk.spaces.writer import offer_pack
 
 __all__ = ["Outcome", "Settled", "begin_change", "publish", "settle_journal"]
@@ -130,8 +133,8 @@ async def publish(
     if core.offline and (few_answer(core) or await core.ledger.do(rests_on_queue, core)):
         return await _queue(core, root, entries, vector, small, note)
     if few := few_answer(core):
-        raise BelowFloor(few, hint=_AGAIN)
-    signed = await core.ledger.do(_sign, core, root, entries, vector, small, note)
+        raise BelowFloor(few, hint=f"{_AGAIN}; or {LET_WAIT}")
+    signed = await make_room(core, lambda: core.ledger.do(_sign, core, root, entries, vector, small, note))
     outcome = await _send(core, signed)
     # After it, not before: a head counts as having seen every dot up to its own, the new entries' among them.
     while signed.more:
@@ -153,7 +156,9 @@ async def _queue(
     core: Core, root: bytes | None, entries: int, vector: Vector, small: Packing | None, note: str
 ) -> Outcome:
     """Keep a version at home, after those that wait; all of it goes out at once if enough stores answer by now."""
-    signed = first = await core.ledger.do(_sign, core, root, entries, vector, small, note, QUEUED)
+    signed = first = await make_room(
+        core, lambda: core.ledger.do(_sign, core, root, entries, vector, small, note, QUEUED)
+    )
     while signed.more:
         signed = await core.ledger.do(_sign, core, root, entries, vector, None, "", QUEUED)
     await send_queue(core)
@@ -178,7 +183,8 @@ def _sign(
     writer = core.writer_id
     named = state.packs_queued() if fate == QUEUED else frozenset()
     unnamed = [pack for pack in state.unannounced() if pack.name not in named]
-    waiting = [pack for pack in unnamed if len(pack.good) >= pack.k or (core.queue and core.queue.holds(pack.name))]
+    kept = core.queue if fate == QUEUED else None  # what is put at once names nothing that lies at home alone
+    waiting = [pack for pack in unnamed if len(pack.good) >= pack.k or (kept and kept.holds(pack.name))]
     useless = {pack.name for pack in unnamed}.difference(pack.name for pack in waiting)  # of a refused change, and lost
     packs = waiting[:MOST_PACKS]
     owed = [one for one in state.owed_shares(all_packs=True) if one[0] not in useless]  # it is about to name the others
@@ -241,14 +247,11 @@ async def _place(
     copies = await core.pool.put_copies(name.encode(), data, enough=core.head_floor, later=later)
     why = {store: str(error) for store, error in copies.failed.items()}
     if len(copies.kept) < core.head_floor and await keep_at_home(core, head, data):
+        core.stuck, core.lost = few_took(core, copies), False
         return len(copies.kept), why
     if len(copies.kept) < core.head_floor and await _withdraw(core, head, name):
-        reasons = "; ".join(f"{store}: {reason}" for store, reason in sorted(why.items()))
-        raise BelowFloor(
-            f"{len(copies.kept)} of {len(core.pool.takers)} stores took the head, the write floor is {core.head_floor}"
-            + (f" ({reasons})" if reasons else ""),
-            hint=_AGAIN,
-        )
+        may_wait = not core.offline and few_answer(core)
+        raise BelowFloor(few_took(core, copies), hint=f"{_AGAIN}; or {LET_WAIT}" if may_wait else _AGAIN)
     await core.ledger.do(_acknowledge, head, embedded, packs, list(why), core)
     return len(copies.kept), why
 
@@ -325,9 +328,7 @@ async def settle_journal(core: Core) -> Settled:
         stuck = await send_queue(core)
     if found.pending or found.waits:
         found = await core.ledger.do(_journalled, core)  # one that was given up now has changed the incarnation too
-    for name, store in found.owed:
-        if core.pool.up(store):
-            await _pay(core, name, store)
+    await pay_heads(core, found.owed)
     return Settled(notes, found.standing, found.last, found.unsure, stuck)
 
 
@@ -368,32 +369,3 @@ def _journalled(state: State, core: Core) -> _Journalled:
         core.warnings.extend(adopt(state, core, core.queue, lost))
     now, waits = standing(state), bool(state.queued_names())
     return _Journalled(incarnation, state.pending(), state.owed_heads(), now, last, unsure(state, now), waits)
-
-
-async def _pay(core: Core, name: str, store: str) -> None:
-    parsed = HeadName.decode(name)
-    assert parsed is not None
-    try:
-        if await core.ledger.do(State.is_unacknowledged, name):
-            await core.pool.delete(store, parsed.encode())
-        else:
-            data = await core.ledger.do(State.head_data, name) or b""
-            if not _checks(core, data, parsed):
-                data = await core.pool.get_any(
-                    parsed.encode(), lambda data: _checks(core, data, parsed), LARGEST_HEAD + 1
-                )
-            later = partial(delivered, core, name)  # the turn is ours: others wait for it, and no store is worth that
-            copies = await core.pool.put_copies(parsed.encode(), data, among=[store], enough=0, later=later)
-            if not copies.kept:
-                return
-    except RopewalkError:
-        return  # still owed; the next look tries again
-    await core.ledger.do(State.paid_head, name, store)
-
-
-def _checks(core: Core, data: bytes, name: HeadName) -> bool:
-    try:
-        open_head(data, name, core.membership, core.keys)
-    except RopewalkError:
-        return False
-    return True

@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import aclosing
 from dataclasses import dataclass
+from functools import partial
 
 from ropewalk.errors import Missing, RopewalkError, first_of
 from ropewalk.spaces.cache import Cache
@@ -67,7 +68,7 @@ class Reader:
         cache: Chunks that were used lately.
 
     Attributes:
-        learn_packs: Asked for a chunk that lies in no pack that is known: whether packs of heads that came were learnt.
+        learn_packs: Called for a chunk that lies in no pack that is known: learns the packs of heads that came.
     """
 
     def __init__(
@@ -81,7 +82,7 @@ class Reader:
     ) -> None:
         self._keys, self._ledger, self._cpu, self._cache = keys, ledger, cpu, cache
         self._columns = Columns(keys, pool, ledger, cpu, queue)
-        self.learn_packs: Callable[[], Awaitable[bool]] | None = None
+        self.learn_packs: Callable[[], Awaitable[object]] | None = None
 
     @property
     def store_reads(self) -> int:
@@ -119,7 +120,8 @@ class Reader:
             if not indexes:
                 return results
         places, packs = await self._ledger.do(_located, list(indexes))
-        if len(places) < len(indexes) and self.learn_packs is not None and await self.learn_packs():
+        if len(places) < len(indexes) and self.learn_packs is not None:
+            await self.learn_packs()  # whether it was this or another read that learnt them just now
             places, packs = await self._ledger.do(_located, list(indexes))
         wanted: dict[int, dict[bytes, list[int]]] = {}
         for chunk, at in indexes.items():
@@ -179,7 +181,9 @@ class Reader:
         loop = asyncio.get_running_loop()
         jobs: list[asyncio.Future[list[bytes]]] = []
         at = {place.id: place for place in places}
-        offer = self._cache.offer if self._cache is not None else None
+        offer: Callable[[bytes, memoryview], None] | None = None
+        if self._cache is not None:
+            offer = partial(self._cache.offer, node=wanted.kind is not ChunkType.DATA)
 
         def start(sealed: Mapping[bytes, memoryview]) -> None:
             for batch in batches([at[chunk] for chunk in sealed]):

@@ -7,6 +7,7 @@ Never: forgets what is known, or takes a listing for proof: a directory must ope
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 
@@ -18,6 +19,7 @@ from ropewalk.spaces.learning import learn
 from ropewalk.spaces.pack.directory import Directory, directory_hash
 from ropewalk.spaces.pack.share import FOOTER_SIZE, ShareName, Trailer
 from ropewalk.spaces.pool.patience import most_of
+from ropewalk.spaces.pool.pool import REST
 from ropewalk.spaces.state import KnownPack, SharePlace, State
 from ropewalk.spaces.store import StoreDamaged
 
@@ -27,7 +29,7 @@ TAIL = 128 * 1024  # bytes read from the end of a share at first; holds the trai
 MOST_LISTED = 1_000_000  # shares in one store: 10 TB and more, and some 500 MB of memory; who lists more lies
 AT_ONCE = 8  # packs looked at together
 MOST_AT_A_TIME = 1024  # packs that are looked for by their names; where more came, the next look takes them
-AGAIN = 30.0  # seconds after which a pack is looked for by its name again
+AGAIN = 30.0  # seconds after which a pack is looked for by its name again in stores that did not have it
 LINGER = 0.5  # seconds that a store's word on one pack is waited for, once others have spoken
 DEADLINE = 10.0  # seconds for the names of one pack
 MOST_MISSED = 65_536  # packs, of each store
@@ -43,7 +45,7 @@ class Rebuilt:
     packs: int = 0
     heads: int = 0
     shares: int = 0
-    problems: list[str] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)  # with packs; what is wrong with heads is in the core's warnings
     stores: list[str] = field(default_factory=list)  # that were listed to the end
     unread: int = 0  # packs and heads that are listed, and could not be read for now
 
@@ -55,6 +57,7 @@ async def rebuild(core: Core, progress: Callable[[int, int], None] | None = None
         core: The space.
         progress: Called with packs done and packs in all.
     """
+    await core.pool.opened()  # what one of them has would not be known before the next survey
     found = Rebuilt()
     sizes: dict[ShareName, list[tuple[str, int]]] = {}
     for store in core.pool.names:
@@ -204,7 +207,8 @@ class NamedPacks:
 
     def __init__(self, core: Core) -> None:
         self._core = core
-        self._sought: dict[bytes, float] = {}  # when, by name; only while a pack is not known
+        self._sought: dict[bytes, tuple[float, set[str]]] = {}  # when and where, by name, while a pack is not known
+        self._roused = -math.inf  # when stores that are left alone were asked whether they are back
         self._missed: dict[str, set[bytes]] = {}  # by store that said nothing of them, packs that were learnt
         self._learnt = 0  # packs
         self._turn = asyncio.Lock()
@@ -220,26 +224,39 @@ class NamedPacks:
                 return True
             for store in back:
                 await self._look_again(store)
-            named = await self._core.ledger.do(State.unknown_packs, MOST_AT_A_TIME)
             now = asyncio.get_running_loop().time()
-            self._sought = {pack: when for pack, when in self._sought.items() if pack in named}
-            wanted = {
-                pack: signed for pack, signed in named.items() if now >= self._sought.get(pack, now - AGAIN) + AGAIN
-            }
-            limit = asyncio.Semaphore(AT_ONCE)
-
-            async def one(pack: bytes, signed: Collection[_Signed]) -> None:
-                async with limit:
-                    self._sought[pack] = now
-                    await self._one(pack, signed)
-
-            try:
-                async with asyncio.TaskGroup() as group:
-                    for pack, signed in wanted.items():
-                        group.create_task(one(pack, signed))
-            except* RopewalkError as several:
-                raise first_of(several) from None
+            if not await self._seek(now) and self._learnt == before and now >= self._roused + REST:
+                self._roused = now
+                if await self._core.pool.rouse():
+                    await self._seek(now)
             return self._learnt != before
+
+    async def _seek(self, now: float) -> bool:
+        """Look for those that it is time for; whether that were all."""
+        named = await self._core.ledger.do(State.unknown_packs, MOST_AT_A_TIME)
+        self._sought = {pack: sought for pack, sought in self._sought.items() if pack in named}
+        here = {store for store in self._core.pool.names if self._answers(store)}
+        limit = asyncio.Semaphore(AT_ONCE)
+
+        async def one(pack: bytes, signed: Collection[_Signed]) -> None:
+            async with limit:
+                before = self._sought.get(pack, (now, set[str]()))[1]
+                await self._one(pack, signed)
+                # What is not there any more may have it once it is back.
+                self._sought[pack] = now, {store for store in before | here if self._answers(store)}
+
+        try:
+            async with asyncio.TaskGroup() as group:
+                for pack, signed in named.items():
+                    if self._is_time(pack, now, here):
+                        group.create_task(one(pack, signed))
+        except* RopewalkError as several:
+            raise first_of(several) from None
+        return not await self._core.ledger.do(State.unknown_packs, 1)
+
+    def _is_time(self, pack: bytes, now: float, here: set[str]) -> bool:
+        when, asked = self._sought.get(pack, (-math.inf, set[str]()))
+        return now >= when + AGAIN or not here <= asked
 
     async def _one(self, pack: bytes, signed: Collection[_Signed]) -> None:
         pool = self._core.pool
@@ -255,7 +272,7 @@ class NamedPacks:
                 for name, size in listed.items():
                     sizes.setdefault(name, []).append((store, size))
         await _learn_pack(self._core, pack, list(sizes), sizes, found, signed, within=DEADLINE)
-        for store in set(pool.names).difference(found.stores):
+        for store in set(pool.names).difference(found.stores if found.packs else pool.names):
             missed = self._missed.setdefault(store, set())
             if len(missed) < MOST_MISSED:  # the next opening learns all
                 missed.add(pack)
@@ -314,11 +331,8 @@ def _add_pack(
 
 async def _learn_heads(core: Core, found: Rebuilt) -> dict[bytes, set[_Signed]]:
     """Learn the heads that the stores list; the packs that these name, and so are no leftovers of a stopped change."""
-    before = len(core.warnings)
     # Where the local state is new, the look at the opening has listed everything.
     learned = await learn(core, everything=not await core.ledger.do(State.take_fresh))
-    found.problems += core.warnings[before:]
-    del core.warnings[before:]  # whoever asked for the rebuild tells them
     found.heads += learned.heads
     found.unread += learned.unread
     for name in await core.ledger.do(State.unnamed_heads):

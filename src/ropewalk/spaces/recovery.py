@@ -14,7 +14,7 @@ from typing import Protocol
 from ropewalk.errors import Missing, RopewalkError
 from ropewalk.spaces.identity import PAPER, DeviceKeys, PublicKeys
 from ropewalk.spaces.learning import read_membership
-from ropewalk.spaces.members import NO_CUT, Cut, Membership, Role
+from ropewalk.spaces.members import NO_CUT, Cut, Membership, Role, consent, ticket
 from ropewalk.spaces.members.authoring import Author
 from ropewalk.spaces.members.operations import AddDevice, Delivered, Revoke
 from ropewalk.spaces.members.records import parse, record_hash
@@ -23,8 +23,8 @@ from ropewalk.spaces.pool.pool import Pool
 from ropewalk.spaces.store import ObjectName
 
 __all__ = [
-    "Found",
     "NoPaperKey",
+    "Recoverable",
     "Restored",
     "come_back",
     "deeds_of",
@@ -36,7 +36,7 @@ __all__ = [
     "restore",
 ]
 
-Record = tuple[ObjectName, bytes]
+NamedRecord = tuple[ObjectName, bytes]
 Label = Callable[[Membership, bytes], bytes]  # the name of a device, by its id, in a sealed box
 
 
@@ -46,7 +46,7 @@ class NoPaperKey(Missing):
     code = "recovery.no-paper-key"
 
 
-class Found(Protocol):
+class Recoverable(Protocol):
     """A space that the paper key opens, as `discover` finds it."""
 
     @property
@@ -101,7 +101,7 @@ def replace_paper(
     old: DeviceKeys | None = None,
     cuts: Mapping[bytes, Cut] | None = None,
     chance: Callable[[int], bytes] = os.urandom,
-) -> list[Record]:
+) -> list[NamedRecord]:
     """The records that make ``paper`` the paper key of this device's member, and the one before none; in that order.
 
     Whoever calls has seen that the words are written down, since the old ones are of no use once the first is put.
@@ -182,7 +182,7 @@ def _retire(
     life: bytes,
     now: int,
     cuts: Mapping[bytes, Cut],
-) -> Record:
+) -> NamedRecord:
     paper = old.public().id
     if paper not in membership.state.devices:  # it was put out before: it signs on what had not seen that
         membership = read_membership(membership.space_id, _without(membership, known, paper), membership)
@@ -219,27 +219,30 @@ def _wraps(membership: Membership, holder: DeviceKeys, to: PublicKeys) -> list[D
 def come_back(
     membership: Membership,
     paper: DeviceKeys,
-    fresh: PublicKeys,
+    fresh: DeviceKeys,
     now: int,
     label: Label,
     chance: Callable[[int], bytes] = os.urandom,
-) -> Record | None:
+) -> NamedRecord | None:
     """The record by which a paper key lets fresh device keys in; None where they are in already.
 
     Raises:
         NoPaperKey: It is none of a member's any more.
         NotAllowed: The member has as many devices as it may.
     """
-    if membership.state.devices.get(paper.public().id) is None:
+    if (member := membership.state.devices.get(paper.public().id)) is None:
         raise NoPaperKey(
             f"these words are no paper key of space {membership.space_id.hex()[:8]} any more",
             hint="look for newer words, or ask a member for an invite",
         )
-    if fresh.id in membership.state.devices:
+    mine = fresh.public()
+    if mine.id in membership.state.devices:
         return None
     # What the key has signed before, nobody at this machine knows: it counts anew.
     author = Author(membership, paper, chance(16), now)
-    return author.device(fresh, label(membership, fresh.id), _wraps(membership, paper, fresh))
+    agreed = [consent(fresh, [], chance(16), chance(32), [ticket(membership.space_id, member)])]
+    wraps = _wraps(membership, paper, mine)
+    return author.device(mine, label(membership, mine.id), wraps, consents=agreed)
 
 
 @dataclass(slots=True)
@@ -259,9 +262,9 @@ class Restored:
 
 async def restore(
     pool: Pool,
-    spaces: Sequence[Found],
+    spaces: Sequence[Recoverable],
     paper: DeviceKeys,
-    fresh: PublicKeys,
+    fresh: DeviceKeys,
     now: int,
     label: Label,
     chance: Callable[[int], bytes] = os.urandom,
@@ -272,7 +275,7 @@ async def restore(
         pool: The stores that were looked into.
         spaces: What was found in them.
         paper: Keys from words.
-        fresh: Public half of this machine's new keys.
+        fresh: This machine's new keys.
         now: Nanoseconds since 1970.
         label: Seals the device's name.
         chance: Gives random bytes.
@@ -294,7 +297,7 @@ async def restore(
     return restored
 
 
-async def _put(pool: Pool, space: Found, record: Record | None) -> tuple[int, str]:
+async def _put(pool: Pool, space: Recoverable, record: NamedRecord | None) -> tuple[int, str]:
     """How many stores have all that lets the fresh keys in, at least; and what kept the others from it."""
     # A run that was stopped may have left its record in one store: from there the others get it.
     records = {ObjectName(name): data for name, data in space.records.items()} if record is None else dict([record])

@@ -6,6 +6,7 @@ Never: goes on after local state was lost without saying so.
 
 from __future__ import annotations
 
+from ropewalk.counting import count
 from ropewalk.spaces.core import Core
 from ropewalk.spaces.opening import Memory
 from ropewalk.spaces.rebuild import rebuild
@@ -26,12 +27,13 @@ async def remember(core: Core, name: str, memory: Memory) -> None:
     found = await rebuild(core)
     if memory is Memory.LOST:
         core.warnings.append(
-            f"the local state of {name} was built anew from the stores ({found.packs} packs, {found.heads}"
-            " heads); that they went back to an older version in the meantime cannot be ruled out"
+            f"the local state of {name} was built anew from the stores ({count(found.packs, 'pack')},"
+            f" {count(found.heads, 'head')}); that they went back to an older version in the meantime cannot be ruled"
+            " out"
         )
     elif memory is Memory.NONE:
         core.notes.append(
-            f"nothing was known of {name} on this machine: that its stores show an old version cannot be ruled"
+            f"nothing was known of {name!r} on this machine: that its stores show an old version cannot be ruled"
             " out this once"
         )
     core.warnings.extend(found.problems)

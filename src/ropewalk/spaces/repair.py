@@ -11,6 +11,7 @@ import asyncio
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
+from ropewalk.counting import count
 from ropewalk.errors import Damaged, Missing, RopewalkError, first_of
 from ropewalk.spaces.core import Core
 from ropewalk.spaces.head import HeadName, open_head
@@ -48,9 +49,10 @@ class RepairReport(Findings):
         lines = self.named
         moved = f" {self.moved} moved," if self.moved else ""
         lines.append(
-            f"{self.packs} packs mended, {self.shares} shares made anew ({self.size:,} bytes),{moved}"
-            f" {self.removed} damaged objects removed, {self.heads} heads and {self.records} records copied;"
-            f" {self.owed} owed, {self.lost} lost"
+            f"{count(self.packs, 'pack')} mended, {count(self.shares, 'share')} made anew"
+            f" ({count(self.size, 'byte')}),{moved} {count(self.removed, 'damaged object')} removed,"
+            f" {count(self.heads, 'head')} and {count(self.records, 'record')} copied; {self.owed:,} owed,"
+            f" {self.lost:,} lost"
         )
         return lines
 

@@ -29,7 +29,7 @@ from ropewalk.spaces.head import HeadName
 from ropewalk.spaces.home import Home
 from ropewalk.spaces.identity import DeviceKeys, PublicKeys
 from ropewalk.spaces.keeping import Keeping
-from ropewalk.spaces.later import drop_queue, few_answer
+from ropewalk.spaces.later import drop_queue
 from ropewalk.spaces.learning import (
     Learned,
     Standing,
@@ -47,12 +47,14 @@ from ropewalk.spaces.open_file import OpenFile
 from ropewalk.spaces.opening import Memory, open_core
 from ropewalk.spaces.paying import keep_paying, pay, pay_at_opening
 from ropewalk.spaces.places import OpenStore, opener
+from ropewalk.spaces.pool.patience import GRACE
 from ropewalk.spaces.publish import Outcome
 from ropewalk.spaces.rebuild import NamedPacks
 from ropewalk.spaces.remembering import remember
 from ropewalk.spaces.state import KnownHead, State
 from ropewalk.spaces.turns import Turns
 from ropewalk.spaces.version import Info, Version
+from ropewalk.spaces.waiting import few_answer
 
 __all__ = ["OpenFile", "ReadOnly", "Space", "UnknownVersion", "open_space"]
 
@@ -132,6 +134,7 @@ class Space(Keeping):
     @property
     def warnings(self) -> list[str]:
         """What a user should know of how the space was opened, and of what was found damaged since."""
+        self.core.tell_away()
         return self.core.warnings
 
     @property
@@ -149,9 +152,13 @@ class Space(Keeping):
         self.core.check_reads()
         await self._following.look()
         seen = await self.core.ledger.do(State.data_version)
-        if self._current is None or self._current.seen != seen:
-            self._current = Current(*await newest_version(self.core), seen)
-        return self._current
+        current = self._current
+        if current is None or current.seen != seen or (current.standing.partial and not few_answer(self.core)):
+            moves = self._moves
+            current = Current(*await newest_version(self.core), seen)
+            if self._moves == moves:  # else it may be of before
+                self._current = current
+        return current
 
     async def watch(self) -> AsyncIterator[Moved]:
         """Changes from now on, as they are heard of; whoever is late gets all that came meanwhile as one.
@@ -160,7 +167,7 @@ class Space(Keeping):
         """
         await self.live.start()
         async for moved in self.live.changes():
-            self._current = None  # what this process learns moves no number of the ledger's
+            self._look_anew()  # what this process learns moves no number of the ledger's
             yield moved
 
     async def freshness(self) -> Freshness:
@@ -173,14 +180,18 @@ class Space(Keeping):
             await self._learn()
 
     async def _take(self, names: Sequence[HeadName]) -> None:
-        await learn_heads(self.core, names)
-        self._current = None
+        try:
+            await learn_heads(self.core, names)
+        finally:  # who asked may not wait for the end of it
+            self._look_anew()
 
     async def _learn(self) -> Learned:
-        learned = await look(self.core)
+        try:
+            learned = await look(self.core)
+        finally:
+            self._look_anew()
         if learned.forked:
             self._tended = None
-        self._current = None
         return learned
 
     def _active_author(self, device: bytes) -> PublicKeys | None:
@@ -242,7 +253,8 @@ class Space(Keeping):
                 await self.core.pool.revive()
                 if may_tell_more(self.core):
                     await self._learn()
-            await self.core.pool.want(self.core.head_floor)
+            await self.core.pool.want(self.core.head_floor, quick=True)
+            await self.core.pool.opened(GRACE)  # what these lack would be owed
             if self.core.offline and few_answer(self.core):
                 await take_records(self.core, {})  # what follows for the group is for when stores answer
             else:
@@ -250,13 +262,13 @@ class Space(Keeping):
                 await secure_records(self.core)
             check_may_write(self.core, self.name)
             self.outcome: Outcome | None = None
-            self._current = None
+            self._look_anew()
             try:
-                async with committing(self.core, self._folder, note) as commit:
+                async with committing(self.core, self._folder, note, self.name) as commit:
                     yield commit.change
                 self.outcome = commit.outcome
             finally:
-                self._current = None
+                self._look_anew()
             if self.outcome is not None and not self.outcome.queued:
                 self.live.tell()
 
@@ -301,13 +313,14 @@ class Space(Keeping):
                 self._tended = None
                 await self._tend()
             finally:
-                self._current = None
+                self._look_anew()
             self.live.tell()
 
     async def _tend(self) -> None:
         await take_records(self.core, {})  # another process of this device may have signed some
-        if self._tended is self.core.membership:
+        if self._tended is self.core.membership and not self.core.untended:
             return
+        self.core.untended = False
         self.tended = await Group(self.core).tend()
         self._tended = None if self.tended.undone else self.core.membership
         self.core.warnings.extend(self.tended.undone)
@@ -323,20 +336,17 @@ class Space(Keeping):
         async with self._turns.take(patience):
             waiting = await self.core.ledger.do(State.queued_names)
             try:
-                if waiting and self.core.told < self.core.fresh_read and may_tell_more(self.core):
-                    await self._learn()  # that this device was restored, or copied, is seen before anything is sent
                 await self._named_packs.learn()  # what is there is not owed
                 return await pay(self.core)
             finally:
-                self._current = None  # a change that a stop left open may have been acknowledged
+                self._look_anew()  # a change that a stop left open may have been acknowledged
                 if len(await self.core.ledger.do(State.queued_names)) < len(waiting):
                     self.live.tell()
 
     async def drop_queue(self) -> int:
         """Give up the changes that wait to be published, for good; how many there were."""
         assert self.core.queue is not None
-        async with self._turns.take():
-            self._current = None
+        async with self._turn():
             return await drop_queue(self.core, self.core.queue, os.urandom(16))
 
 

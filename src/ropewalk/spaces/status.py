@@ -7,10 +7,11 @@ Never: says that something holds which was not looked at in this call.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+from ropewalk.counting import count
 from ropewalk.spaces.core import Core
 from ropewalk.spaces.freshness import Freshness, Word
 from ropewalk.spaces.holders import Written, holders, paper_note
@@ -18,13 +19,17 @@ from ropewalk.spaces.identity import PAPER
 from ropewalk.spaces.learning import standing
 from ropewalk.spaces.members import Membership, Names
 from ropewalk.spaces.pack.erasure import backend
+from ropewalk.spaces.passport import said_of_refused
 from ropewalk.spaces.promise import Computed, PackGroup, as_dict, compute, explain
 from ropewalk.spaces.state import QUARANTINED, KnownHead, State
+from ropewalk.spaces.store import Terms
 from ropewalk.spaces.survey import Survey, survey
+from ropewalk.spaces.waiting import Queued, queued
 
 __all__ = ["Distrust", "Status", "Written", "several_devices", "status"]
 
 NOTHING = Written()  # no paper key was written down here
+_NO_QUEUE = Queued(False, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +59,7 @@ class Distrust:
             for name, _ in self.frozen
         ]
         if self.quarantined:
-            what = "1 change is" if self.quarantined == 1 else f"{self.quarantined} changes are"
+            what = count(self.quarantined, "change is/changes are")
             lines.append(f"{what} in quarantine, kept and not shown; `ropewalk audit` says whose")
         return lines
 
@@ -87,32 +92,39 @@ class Status:
     heard: str = ""  # whose beat that speaks of, "" for this device's own
     paper: str = ""  # what is to be known of words on paper
     draining: tuple[str, ...] = ()  # stores that keep what they have, and get nothing new
+    refused: Mapping[str, Terms] = field(default_factory=dict)  # stores into which nothing is put, for what was seen
+    queue: Queued = _NO_QUEUE  # what waits on this machine to be published
 
     @property
     def lines(self) -> list[str]:
         """In words, the worst news first."""
-        lines = [f"store {name} is away: {why}" for name, why in self.away.items()]
+        lines = [*self.queue.lines, *(f"store {name} is away: {why}" for name, why in self.away.items())]
         lines += [
             f"store {name} is being drained: it gets nothing new, and `ropewalk pool evacuate` empties it"
             for name in self.draining
         ]
+        lines += [said_of_refused(name, terms) for name, terms in self.refused.items()]
         if self.owed_shares or self.owed_heads or self.owed_records:
-            records = f" and {self.owed_records} of membership records" if self.owed_records else ""
-            lines.append(
-                f"owed: {self.owed_shares} shares and {self.owed_heads} copies of heads{records};"
-                " `ropewalk repair` pays them"
-            )
+            owed = [
+                count(self.owed_shares, "share"),
+                count(self.owed_heads, "copy of a head/copies of heads"),
+                count(self.owed_records, "copy of a membership record/copies of membership records"),
+            ]
+            told = " and ".join(one for one in owed if not one.startswith("0 "))
+            lines.append(f"owed: {told}; `ropewalk repair` pays them")
         lines += self.group.lines
         if self.fresh is not None:
             lines.append(_freshness(self.fresh, self.heard))
         if self.damaged:
-            lines.append(f"{self.damaged} shares are known to be damaged; `ropewalk repair` makes them anew")
+            known = count(self.damaged, "share is known to be damaged/shares are known to be damaged")
+            lines.append(f"{known}; `ropewalk repair` makes {'it' if self.damaged == 1 else 'them'} anew")
         if self.paper:
             lines.append(self.paper)
         lines += explain(self.promise)
-        entries = "" if self.entries is None else f"{self.entries} entries, "
+        entries = "" if self.entries is None else f"{count(self.entries, 'entry/entries')}, "
         lines.append(
-            f"{entries}{self.versions} versions, {self.packs} packs, {self.stored:,} bytes stored; {self.policy}"
+            f"{entries}{count(self.versions, 'version')}, {count(self.packs, 'pack')},"
+            f" {count(self.stored, 'byte')} stored; {self.policy}"
         )
         return lines
 
@@ -130,6 +142,8 @@ class Status:
             "damaged": self.damaged,
             "away": self.away,
             "draining": list(self.draining),
+            "refused": {name: terms.refused for name, terms in self.refused.items()},
+            "queue": self.queue.as_dict(),
             "paper": self.paper or None,
             "policy": self.policy,
             "erasure": backend(),
@@ -139,7 +153,7 @@ class Status:
 def _freshness(fresh: Freshness, heard: str) -> str:
     ago = _long(fresh.age if fresh.age is not None else fresh.lag or 0)
     if fresh.missing:
-        what = "1 change that it names" if fresh.missing == 1 else f"{fresh.missing} changes that it names"
+        what = count(fresh.missing, "change that it names/changes that it names")
         return f"stale: {heard or 'this device'} was heard, and {what} cannot be had from any store that answers"
     if fresh.word is Word.STALE:
         clock = f", by the clock of {heard}" if fresh.by_its_clock and heard else ""
@@ -193,7 +207,7 @@ async def status(core: Core, written: Written = NOTHING, fresh: Freshness | None
         facts.heads,
         holders(membership, names, mine, written),
         [name for name in core.pool.names if name in found.away],
-        draining=[name for name in core.pool.names if name in core.pool.draining],
+        draining=[name for name in core.pool.names if name not in core.pool.fit],
     )
     group = Distrust(
         [(names.whose(one.device), one.device, one.since) for one in membership.epochs.exposure],
@@ -219,6 +233,8 @@ async def status(core: Core, written: Written = NOTHING, fresh: Freshness | None
         "" if heard is None or heard == mine else names.whose(heard),
         paper_note(membership, mine, written),
         tuple(name for name in core.pool.names if name in core.pool.draining),
+        {name: terms for name in core.pool.names if (terms := core.pool.terms(name)).refused},
+        await queued(core),
     )
 
 

@@ -18,7 +18,7 @@ from ropewalk.spaces.rebuild import list_shares
 from ropewalk.spaces.state import KnownPack, SharePlace, State
 from ropewalk.spaces.store import StoreDamaged
 
-__all__ = ["MOST_NAMES", "Findings", "Progress", "Survey", "silent", "survey"]
+__all__ = ["MOST_NAMES", "Findings", "Progress", "Survey", "list_names", "silent", "survey"]
 
 MOST_NAMES = 1_000_000  # of heads, or of records, in one store: some 300 MB of memory; who lists more lies
 MOST_NAMED = 200  # lines of what is wrong; more would not be read
@@ -72,15 +72,20 @@ class Survey:
 
 async def survey(core: Core) -> Survey:
     """List every store that answers, and set the ledger right by it."""
+    await core.pool.opened()
     newest, known = await core.ledger.do(_known)
     found = Survey(known=known)
     for store in core.pool.names:
+        part = "shares"
         try:
             shares = await list_shares(core, store)
-            heads = await _names(core, store, heads_prefix(core.space_id))
-            records = await _names(core, store, records_prefix(core.space_id))
+            part = "heads"
+            heads = await list_names(core, store, heads_prefix(core.space_id))
+            part = "records"
+            records = await list_names(core, store, records_prefix(core.space_id))
         except RopewalkError as error:
-            found.away[store] = str(error)
+            why = core.pool.why_down(store) or str(error)
+            found.away[store] = why if part == "shares" else f"it lists shares, and not {part}: {why}"
             continue
         found.shares[store] = shares
         found.heads[store] = {name for name in heads if HeadName.decode(name) is not None}
@@ -89,7 +94,12 @@ async def survey(core: Core) -> Survey:
     return found
 
 
-async def _names(core: Core, store: str, prefix: str) -> set[str]:
+async def list_names(core: Core, store: str, prefix: str) -> set[str]:
+    """What a store lists.
+
+    Raises:
+        StoreGone, StoreDamaged: It does not answer, or lists without an end.
+    """
     names: set[str] = set()
     async for listed in core.pool.list(store, prefix):
         names.add(listed.name)

@@ -1,7 +1,7 @@
 """Turns: one process at a time changes a space from this device.
 
-Flow: commit -> Turns.take -> flock on a file -> commit
-Never: blocks the event loop, or waits without end.
+Flow: commit -> Turns.take -> flock on the place of who is next -> flock on the turn -> commit
+Never: blocks the event loop, waits without end, or lets one process have turn after turn while another waits.
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 from ropewalk.errors import Unavailable
@@ -18,7 +18,7 @@ from ropewalk.errors import Unavailable
 __all__ = ["LONGEST_WAIT", "Busy", "Turns"]
 
 _PROCESS = 20  # characters for the number of a process
-FIRST_WAIT, LONGEST_WAIT = 0.002, 0.25  # seconds between two looks at the lock
+FIRST_WAIT, LONGEST_WAIT = 0.002, 0.05  # seconds between two looks at a lock
 
 
 class Busy(Unavailable):
@@ -29,6 +29,9 @@ class Busy(Unavailable):
 
 class Turns:
     """The lock of one space on one device.
+
+    Who waits has the place of who is next before it looks for the turn: whoever just had a turn finds that place taken
+    and lines up again, however short a time the turn was free.  For the place itself, those that wait are equals.
 
     Args:
         path: The lock's file.
@@ -51,41 +54,61 @@ class Turns:
             Busy: It did not come in time.
         """
         patience = self._patience if patience is None else patience
+        deadline = asyncio.get_running_loop().time() + patience
         try:
-            async with asyncio.timeout(patience):
+            async with asyncio.timeout_at(deadline):
                 await self._here.acquire()
         except TimeoutError:
             raise self._busy(f"process {os.getpid()}", patience) from None
         try:
-            descriptor = os.open(self._path, os.O_CREAT | os.O_RDWR, 0o600)
-            try:
-                await self._wait(descriptor, patience)
-                os.pwrite(descriptor, f"{os.getpid():<{_PROCESS}}".encode(), 0)  # one width: to truncate costs a sync
+            with _opened(self._path) as turn:
+                with _opened(self._path.with_name(f"{self._path.name}.next")) as place:
+                    if not await _locked(place, deadline):
+                        raise self._stuck(place, patience)
+                    if not await _locked(turn, deadline):
+                        raise self._busy(_whose(turn), patience)
                 if self._begin is not None:
                     await self._begin()
                 yield
-            finally:
-                os.close(descriptor)
         finally:
             self._here.release()
-
-    async def _wait(self, descriptor: int, patience: float) -> None:
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + patience
-        wait = FIRST_WAIT
-        while True:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                if loop.time() > deadline:
-                    process = os.pread(descriptor, _PROCESS, 0).decode(errors="replace").strip() or "unknown"
-                    raise self._busy(f"process {process}", patience) from None
-                await asyncio.sleep(wait)
-                wait = min(2 * wait, LONGEST_WAIT)
-            else:
-                return
 
     def _busy(self, who: str, patience: float) -> Busy:
         return Busy(
             f"{who} has been changing this space for {patience:.0f} s", hint="wait for it to end, then try again"
         )
+
+    def _stuck(self, place: int, patience: float) -> Busy:
+        return Busy(
+            f"{_whose(place)} has been waiting for its turn before this one for {patience:.0f} s",
+            hint="if it was stopped, let it go on or end it; then try again",
+        )
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[int]:
+    descriptor = os.open(path, os.O_CREAT | os.O_RDWR, 0o600)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)  # and with it goes its lock
+
+
+async def _locked(descriptor: int, deadline: float) -> bool:
+    """Whether the lock came before the deadline; it says whose it is."""
+    loop, wait = asyncio.get_running_loop(), FIRST_WAIT
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if loop.time() > deadline:
+                return False
+            await asyncio.sleep(wait)
+            wait = min(2 * wait, LONGEST_WAIT)
+        else:
+            os.pwrite(descriptor, f"{os.getpid():<{_PROCESS}}".encode(), 0)  # one width: to truncate costs a sync
+            return True
+
+
+def _whose(descriptor: int) -> str:
+    return f"process {os.pread(descriptor, _PROCESS, 0).decode(errors='replace').strip() or 'unknown'}"

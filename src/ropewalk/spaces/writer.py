@@ -19,13 +19,13 @@ from ropewalk.spaces.chunk import CHUNK_SIZE, Sealed
 from ropewalk.spaces.keys import TAG_SIZE, KeyRing
 from ropewalk.spaces.ledger import Ledger
 from ropewalk.spaces.members import Policy
-from ropewalk.spaces.offline import DiskFull, QueueFiles
+from ropewalk.spaces.offline import LET_WAIT, DiskFull, QueueFiles
 from ropewalk.spaces.pack.packing import Pack, Packing
 from ropewalk.spaces.pack.share import ShareName
 from ropewalk.spaces.pool.pool import BelowFloor, Pool
 from ropewalk.spaces.state import SharePlace, State
 
-__all__ = ["Writer", "keep_pack", "offer_pack"]
+__all__ = ["Writer", "deliver", "keep_pack", "offer_pack"]
 
 FULL_CHUNKS = 16  # in a pack, about; three packs and their parity stay well below the memory that we promise
 AT_ONCE = 2  # packs being finished or stored while the next one fills
@@ -93,8 +93,12 @@ class Writer:
             chunk = sealed.reference.id
             if chunk in known or chunk in self._packing or any(chunk in packing for packing in self._under_way):
                 continue
-            while not self._packing.fits(sealed.data):
+            while not self._packing.fits(sealed.data, children):
                 await self._launch()
+            if not len(self._packing):
+                least = self._packing.share_size(sealed.data, children)
+                policy = self._policy
+                self._packing.share_limit = self._pool.share_limit(policy.n, policy.k, policy.survive, least)
             self.new_bytes += len(sealed.data)
             self._packing.add(chunk, sealed.data, children)
 
@@ -176,8 +180,9 @@ class Writer:
 def offer_pack(cache: Cache, pack: Pack) -> None:
     """Let the cache have the chunks of a pack that was just made."""
     columns = [memoryview(share.parts[0]) for share in pack.shares[: pack.manifest.k]]
-    for place in pack.directory.places:
-        cache.offer(place.id, columns[place.column][place.offset : place.offset + place.length])
+    for place, children in zip(pack.directory.places, pack.directory.children, strict=True):
+        sealed = columns[place.column][place.offset : place.offset + place.length]
+        cache.offer(place.id, sealed, node=children is not None)
 
 
 async def keep_pack(
@@ -205,20 +210,59 @@ async def keep_pack(
         QueueFull: There is no room for it in the queue.
     """
     names, floor = {share.number: share.name for share in pack.shares}, min(policy.floor, pack.manifest.n)
-    later = partial(_deliver, pack.name, names, ledger)  # not the pack: a store that hangs would keep all of it here
+    _check_takers(pack, policy, pool, have or {}, floor, answer=queue is None)
+    later = partial(deliver, pack.name, names, ledger)  # not the pack: a store that hangs would keep all of it here
     kept, failed = await pool.put_shares(pack, policy.survive, have, enough=floor, later=later)
     enough = len(kept) + len(have or ()) >= floor
     if not enough and queue is not None:
         await asyncio.get_running_loop().run_in_executor(cpu, queue.keep_pack, pack)
     elif not enough:
-        away = {store: why for store in pool.names if (why := pool.why_down(store)) is not None}
-        reasons = "; ".join(f"{store}: {error}" for store, error in sorted({**away, **failed}.items()))
-        raise BelowFloor(
-            f"{len(kept)} of {pack.manifest.n} shares are durable, the write floor is {policy.floor}"
-            + (f" ({reasons})" if reasons else ""),
-            hint="bring stores back, or add some to the space, and write again",
-        )
+        raise _below(pack, policy, pool, len(kept), failed)
     await ledger.do(_remember, pack, [_place(names[number], store) for number, store in kept.items()])
+
+
+def _check_takers(pack: Pack, policy: Policy, pool: Pool, have: Mapping[int, str], floor: int, *, answer: bool) -> None:
+    """See that enough stores would take it, before the first share of what is refused anyway lies in one of them.
+
+    Where they need not ``answer`` now, what too few would take whenever they do is refused all the same: it would wait
+    in the queue for ever.
+    """
+    size = _longest(pack)
+    takes = [name for name in pool.names if size <= pool.terms(name).largest]
+    if answer:
+        takes = list(pool.plan(pack.name, pack.manifest.n, pack.manifest.k, policy.survive, have, size).where.values())
+    if len({*have.values(), *takes}) < floor:
+        raise _below(pack, policy, pool, len(have), {}, may_wait=answer)
+
+
+def _below(
+    pack: Pack,
+    policy: Policy,
+    pool: Pool,
+    durable: int,
+    failed: Mapping[str, RopewalkError],
+    *,
+    may_wait: bool = True,
+) -> BelowFloor:
+    size, chunk = _longest(pack), max((place.length for place in pack.directory.places), default=0)
+    # Where one chunk alone is too large, the pack was filled for other stores, and its size says nothing.
+    sizes = {store: chunk if chunk > pool.terms(store).largest else size for store in pool.names}
+    said = {store: why for store in pool.names if (why := pool.why_not(store, sizes[store]))}
+    said |= {store: f"{store}: {error}" for store, error in failed.items()}
+    reasons = "; ".join(why for _, why in sorted(said.items()))
+    small = next((store for store in pool.names if pool.terms(store).largest < size), "")
+    again = f", or look whether it takes more by now: `ropewalk store passport {small}`" if small else ""
+    if any(not pool.up(store) for store in pool.names) and may_wait:
+        again += f"; or {LET_WAIT}"
+    return BelowFloor(
+        f"{durable} of {pack.manifest.n} shares are durable, the write floor is {policy.floor}"
+        + (f" ({reasons})" if reasons else ""),
+        hint=f"bring stores back, or add some to the space, and write again{again}",
+    )
+
+
+def _longest(pack: Pack) -> int:
+    return max((share.size for share in pack.shares), default=0)
 
 
 def _place(share: str, store: str) -> SharePlace:
@@ -227,7 +271,8 @@ def _place(share: str, store: str) -> SharePlace:
     return SharePlace(name.number, store, name.check.hex())
 
 
-async def _deliver(pack: bytes, names: Mapping[int, str], ledger: Ledger, number: int, store: str) -> None:
+async def deliver(pack: bytes, names: Mapping[int, str], ledger: Ledger, number: int, store: str) -> None:
+    """Remember a share that a store has after all, though nobody waited for it."""
     await ledger.do(_delivered, pack, _place(names[number], store))
 
 

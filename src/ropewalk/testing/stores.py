@@ -13,6 +13,7 @@ from contextlib import suppress
 from ropewalk.errors import Misuse, RopewalkError
 from ropewalk.spaces.store import (
     LARGEST_OBJECT,
+    GivesMany,
     Listed,
     NameTaken,
     NoSuchObject,
@@ -142,6 +143,19 @@ async def _puts_many(store: Store) -> None:
     else:
         raise AssertionError("put_many put other bytes under a taken name")
     assert await store.get(names[5]) == b"5"
+
+
+async def _gives_many_as_one_by_one(store: Store) -> None:
+    if not isinstance(store, GivesMany):
+        return
+    names = [object_name(f"many/{index}") for index in range(40)]
+    await store.put_many([(name, [name.encode()]) for name in names])
+    missing = object_name("many/none")
+    given = await store.get_many([*names, missing, object_name("many"), names[0]], 6)
+    assert given == [*(name.encode()[:6] for name in names), None, None, b"many/0"], f"many were got as {given}"
+    assert await store.get_many([], 6) == []
+    assert await store.get_many([names[0]], 0) == [b""]
+    await _misuse(store.get_many([names[0]], -1))
 
 
 async def _tells_what_is_not_there(store: Store) -> None:
@@ -331,6 +345,7 @@ _CHECKS = (
     _reads_ranges,
     _puts_again_and_never_over,
     _puts_many,
+    _gives_many_as_one_by_one,
     _tells_what_is_not_there,
     _lists_in_byte_order,
     _lists_many,

@@ -26,7 +26,7 @@ from ropewalk.spaces.invites import (
     OfferedSpace,
 )
 from ropewalk.spaces.keys import Secrets, hashed
-from ropewalk.spaces.members import Role, Signed
+from ropewalk.spaces.members import Consent, Role, Signed, named_together
 from ropewalk.spaces.records import encode
 
 HOUR = 3600 * 10**9
@@ -89,7 +89,9 @@ class Door:
     def epoch(self, space: bytes) -> bytes:
         return hashed("test epoch", space)
 
-    async def admit(self, joiner: JoinerKeys) -> bytes:
+    async def admit(self, joiner: JoinerKeys, consent: Consent) -> bytes:
+        assert consent.is_by(joiner.device)
+        assert (consent.names, consent.tickets) == (named_together(joiner.keys), self.offer.tickets)
         return self.let_in(joiner)
 
     def let_in(self, joiner: JoinerKeys) -> bytes:
@@ -105,7 +107,7 @@ class Door:
             secrets = self.secrets(one.space)
             told = secrets.steward if one.role == 1 else secrets.epoch + secrets.steward + secrets.space
             made.append(Grant(one.space, self.epoch(one.space), told, "photos", name, [0], None))
-        return encode(Grants(made, [GrantedStore(bytes(16), {"disk": "usb"}, self.path)]))
+        return encode(Grants(made, [GrantedStore(bytes(16), {"disk": "usb"}, [self.path])]))
 
     def belongs(self, invited: Invited, keys: DeviceKeys) -> bool:
         """The joiner's own check: for each space there is a record by the inviter that admits exactly its keys."""

@@ -20,7 +20,7 @@ from ropewalk.spaces.invites import (
     MessageMalformed,
     NotAsOffered,
     OutOfTurn,
-    State,
+    Step,
     WrongCode,
 )
 from ropewalk.spaces.invites.messages import Done, Me, Welcome, read_grants
@@ -36,7 +36,7 @@ from tests.spaces.invites.table import ADMIN_CODE, CODE, SLOT, Table, nothing
 def test_the_joiner_ends_with_what_it_was_admitted_to(role: int, spaces: int) -> None:
     table = Table(offer(role, spaces=spaces))
     invited = table.whole()
-    assert table.inviter.state is table.joiner.state is State.DONE
+    assert table.inviter.step is table.joiner.step is Step.DONE
     assert invited.offer == table.offer
     assert invited.grants == read_grants(table.door.grants("bob"))
     assert table.door.belongs(invited, device("bob"))
@@ -45,7 +45,11 @@ def test_the_joiner_ends_with_what_it_was_admitted_to(role: int, spaces: int) ->
 
 
 def test_who_is_admitted_is_who_joined() -> None:
-    assert Table().until_confirmed() == person("bob")
+    table = Table()
+    joined = table.until_confirmed()
+    assert joined == table.joiner.me
+    assert (joined.keys, joined.name, joined.device_name) == (person("bob").keys, "bob", "bob's laptop")
+    assert table.inviter.consent.is_by(device("bob").public())
 
 
 def test_another_code_is_told_to_the_inviter_and_not_answered() -> None:
@@ -54,7 +58,7 @@ def test_another_code_is_told_to_the_inviter_and_not_answered() -> None:
     with pytest.raises(WrongCode) as caught:
         table.inviter.confirm(sent)
     assert "void" in caught.value.hint
-    assert table.inviter.state is State.VOID
+    assert table.inviter.step is Step.VOID
     with pytest.raises(OutOfTurn):
         table.inviter.confirm(sent)  # nor is there a second guess
     with pytest.raises(OutOfTurn):
@@ -77,7 +81,7 @@ def test_nothing_leaves_before_the_code_is_burnt() -> None:
 
     with pytest.raises(CodeUsed):
         table.inviter.answer(table.joiner.ask(nothing), cannot)
-    assert table.inviter.state is State.VOID
+    assert table.inviter.step is Step.VOID
     with pytest.raises(CodeUsed):
         Table().joiner.ask(cannot)
 
@@ -99,7 +103,7 @@ def test_a_call_while_one_is_under_way_is_refused_and_harms_nothing() -> None:
             table.inviter.answer(asked, nothing)
 
     table.inviter.answer(asked, again)
-    assert table.inviter.state is State.ANSWERED
+    assert table.inviter.step is Step.ANSWERED
 
 
 @pytest.mark.parametrize("late", [0, 1])
@@ -160,7 +164,7 @@ def test_a_first_message_that_comes_twice_ends_it() -> None:
     table.inviter.answer(asked, nothing)
     with pytest.raises(OutOfTurn):
         table.inviter.answer(asked, nothing)
-    assert table.inviter.state is State.VOID
+    assert table.inviter.step is Step.VOID
 
 
 def test_what_is_done_stays_done() -> None:
@@ -171,7 +175,7 @@ def test_what_is_done_stays_done() -> None:
         table.inviter.finish(done)
     with pytest.raises(OutOfTurn):
         table.joiner.accept(b"")
-    assert table.inviter.state is table.joiner.state is State.DONE
+    assert table.inviter.step is table.joiner.step is Step.DONE
 
 
 def test_messages_of_another_ceremony_with_the_same_code_are_refused() -> None:
@@ -283,7 +287,7 @@ def test_a_forged_end_does_not_count() -> None:
     table.until_welcomed()
     with pytest.raises(WrongCode):
         table.inviter.finish(encode(Done(1, "done", bytes(32))))
-    assert table.inviter.state is State.VOID
+    assert table.inviter.step is Step.VOID
 
 
 def test_a_box_too_short_for_a_tag_is_another_code() -> None:

@@ -16,6 +16,7 @@ from ropewalk.spaces.invites import (
     InviteExpired,
     InviteFile,
     InviteFileDamaged,
+    JoinerKeys,
     LetterInviter,
     MessageMalformed,
     NotAsOffered,
@@ -33,7 +34,13 @@ from ropewalk.spaces.records import encode
 from tests.spaces.invites.parties import HOUR, NOW, Clock, Door, device, drawn, offer, person
 
 ANNA, BOB = device("anna"), device("bob")
-FILE = InviteFile.draw(ANNA.public().id, ["tcp://192.0.2.5:43121"], NOW + HOUR, random=drawn(7))
+
+
+def invite_file(role: int = 3) -> InviteFile:
+    return InviteFile.draw(offer(role), ["tcp://192.0.2.5:43121"], random=drawn(7))
+
+
+FILE = invite_file()
 
 
 def nothing() -> None:
@@ -56,9 +63,8 @@ class Post:
 
 files = st.builds(
     InviteFile.draw,
-    st.binary(min_size=16, max_size=16),
+    st.builds(offer, spaces=st.integers(1, 3), expires=st.integers(0, 2**63 - 1)),
     st.lists(st.text(min_size=1, max_size=40), max_size=8),
-    st.integers(0, 2**63 - 1),
     random=st.integers().map(drawn),
 )
 
@@ -112,7 +118,7 @@ def _differs(text: str) -> bool:
 def test_mailboxes_are_few_and_short() -> None:
     for wrong in (["tcp://x"] * 9, ["x" * 513], [""]):
         with pytest.raises(Misuse):
-            InviteFile.draw(bytes(16), wrong, NOW)
+            InviteFile.draw(offer(), wrong)
 
 
 def test_a_secret_is_not_shown() -> None:
@@ -146,9 +152,9 @@ def test_a_qr_code_holds_the_text_in_its_dense_alphabet() -> None:
 
 @pytest.mark.parametrize("role", [1, 3, Role.ADMIN])
 def test_two_files_bring_a_joiner_in(role: int) -> None:
-    post = Post(role)
-    answered = answer(FILE, person("bob"), drawn(2))
-    invited = accept(FILE, answered, post.welcome(answered), BOB)
+    post, file = Post(role), invite_file(role)
+    answered = answer(file, device("bob"), person("bob"), drawn(2))
+    invited = accept(file, answered, post.welcome(answered), BOB)
     assert invited.offer == post.offer
     assert post.door.belongs(invited, BOB)
     assert post.door.admitted == [BOB.public().id]
@@ -161,16 +167,29 @@ def test_an_answer_with_another_secret_changes_nothing() -> None:
     elsewhere = msgspec.structs.replace(FILE, slot=bytes(16))
     for wrong in (other, elsewhere):
         with pytest.raises(WrongCode):
-            post.inviter.confirm(answer(wrong, person("bob"), drawn(2)), lambda: burnt.append(1))
+            post.inviter.confirm(answer(wrong, device("bob"), person("bob"), drawn(2)), lambda: burnt.append(1))
     assert burnt == []
-    post.welcome(answer(FILE, person("bob"), drawn(2)))
+    post.welcome(answer(FILE, device("bob"), person("bob"), drawn(2)))
+
+
+def test_an_answer_of_who_cannot_be_let_in_uses_nothing_up() -> None:
+    post = Post()
+    burnt: list[int] = []
+
+    def refuse(joiner: JoinerKeys) -> None:
+        raise Misuse(f"{joiner.name} cannot come")
+
+    with pytest.raises(Misuse, match="bob cannot come"):
+        post.inviter.confirm(answer(FILE, BOB, person("bob"), drawn(2)), lambda: burnt.append(1), refuse)
+    assert burnt == []
+    post.welcome(answer(FILE, device("eve"), person("eve"), drawn(3)))
 
 
 def test_one_answer_is_taken() -> None:
     post = Post()
-    post.welcome(answer(FILE, person("bob"), drawn(2)))
+    post.welcome(answer(FILE, device("bob"), person("bob"), drawn(2)))
     with pytest.raises(OutOfTurn):
-        post.inviter.confirm(answer(FILE, person("eve"), drawn(3)), nothing)
+        post.inviter.confirm(answer(FILE, device("eve"), person("eve"), drawn(3)), nothing)
     with pytest.raises(OutOfTurn):
         post.inviter.welcome(post.door.grants("bob"))
     with pytest.raises(OutOfTurn):
@@ -183,7 +202,7 @@ def test_what_was_burnt_admits_nobody() -> None:
     def burnt() -> None:
         raise CodeUsed("burnt")
 
-    answered = answer(FILE, person("bob"), drawn(2))
+    answered = answer(FILE, device("bob"), person("bob"), drawn(2))
     with pytest.raises(CodeUsed):
         post.inviter.confirm(answered, burnt)
     with pytest.raises(OutOfTurn):
@@ -194,7 +213,7 @@ def test_time_runs_out() -> None:
     post = Post()
     post.clock.now = NOW + HOUR
     with pytest.raises(InviteExpired):
-        post.inviter.confirm(answer(FILE, person("bob"), drawn(2)), nothing)
+        post.inviter.confirm(answer(FILE, device("bob"), person("bob"), drawn(2)), nothing)
 
 
 def test_an_invite_by_words_is_not_answered_by_a_file() -> None:
@@ -204,10 +223,10 @@ def test_an_invite_by_words_is_not_answered_by_a_file() -> None:
 
 def test_files_of_other_invites_answers_and_devices_are_refused() -> None:
     post = Post()
-    answered = answer(FILE, person("bob"), drawn(2))
+    answered = answer(FILE, device("bob"), person("bob"), drawn(2))
     welcome = post.welcome(answered)
-    other_answer = answer(FILE, person("bob"), drawn(3))
-    other_file = InviteFile.draw(ANNA.public().id, [], NOW, random=drawn(8))
+    other_answer = answer(FILE, device("bob"), person("bob"), drawn(3))
+    other_file = InviteFile.draw(offer(), [], random=drawn(8))
     by_eve = msgspec.structs.replace(FILE, inviter=device("eve").public().id)
     for file, said, came, keys, error in [
         (FILE, other_answer, welcome, BOB, InviteFileDamaged),
@@ -223,8 +242,22 @@ def test_files_of_other_invites_answers_and_devices_are_refused() -> None:
     accept(FILE, answered, welcome, BOB)
 
 
+def test_an_offer_that_was_not_committed_to_is_refused() -> None:
+    """Else who joins had signed for one thing, and were told another."""
+    other = msgspec.structs.replace(FILE, commitment=bytes(32))
+    signed = answer(other, BOB, person("bob"), drawn(2))
+    burnt: list[int] = []
+    with pytest.raises(MessageMalformed, match="has not signed what was offered"):
+        Post().inviter.confirm(signed, lambda: burnt.append(1))
+    assert burnt == []
+    answered = answer(FILE, BOB, person("bob"), drawn(2))
+    welcome = Post().welcome(answered)
+    with pytest.raises(NotAsOffered, match="committed to"):
+        accept(other, answered, welcome, BOB)
+
+
 def test_no_byte_of_the_files_can_be_changed() -> None:
-    answered = answer(FILE, person("bob"), drawn(2))
+    answered = answer(FILE, device("bob"), person("bob"), drawn(2))
     welcome = Post().welcome(answered)
     for data, take in (
         (answered, lambda wrong: Post().inviter.confirm(wrong, nothing)),
@@ -238,14 +271,16 @@ def test_no_byte_of_the_files_can_be_changed() -> None:
 
 def test_two_answers_to_one_invite_share_no_key() -> None:
     """Else one key would seal two things."""
-    one, other = (msgspec.msgpack.decode(answer(FILE, person("bob"), drawn(n)), type=AnswerFile) for n in (2, 3))
+    one, other = (
+        msgspec.msgpack.decode(answer(FILE, device("bob"), person("bob"), drawn(n)), type=AnswerFile) for n in (2, 3)
+    )
     assert one.nonce != other.nonce
     assert one.box[:16] != other.box[:16]
 
 
 def test_a_welcome_of_a_ceremony_by_messages_is_none_of_a_file() -> None:
     post = Post()
-    answered = answer(FILE, person("bob"), drawn(2))
+    answered = answer(FILE, device("bob"), person("bob"), drawn(2))
     told = post.door.let_in(post.inviter.confirm(answered, nothing))
     said = post.inviter._transcript
     wrap = BOB.public().wrap(told, b"ropewalk invite 1\0" + said.said + BOB.public().id)
@@ -257,6 +292,6 @@ def test_a_welcome_of_a_ceremony_by_messages_is_none_of_a_file() -> None:
 
 def test_grants_must_be_those_of_the_offer() -> None:
     post = Post()
-    post.inviter.confirm(answer(FILE, person("bob"), drawn(2)), nothing)
+    post.inviter.confirm(answer(FILE, device("bob"), person("bob"), drawn(2)), nothing)
     with pytest.raises(BadOffer):
         post.inviter.welcome(Door(offer(spaces=2)).grants("bob"))

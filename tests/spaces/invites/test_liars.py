@@ -139,6 +139,6 @@ def test_a_welcome_that_no_mailbox_would_take_is_not_sent() -> None:
     table = Table(offer(spaces=2))
     joiner = table.until_confirmed()
     held = read_grants(table.door.let_in(joiner))
-    stores = [msgspec.structs.replace(held.stores[0], path="x" * 4096)] * 16
+    stores = [msgspec.structs.replace(held.stores[0], paths=["x" * 4096])] * 16
     with pytest.raises(BadOffer, match="expected at most"):
         table.inviter.welcome(encode(msgspec.structs.replace(held, stores=stores)))

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from ropewalk.errors import RopewalkError
-from ropewalk.spaces.invites import Code, Invited, Inviter, Invites, Joiner, OpenInvite, State, WrongCode
+from ropewalk.spaces.invites import Code, Invited, Inviter, Invites, Joiner, OpenInvite, Step, WrongCode
 from ropewalk.spaces.invites.messages import Done
 from ropewalk.spaces.records import encode
 from ropewalk.testing.powerloss import PowerCut, PowerLossFileSystem
@@ -63,7 +63,7 @@ class Ceremonies(RuleBasedStateMachine):
 
     # ---- Anna --------------------------------------------------------------------------------------------------------
 
-    @precondition(lambda self: self.inviter is None or self.inviter.state is State.VOID)
+    @precondition(lambda self: self.inviter is None or self.inviter.step is Step.VOID)
     @rule()
     def anna_starts(self) -> None:
         self.inviter = None
@@ -83,7 +83,7 @@ class Ceremonies(RuleBasedStateMachine):
     def anna_takes(self, message: bytes, when: int) -> None:
         inviter = self.inviter
         assert inviter is not None
-        if inviter.state is State.OPEN:
+        if inviter.step is Step.OPEN:
             self.anna_disk.stop_at(when)
             try:
                 answer = inviter.answer(message, lambda: self.anna().burn(INVITE))
@@ -95,7 +95,7 @@ class Ceremonies(RuleBasedStateMachine):
                 self.anna_disk.kill()
                 self.answers += 1
                 self.seen.append(answer)
-        elif inviter.state is State.ANSWERED:
+        elif inviter.step is Step.ANSWERED:
             try:
                 joiner = inviter.confirm(message)
             except WrongCode:
@@ -140,7 +140,7 @@ class Ceremonies(RuleBasedStateMachine):
         joiner = self.joiner
         assert joiner is not None
         with suppress(RopewalkError):
-            if joiner.state is State.ASKED:
+            if joiner.step is Step.ASKED:
                 self.seen.append(joiner.confirm(message))
             else:
                 invited, done = joiner.accept(message)
@@ -192,7 +192,7 @@ class Ceremonies(RuleBasedStateMachine):
         with suppress(RopewalkError):
             self.seen += [eve.confirm(answer) for answer in answers[-1:]]
 
-    @precondition(lambda self: self.inviter is not None and self.inviter.state is State.OPEN)
+    @precondition(lambda self: self.inviter is not None and self.inviter.step is Step.OPEN)
     @rule(word=st.integers(0, 255).filter(lambda byte: byte != CODE.secret[1]), luck=st.integers(0, 4))
     def eve_is_quicker(self, word: int, luck: int = 0) -> None:
         """She joins before Bob does, and confirms at once; seldom, since no other end is reached then."""
@@ -235,7 +235,7 @@ class Ceremonies(RuleBasedStateMachine):
     def nobody_is_done_with_another_transcript(self) -> None:
         ends = {end for _, end in self.invited}
         assert set(self.finished) <= ends
-        if self.inviter is not None and self.inviter.state is State.DONE:
+        if self.inviter is not None and self.inviter.step is Step.DONE:
             assert ends == {encode(Done(1, "done", self.inviter._transcript.done(self.inviter._whole)))}
 
 

@@ -124,9 +124,11 @@ def test_what_cannot_be_offered_is_not_made(make: Callable[[], object]) -> None:
     "stores",
     [
         pytest.param([], id="an index past the end"),
-        pytest.param([GrantedStore(bytes(16), {"disk": "a\n"}, "")], id="a domain that cannot be shown"),
-        pytest.param([GrantedStore(bytes(16), {}, "/a\0b")], id="a path with a zero"),
-        pytest.param([GrantedStore(bytes(16), {}, "x" * 4097)], id="a path too long"),
+        pytest.param([GrantedStore(bytes(16), {"disk": "a\n"}, [])], id="a domain that cannot be shown"),
+        pytest.param([GrantedStore(bytes(16), {}, ["/ab", "/a\0b"])], id="a path with a zero"),
+        pytest.param([GrantedStore(bytes(16), {}, ["x" * 4097])], id="a path too long"),
+        pytest.param([GrantedStore(bytes(16), {}, [""])], id="a path that is none"),
+        pytest.param([GrantedStore(bytes(16), {}, ["/a"] * 5)], id="too many paths"),
     ],
 )
 def test_stores_that_cannot_be_told_are_not_granted(stores: list[GrantedStore]) -> None:

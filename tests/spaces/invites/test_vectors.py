@@ -23,7 +23,7 @@ from ropewalk.spaces.invites import (
     LetterInviter,
     Offer,
     OfferedSpace,
-    State,
+    Step,
     accept,
     answer,
     read_invite,
@@ -127,11 +127,19 @@ def _held(case: Case) -> list[Any]:
     return Ceremony(key, raw(case, "T1")).open_welcome(*msgspec.msgpack.decode(messages[3])[2:])
 
 
-def test_the_ceremony_by_words_as_the_joiner() -> None:
+def signing(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A device signs as it did when the vector was recorded: ML-DSA draws at random."""
+    label = "by words" if case["what"] == "ceremony" else "by files"
+    drawn = bytes.fromhex(json.loads((FOLDER / "recorded.json").read_text())[f"ml-dsa consent {label}"])
+    monkeypatch.setattr(DeviceKeys, "sign_slow", lambda keys, message: (keys.sign_quick(message), drawn))
+
+
+def test_the_ceremony_by_words_as_the_joiner(monkeypatch: pytest.MonkeyPatch) -> None:
     case = one("ceremony")
+    signing(case, monkeypatch)
     code, keys = Code.parse(case["code"]), DeviceKeys(raw(case, "joiner_seed"))
     me = JoinerKeys(keys.public(), None, "Bob", "Bob's laptop")
-    joiner = Joiner(code.slot, code.secret, keys, me, random=drawing(raw(case, "joiner_random")))
+    joiner = Joiner(code.slot, code.secret, keys, me, random=drawing(raw(case, "joiner_random"), raw(case, "salt")))
     sent = [joiner.ask(lambda: None), joiner.confirm(bytes.fromhex(case["messages"][1]))]
     invited, done = joiner.accept(bytes.fromhex(case["messages"][3]))
     assert [message.hex() for message in (*sent, done)] == [case["messages"][number] for number in (0, 2, 4)]
@@ -154,16 +162,18 @@ def test_the_ceremony_by_words_as_the_inviter() -> None:
     # The end that the vector has is of the recorded wrap.
     inviter._whole = raw(case, "T2")
     inviter.finish(bytes.fromhex(case["messages"][4]))
-    assert inviter.state is State.DONE
+    assert inviter.step is Step.DONE
 
 
-def test_the_ceremony_by_files() -> None:
+def test_the_ceremony_by_files(monkeypatch: pytest.MonkeyPatch) -> None:
     case, words = one("files"), one("ceremony")
+    signing(case, monkeypatch)
     file = read_invite(raw(case, "invite"))
     assert isinstance(file, InviteFile)
     assert file.text() == case["text"]
     keys = DeviceKeys(raw(words, "joiner_seed"))
-    told = answer(file, JoinerKeys(keys.public(), None, "Bob", "Bob's laptop"), drawing(raw(case, "nonce")))
+    me = JoinerKeys(keys.public(), None, "Bob", "Bob's laptop")
+    told = answer(file, keys, me, drawing(raw(case, "nonce"), raw(case, "salt")))
     assert [len(told), hashed("object", told).hex()] == case["answer"]
     parts = msgspec.msgpack.decode(told, type=AnswerFile)
     offer = offered(words)

@@ -6,21 +6,25 @@ Never: signs in earnest, unless told to: records are passed as verified before, 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from functools import cache
 
-from ropewalk.spaces.identity import DEVICE, PAPER, DeviceKeys
+from ropewalk.spaces.identity import DEVICE, PAPER, DeviceKeys, PublicKeys
 from ropewalk.spaces.keys import hashed
 from ropewalk.spaces.members import (
     MOST_RECORDS,
     NO_CUT,
     Accused,
+    Consent,
     Membership,
     Policy,
     Role,
     Signed,
-    member_id,
+    member_of,
+    pledged,
     record_hash,
+    ticket,
 )
 from ropewalk.spaces.members.operations import (
     Accept,
@@ -43,7 +47,7 @@ from ropewalk.spaces.members.operations import (
 from ropewalk.spaces.members.records import EpochBody, Genesis, OperationBody, Wrap, object_hash
 from ropewalk.spaces.records import encode
 
-__all__ = ["ADMIN", "READER", "STEWARD", "WRITER", "Group", "cut", "device", "keys", "writer"]
+__all__ = ["ADMIN", "READER", "STEWARD", "WRITER", "Added", "Group", "consents", "cut", "device", "keys", "writer"]
 
 STEWARD, READER, WRITER, ADMIN = Role
 Judge = Callable[[bytes], Accused | None]
@@ -84,12 +88,31 @@ def cut(**sequences: int) -> Cut:
     return Cut({writer(one): (at, hashed("test head", f"{one} {at}".encode())) for one, at in sequences.items()})
 
 
+def consents(public: list[PublicKeys], tickets: list[bytes]) -> list[Consent]:
+    """Those of the devices among keys that come together; that they are signed is taken as given."""
+    names = sorted(one.id for one in public)
+    return [Consent(names, bytes(16), bytes(32), tickets, b"", b"") for one in public if one.kind == DEVICE]
+
+
+@dataclass(frozen=True)
+class Added:
+    """Who came by an `add`, and what its devices have agreed to."""
+
+    name: str
+    role: Role
+    labels: list[str]
+    consents: list[Consent]
+
+
 class Group:
     """A space of one member, A, with the device a1 and the paper key paperA, and whatever is written then."""
 
     def __init__(self, feature: int = 2, privacy: int = 1) -> None:
         first = [keys("a1").public(), keys("paperA").public()]
         self.member = {"A": b"A" * 16}
+        self._owners = {"a1": {self.member["A"]}, "paperA": {self.member["A"]}}  # device -> members it came to
+        self.added: dict[bytes, tuple[str, Added]] = {}  # by record: who added whom
+        self.agreed = {one.id: {self.member["A"]} for one in first}  # by device: the members that it agreed to be of
         body = encode(Genesis("genesis", 1, bytes(32), feature, 1, privacy, POLICY, [0, 1], self.member["A"], first, 1))
         self.space_id = hashed("space", body)
         self.objects: dict[bytes, bytes] = {}
@@ -144,9 +167,50 @@ class Group:
         """A member with the device of its name in small letters and 1, or with those given."""
         self._nonces += 1
         nonce = hashed("test nonce", name.encode())[:16]
-        self.member[name] = member_id(self.space_id, device(author), nonce)
-        public = [keys(one).public() for one in to or (f"{name.lower()}1",)]
-        return self.write(author, *parents, says=Add(nonce, role, public, name.encode(), []), life=life)
+        pledge = pledged(self.space_id, device(author), nonce)
+        labels = list(to) or [f"{name.lower()}1"]
+        public = [keys(one).public() for one in labels]
+        agreed = consents(public, [ticket(self.space_id, pledge, role)])
+        says = Add(nonce, role, public, name.encode(), [], agreed)
+        self.member[name] = member_of(self.space_id, device(author), says)
+        for one in labels:
+            self._owners.setdefault(one, set()).add(self.member[name])
+            self.agreed.setdefault(device(one), set()).add(self.member[name])
+        made = self.write(author, *parents, says=says, life=life)
+        self.added[made] = author, Added(name, role, labels, agreed)
+        return made
+
+    def add_again(
+        self,
+        author: str,
+        *parents: bytes,
+        name: str,
+        role: Role,
+        to: Sequence[str],
+        asked: Sequence[Consent],
+        life: str,
+    ) -> bytes:
+        """The same nonce once more; who is not an accomplice (e, ..) has agreed to what it was asked first alone."""
+        nonce, public = hashed("test nonce", name.encode())[:16], [keys(one).public() for one in to]
+        bought = consents(public, [ticket(self.space_id, pledged(self.space_id, device(author), nonce), role)])
+        mine = {device(one) for one in to if one.startswith("e")}
+        were = dict(zip((one.id for one in public if one.id not in mine), asked, strict=False))
+        devices = [one.id for one in public if one.kind == DEVICE]
+        agreed = [bought[at] if one in mine else were[one] for at, one in enumerate(devices)]
+        says = Add(nonce, role, public, b"", [], agreed)
+        member = member_of(self.space_id, device(author), says)
+        for one in mine:
+            self._owners.setdefault(next(label for label in to if device(label) == one), set()).add(member)
+            self.agreed.setdefault(one, set()).add(member)
+        return self.write(author, *parents, says=says, life=life)
+
+    def take(self, author: str, *parents: bytes, what: str, life: str) -> bytes:
+        """A device that has agreed to what it agreed to, and not to be of the author's member."""
+        public = keys(what).public()
+        agreed = [ticket(self.space_id, one) for one in sorted(self._owners.get(what, ()))] or [bytes(32)]
+        others = [one for one in agreed if one not in {ticket(self.space_id, m) for m in self._owners.get(author, ())}]
+        says = AddDevice(public, what.encode(), [], consents([public], others or [bytes(32)]))
+        return self.write(author, *parents, says=says, life=life)
 
     def remove(self, author: str, *parents: bytes, name: str, at: Cut = NO_CUT, life: str = "") -> bytes:
         return self.write(author, *parents, says=Remove(self.member[name], at.packed()), life=life)
@@ -163,7 +227,12 @@ class Group:
         return self.write(author, *parents, says=SetRole(self.member[name], role, at.packed()), life=life)
 
     def device(self, author: str, *parents: bytes, new: str, life: str = "") -> bytes:
-        return self.write(author, *parents, says=AddDevice(keys(new).public(), new.encode(), []), life=life)
+        members = self._owners.setdefault(author, set())
+        self._owners.setdefault(new, set()).update(members)
+        self.agreed.setdefault(device(new), set()).update(members)
+        public = keys(new).public()
+        agreed = consents([public], sorted(ticket(self.space_id, one) for one in members) or [bytes(32)])
+        return self.write(author, *parents, says=AddDevice(public, new.encode(), [], agreed), life=life)
 
     def revoke(self, author: str, *parents: bytes, what: str, at: Cut = NO_CUT, life: str = "") -> bytes:
         return self.write(author, *parents, says=Revoke(device(what), at.packed()), life=life)

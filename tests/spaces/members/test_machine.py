@@ -90,7 +90,41 @@ class Partitions(RuleBasedStateMachine):
         some = chance.sample(sorted(other), chance.randrange(len(other)) + 1)
         one |= self.group.past(*some)
 
+    @precondition(lambda self: len(self.members) > 1)
+    @rule(chance=chances)
+    def add_once_more(self, chance: random.Random) -> None:
+        """An admin who turned shows a second `add` of a nonce: with other keys, one key more, or another role."""
+        view = chance.choice(self.views)
+        author, first = chance.choice(list(self.group.added.values()))
+        self.made += 1
+        eve = f"e{self.made}"
+        self.devices.append(eve)
+        to = chance.choice([[eve], [*first.labels, eve], first.labels])
+        role = chance.choice([first.role, *Role])
+        parents = chance.sample(sorted(view), min(len(view), chance.randrange(1, 3)))
+        view.add(
+            self.group.add_again(
+                author, *parents, name=first.name, role=role, to=to, asked=first.consents, life=f"turned {self.made}"
+            )
+        )
+
+    @rule(chance=chances)
+    def take_a_device(self, chance: random.Random) -> None:
+        """Anybody signs that the device of another is his, of any date; it has not agreed to that."""
+        view = chance.choice(self.views)
+        parents = chance.sample(sorted(view), min(len(view), chance.randrange(1, 3)))
+        mine, yours = chance.choice(self.devices), chance.choice(self.devices)
+        self.made += 1
+        view.add(self.group.take(mine, *parents, what=yours, life=f"taken {self.made}"))
+
+    def _check_devices(self, read: Membership) -> None:
+        """A member has the devices that it came with, and those that its own devices let in and that agreed to it."""
+        for member in read.state.members.values():
+            for one in member.devices:
+                assert member.id in self.group.agreed[one]
+
     def _check(self, read: Membership) -> None:
+        self._check_devices(read)
         graph = read.resolution.graph
         standing = read.resolution.standing(graph.everything)
         admitted: dict[bytes, set[bytes]] = {}  # device -> who let it in, by records that stand

@@ -16,12 +16,17 @@ from ropewalk.spaces.members import (
     Accused,
     Membership,
     Signed,
+    committed,
+    consent_message,
     member_id,
+    member_of,
     open_label,
+    pledged,
     record_hash,
     seal_label,
+    ticket,
 )
-from ropewalk.spaces.members.operations import Unknown, parse_operation
+from ropewalk.spaces.members.operations import Add, Unknown, parse_operation
 from ropewalk.spaces.members.records import object_hash
 from ropewalk.spaces.records import encode
 
@@ -36,7 +41,7 @@ def of(what: str) -> list[Any]:
 
 
 def test_every_kind_of_case_has_a_test() -> None:
-    assert {case["what"] for case in CASES} == {"operation", "example", "room", "label"}
+    assert {case["what"] for case in CASES} == {"operation", "consent", "example", "room", "label"}
 
 
 @pytest.mark.parametrize("case", of("operation"))
@@ -49,7 +54,20 @@ def test_operations(case: Case) -> None:
         assert isinstance(operation.content, Unknown) is (case["kind"] == 11)
     if "member" in case:
         assert operation is not None
-        assert member_id(space_id, operation.author, operation.content.nonce).hex() == case["member"]  # type: ignore[union-attr]
+        assert isinstance(operation.content, Add)
+        assert member_of(space_id, operation.author, operation.content).hex() == case["member"]
+
+
+def test_consents() -> None:
+    (case,) = (one for one in CASES if one["what"] == "consent")
+    space_id, author, nonce, salt, of, blind = (
+        bytes.fromhex(case[name]) for name in ("space_id", "author", "nonce", "salt", "of", "blind")
+    )
+    names, tickets = ([bytes.fromhex(one) for one in case[name]] for name in ("names", "tickets"))
+    pledge = pledged(space_id, author, nonce)
+    assert (pledge.hex(), member_id(pledge, names, salt).hex()) == (case["pledge"], case["member"])
+    assert tickets == [ticket(space_id, pledge, case["role"]), ticket(space_id, of)]
+    assert consent_message(names, salt, committed(blind, tickets)).hex() == case["signed"]
 
 
 def accused(file: bytes) -> Accused:
@@ -69,7 +87,9 @@ def test_examples(case: Case) -> None:
     authors = {said[0]: author for _, author, _, kind, *said in case["records"] if kind == 1} | {"A": "a1"}
     people = {cases_groups.member(label, author): label for label, author in authors.items()}
     devices = {cases_groups.device(label).id: label for label in ("a1", "paperA", "b1", "b2", "c1", "c2", "d1", "d2")}
-    devices |= {cases_groups.device(f"{label.lower()}1").id: f"{label.lower()}1" for label in authors}
+    devices |= {
+        cases_groups.device(cases_groups.first_device(label)).id: cases_groups.first_device(label) for label in authors
+    }
     devices |= {cases_groups.device(row[4]).id: row[4] for row in case["records"] if row[3] == 4}
     state = read.state
     assert {people[one]: int(member.role) for one, member in state.members.items()} == case["members"]

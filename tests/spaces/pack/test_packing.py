@@ -59,6 +59,35 @@ def test_what_a_head_would_embed_is_never_underestimated(chunks: list[tuple[int,
     assert len(embedded) <= packing.embedded_size
 
 
+@given(
+    st.tuples(st.integers(1, 4), st.integers(0, 4)),
+    st.lists(st.tuples(st.integers(1, 200_000), st.lists(st.integers(0, 400), max_size=90)), min_size=1, max_size=25),
+    st.integers(1_000, 300_000),
+)
+def test_no_share_is_larger_than_it_may_be_unless_one_chunk_is(
+    columns: tuple[int, int], chunks: list[tuple[int, list[int]]], limit: int
+) -> None:
+    k, parity = columns
+    packing = Packing(k, k + parity)
+    packing.share_limit = limit
+    for number, (size, children) in enumerate(chunks):
+        pointed = [_id(1000 + child) for child in children]
+        if packing.fits(bytes(size), pointed):
+            packing.add(_id(number), bytes(size), pointed)
+    packs_of = {_id(1000 + child): _id(child) for child in range(401)}
+    pack = packing.finish(KEYS, packs_of)
+    assert len(packing) == 1 or max(share.size for share in pack.shares) <= limit
+
+
+def test_a_share_may_be_as_large_as_it_may_be() -> None:
+    packing = Packing(1, 2)
+    packing.share_limit = 1_001_000
+    for number, size in enumerate((1_000, 999_000)):
+        assert packing.fits(bytes(size))
+        packing.add(_id(number), bytes(size))
+    assert not packing.fits(bytes(1_000))
+
+
 def test_the_same_chunks_give_the_same_objects() -> None:
     packs = []
     for _ in range(2):

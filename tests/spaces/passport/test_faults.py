@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import pytest
 
 from ropewalk.spaces.passport import terms
-from ropewalk.spaces.store import LARGEST_OBJECT, DiskStore, Limit, MemoryStore, Store
-from ropewalk.testing import check_store
+from ropewalk.spaces.store import (
+    LARGEST_OBJECT,
+    DiskStore,
+    Limit,
+    Listed,
+    MemoryStore,
+    ObjectName,
+    Parts,
+    Store,
+    StoreGone,
+)
+from ropewalk.testing import Fault, FaultStore, Rule, check_store
 from ropewalk.testing.unfit import UNFIT, Slow
 from tests.spaces.passport.looks import PREFIX, looked
 
@@ -22,6 +33,8 @@ FOUND = {
     "flips": ("read-after-write", "bad"),
     "cannot read": ("read-after-write", "bad"),
     "forgets later": ("keeps", "bad"),
+    "nobody reads": ("read-after-write", "bad"),
+    "no ranges": ("ranges", "bad"),
     "shows parts": ("whole", "bad"),
     "shifts ranges": ("ranges", "bad"),
     "stops at the end": ("ranges", "limited"),
@@ -32,12 +45,15 @@ FOUND = {
     "puts once": ("overwrite", "limited"),
     "looks, then puts": ("race", "limited"),
     "tears in a race": ("race", "bad"),
+    "lists nothing": ("list-after-write", "bad"),
+    "may not be listed": ("list-after-write", "bad"),
+    "hides the rest": ("list-after-write", "bad"),
     "lists late": ("list-after-write", "limited"),
     "lists backwards": ("list-order", "limited"),
     "lists from the start": ("list-order", "limited"),
     "lists other sizes": ("list-after-write", "limited"),
     "invents": ("list-after-write", "limited"),
-    "lists for ever": ("list-order", "limited"),
+    "lists for ever": ("list-after-write", "bad"),
     "deletes nothing": ("delete", "limited"),
     "deletes later": ("delete", "limited"),
     "remembers": ("delete", "bad"),
@@ -125,6 +141,76 @@ async def test_a_folder_says_what_it_stands_on(tmp_path: Path) -> None:
     assert {found[probe] for probe in ("conditional-create", "case", "clock", "file-system", "room")} == {"good"}
     assert list((tmp_path / "store" / ".tmp").glob("*-*")) == []
     await store.aclose()
+
+
+async def test_a_range_that_holds_nothing_need_not_be_given() -> None:
+    passport = await looked(UNFIT["stops at the end"]())
+    assert not terms(passport).refused
+    finding = passport.finding("ranges")
+    assert finding is not None
+    assert finding.value == 6  # of nine; nobody ever asks for the others
+
+
+@pytest.mark.parametrize(
+    ("fault", "why"),
+    [
+        ("nobody reads", "^of 4 objects that it acknowledged 4 cannot be read: reads are not allowed"),
+        ("no ranges", "a range from 3 of 10000 bytes cannot be read: ranges are not served"),
+        ("lists nothing", "of 16 objects its listings leave out 16 at the end of the look too$"),
+        ("may not be listed", "what lies there cannot be listed: listings are not allowed$"),
+        ("hides the rest", "leave out 5 at the end"),
+        ("cannot read", "does not come back: object .* cannot be read"),
+    ],
+)
+async def test_why_it_is_refused_is_what_is_wrong(fault: str, why: str) -> None:
+    assert re.search(why, terms(await looked(UNFIT[fault]())).refused)
+
+
+async def test_what_is_listed_by_the_end_of_the_look_was_only_late() -> None:
+    """Listings that follow some calls later, and those that never do."""
+
+    class Lags(MemoryStore):
+        seen: dict[ObjectName, int]
+        calls, behind = 0, 0
+
+        async def put(self, name: ObjectName, parts: Parts) -> None:
+            self.calls += 1
+            self.seen.setdefault(name, self.calls)
+            await super().put(name, parts)
+
+        async def list(self, prefix: str, after: str = "") -> AsyncIterator[Listed]:
+            async for listed in super().list(prefix, after):
+                if self.seen[listed.name] + self.behind < self.calls:
+                    yield listed
+
+    for behind, verdict in ((0, "limited"), (20, "limited"), (10_000, "bad")):
+        store = Lags()
+        store.seen, store.behind = {}, behind
+        finding = (await looked(store)).finding("list-after-write")
+        assert finding is not None
+        assert finding.verdict == verdict
+
+
+async def test_a_store_that_leaves_heads_alone_out_of_its_listings_is_refused() -> None:
+    hides = FaultStore(MemoryStore(), Rule(Fault.HIDE, name=lambda name: "/heads/" in name))
+    why = "of 16 objects its listings leave out 4 of heads at the end of the look too"
+    assert terms(await looked(hides)).refused == why
+
+
+async def test_a_store_that_does_not_answer_for_heads_alone_is_refused_and_one_that_is_gone_is_not_judged() -> None:
+    gone = Rule(Fault.GONE_BEFORE, on={"list"}, name=lambda name: "/heads/" in name)
+    why = "it answers where shares are listed, and not where heads are: "
+    assert why in terms(await looked(FaultStore(MemoryStore(), gone))).refused
+    with pytest.raises(StoreGone):
+        await looked(FaultStore(MemoryStore(), Rule(Fault.GONE_BEFORE, on={"list"}, skip=1)))
+
+
+async def test_what_is_needed_and_cannot_even_be_tried_is_bad() -> None:
+    """Who takes one object and then nothing would else be let off, since nothing was ever tried."""
+    passport = await looked(FaultStore(MemoryStore(), Rule(Fault.REFUSE, on={"put"}, skip=1)))
+    found = {finding.probe: finding.verdict for finding in passport.findings}
+    assert (found["writes"], found["whole"]) == ("good", "limited")
+    assert {found[probe] for probe in ("read-after-write", "ranges", "list-order")} == {"bad"}
 
 
 async def test_a_slow_store_is_limited() -> None:

@@ -9,8 +9,11 @@ from contextlib import suppress
 import pytest
 
 from ropewalk.errors import Unavailable
+from ropewalk.loops import run
+from ropewalk.loops.simulated import Simulated
 from ropewalk.spaces.passport import NothingLeft
-from ropewalk.spaces.passport.looking import sweep_left
+from ropewalk.spaces.passport.ground import PATIENCE
+from ropewalk.spaces.passport.looking import END, QUICK_END, SWEEPING, sweep_left
 from ropewalk.spaces.store import Listed, MemoryStore, ObjectName, Store, StoreGone, object_name
 from ropewalk.testing import Fault, FaultStore, Rule, Stop, StopAfter
 from ropewalk.testing.unfit import UNFIT, Restarts
@@ -158,6 +161,31 @@ async def test_a_store_that_hangs_gets_no_passport(monkeypatch: pytest.MonkeyPat
 
     with pytest.raises(StoreGone, match="did not answer"):
         await looked(FaultStore(MemoryStore(), Rule(Fault.DELAY, on={"put"}), sleep=hang))
+
+
+@pytest.mark.parametrize(("quick", "end"), [(True, QUICK_END), (False, END)])
+def test_a_store_that_answers_each_call_in_the_last_moment_comes_to_an_end(quick: bool, end: float) -> None:
+    async def main() -> float:
+        late = Rule(Fault.DELAY, on={"get", "list", "delete"}, seconds=PATIENCE - 1)
+        around = FaultStore(MemoryStore(), late, sleep=asyncio.sleep)
+        with pytest.raises(StoreGone, match=f"not done within {end:.0f} s"):
+            await looked(around, quick=quick)
+        return asyncio.get_running_loop().time()
+
+    assert end <= run(main(), loop=Simulated()) <= end + SWEEPING + 1
+
+
+def test_a_sweep_of_what_was_left_comes_to_an_end() -> None:
+    async def main() -> float:
+        store = MemoryStore()
+        for at in range(1000):
+            await store.put(object_name(f"{LEFT}/packs/{at:064x}-00-{'0' * 32}"), [b""])
+        around = FaultStore(store, Rule(Fault.DELAY, on={"delete"}, seconds=PATIENCE - 1), sleep=asyncio.sleep)
+        with pytest.raises(StoreGone, match="sweeping the store was not done within 60 s"):
+            await sweep_left(around, IDENTITY, KEY, b"", clock=lambda: 0.0, now=lambda: NOW)
+        return asyncio.get_running_loop().time()
+
+    assert run(main(), loop=Simulated()) == SWEEPING
 
 
 async def test_a_full_store_gets_no_passport() -> None:

@@ -1,71 +1,64 @@
-"""Patience: all are waited for, and none for ever."""
+"""Patience: those that will do are waited for, the others as long again, and none for ever."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Sequence
 
-import pytest
-
-from ropewalk.spaces.pool import patience
-from ropewalk.spaces.pool.patience import most_of
-
-
-async def _never() -> None:
-    await asyncio.Event().wait()
+from ropewalk.loops import Simulated, run
+from ropewalk.spaces.pool.patience import GRACE, most_of
 
 
-async def _at_once() -> None:
-    return None
+def _waited(
+    times: Sequence[float],
+    will_do: Callable[[int], bool] = lambda _: True,
+    *,
+    linger: float | None = None,
+    deadline: float | None = None,
+    slow: Sequence[int] = (),
+    briefly: float = 0.0,
+) -> tuple[float, list[int]]:
+    """After how long calls that take so many seconds are not waited for any more, and which had not come back."""
+
+    async def main() -> tuple[float, list[int]]:
+        tasks = [asyncio.create_task(asyncio.sleep(seconds)) for seconds in times]
+        late = await most_of(
+            tasks, will_do, linger=linger, deadline=deadline, slow={tasks[at] for at in slow}, briefly=briefly
+        )
+        assert not any(task.cancelled() for task in tasks)
+        took = round(asyncio.get_running_loop().time(), 6)
+        for task in tasks:
+            task.cancel()
+        return took, [at for at, task in enumerate(tasks) if task in late]
+
+    return run(main(), loop=Simulated(1))
 
 
-def _tasks(quick: int, hung: int) -> list[asyncio.Task[None]]:
-    return [asyncio.create_task(_at_once()) for _ in range(quick)] + [
-        asyncio.create_task(_never()) for _ in range(hung)
-    ]
+def _after(count: int, of: int) -> Callable[[int], bool]:
+    return lambda pending: of - pending >= count
 
 
-async def test_all_that_come_back_are_waited_for() -> None:
-    assert await most_of(_tasks(5, 0), lambda pending: False) == set()
-    assert await most_of([], lambda pending: False) == set()
+def test_all_that_come_back_in_time_are_waited_for() -> None:
+    assert _waited([0.01, 0.06, 0.2], _after(1, 3)) == (0.2, [])
+    assert _waited([]) == (0.0, [])
 
 
-async def test_those_that_hang_are_left_once_the_rest_will_do(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(patience, "LINGER", 0.001)
-    tasks = _tasks(3, 2)
-    asked: list[int] = []
-
-    def will_do(pending: int) -> bool:
-        asked.append(pending)
-        return len(asked) == 3
-
-    left = await most_of(tasks, will_do)
-    assert left == set(tasks[3:])
-    assert asked == [2, 2, 2]
-    assert not any(task.cancelled() for task in tasks)
+def test_those_that_must_come_back_are_waited_for_however_long_it_takes() -> None:
+    assert _waited([0.01, 50.0, 50.1], _after(2, 3)) == (50.1, [])
 
 
-async def test_a_deadline_ends_it_where_the_rest_will_not_do() -> None:
-    left = await most_of(_tasks(1, 1), lambda pending: False, linger=0.001, deadline=0.005)
-    assert len(left) == 1
+def test_once_the_others_will_do_a_slow_one_is_waited_for_as_long_again_and_a_short_while_at_least() -> None:
+    assert _waited([0.01, 0.02, 9.0], _after(2, 3)) == (0.02 + GRACE, [2])
+    assert _waited([1.0, 2.0, 9.0], _after(2, 3)) == (4.0, [2])
+    assert _waited([0.01, 0.02, 9.0], _after(2, 3), linger=3.0) == (3.02, [2])
 
 
-async def test_each_wait_is_as_long_as_all_before_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    loop = asyncio.get_running_loop()
-    clock, waits = 0.0, []
+def test_what_is_known_to_be_slow_is_not_waited_for_and_does_not_shorten_the_wait_for_others() -> None:
+    assert _waited([0.01, 0.02, 9.0], _after(2, 3), slow=[2]) == (0.02, [2])
+    assert _waited([0.01, 0.1, 9.0], _after(1, 3), slow=[2]) == (0.1, [2])
+    assert _waited([0.01, 9.0], _after(1, 2), slow=[1], briefly=0.05) == (0.06, [1])
+    assert _waited([0.01, 0.02, 9.0], _after(3, 3), slow=[2]) == (9.0, []), "it is needed"
 
-    async def wait(
-        pending: set[asyncio.Task[None]],
-        *,
-        timeout: float,  # noqa: ASYNC109 - it stands for asyncio's own
-    ) -> tuple[set[asyncio.Task[None]], set[asyncio.Task[None]]]:
-        nonlocal clock
-        waits.append(timeout)
-        clock += timeout
-        return set(), pending
 
-    tasks = _tasks(0, 1)
-    monkeypatch.setattr(loop, "time", lambda: clock)
-    monkeypatch.setattr(asyncio, "wait", wait)
-    await most_of(tasks, lambda pending: len(waits) == 4)
-    monkeypatch.undo()
-    assert waits == [2.0, 2.0, 4.0, 8.0]
+def test_a_deadline_ends_it_where_the_rest_will_not_do() -> None:
+    assert _waited([0.01, 9.0], lambda pending: pending == 0, deadline=5.0) == (5.0, [1])

@@ -158,12 +158,13 @@ def test_what_states_nothing_counts_as_one_and_is_told_so() -> None:
 def test_a_search_that_was_cut_short_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "POOL_STEPS", 1)
     stores = [
-        StoreDomains("a", {"machine": "x", "site": "p"}),
-        StoreDomains("b", {"machine": "x", "site": "q"}),
-        StoreDomains("c", {"machine": "y", "site": "p"}),
-        StoreDomains("d", {"machine": "z", "site": "r"}),
-        StoreDomains("e", {"machine": "z", "site": "s"}),
+        StoreDomains("a", {"machine": "x", "site": "p", "admin": "k"}),
+        StoreDomains("b", {"machine": "x", "site": "q", "admin": "l"}),
+        StoreDomains("c", {"machine": "y", "site": "p", "admin": "m"}),
+        StoreDomains("d", {"machine": "z", "site": "r", "admin": "n"}),
+        StoreDomains("e", {"machine": "z", "site": "s", "admin": "o"}),
     ]
-    placed = place(b"p", stores, even(stores), 3, 2, {"machine": 1, "site": 1}, {0: "a", 1: "b", 2: "c"})
+    have = {0: "a", 1: "b", 2: "c"}
+    placed = place(b"p", stores, even(stores), 3, 2, {"machine": 1, "site": 1, "admin": 1}, have)
     assert not placed.sure
-    assert not placed.violated or placed.where == {0: "a", 1: "b", 2: "c"}
+    assert not placed.violated or placed.where == have

@@ -9,7 +9,7 @@ import pytest
 
 from ropewalk.errors import Damaged, Missing
 from ropewalk.spaces.pack.packing import Pack, Packing
-from ropewalk.spaces.pool import health, rooms
+from ropewalk.spaces.pool import calls, health, patience, rooms
 from ropewalk.spaces.pool import pool as pool_module
 from ropewalk.spaces.pool.placement import StoreDomains
 from ropewalk.spaces.pool.pool import REST, Pool, PoolStore
@@ -69,6 +69,7 @@ async def test_stores_that_are_away_or_not_named_are_down_and_say_why(made: Made
 
 @pytest.mark.parametrize("call", ["get", "put", "list", "delete", "room"])
 async def test_a_store_that_hangs_is_given_up(made: Made, monkeypatch: pytest.MonkeyPatch, call: str) -> None:
+    monkeypatch.setattr(rooms, "DEADLINE", 0.01)
     monkeypatch.setattr(pool_module, "DEADLINE", 0.01)
     monkeypatch.setattr(pool_module, "SLOWEST_RATE", 1 << 40)
     made.stores["d0"].hang(call)
@@ -123,15 +124,14 @@ async def test_a_store_that_hangs_is_not_waited_for_where_another_has_the_object
     for _ in range(4):
         assert await made.pool.get_any(NAME, lambda _: True) == b"data"
     assert asyncio.get_running_loop().time() - started < 1
-    assert len(made.stores["d0"].gets) == health.LATE  # after so many it is asked last
-    made.clock.seconds += REST
+    assert len(made.stores["d0"].gets) == 1  # from then on it is asked last
+    made.clock.seconds += health.FORGIVEN
     assert not made.pool.is_late("d0")
 
 
 async def test_an_answer_ends_lateness(made: Made) -> None:
     await made.stores["d0"].put(NAME, (b"data",))
-    for _ in range(health.LATE):
-        made.pool.was_late("d0")
+    made.pool.was_late("d0")
     assert made.pool.is_late("d0")
     await made.pool.get("d0", NAME)
     assert not made.pool.is_late("d0")
@@ -144,31 +144,56 @@ async def test_all_stores_hanging_ends_too(made: Made, monkeypatch: pytest.Monke
     for store in made.stores.values():
         store.hang("get")
     with pytest.raises(Missing):
-        await made.pool.get_any(NAME, lambda _: True)
+        await made.pool.get_any(NAME, lambda _: True, 100)
 
 
-async def test_a_hedge_follows_how_quick_a_store_is_within_bounds(made: Made) -> None:
-    await made.stores["d0"].put(NAME, (b"data",))
-    assert made.pool.hedge("d0") == health.QUICKEST_HEDGE
-    times = made.pool._health["d0"]._times
-    times.extend([0.05] * 32)
-    assert made.pool.hedge("d0") == pytest.approx(0.2)
-    times.extend([9.0] * 32)
-    assert made.pool.hedge("d0") == health.SLOWEST_HEDGE
+def _read(one: health.Health, seconds: float, size: int = 0) -> None:
+    for _ in range(40):
+        one.read(0.0, seconds, size, 60.0)
+
+
+async def test_a_hedge_follows_how_quick_most_stores_are_within_bounds(made: Made) -> None:
+    one, *others = [made.pool._health[name] for name in made.stores]
+    assert made.pool.hedge() == health.QUICKEST_HEDGE
+    for other in others:
+        _read(other, 0.05)
+    _read(one, 9.0)
+    assert made.pool.hedge() == pytest.approx(0.2), "what one store takes says nothing of what others could do"
+    for other in others:
+        _read(other, 9.0)
+    assert made.pool.hedge() == health.SLOWEST_HEDGE
+
+
+async def test_a_read_that_took_longer_than_others_would_counts_as_late(made: Made) -> None:
+    one = made.pool._health["d0"]
+    one.read(0.0, 0.1, 100, limit=0.15)
+    assert not one.is_late(0.0)
+    one.read(0.0, 0.5, 100, limit=0.15)
+    assert one.is_late(0.0)
+    one.read(0.0, 0.1, 100, limit=0.15)
+    assert not one.is_late(0.0)
+
+
+async def test_a_late_store_is_on_trial_soon_and_then_less_often(made: Made) -> None:
+    one = made.pool._health["d0"]
+    assert not one.is_on_trial(0.0)
+    one.was_late(0.0)
+    assert [one.is_on_trial(at) for at in (0.0, health.SOON, health.SOON)] == [False, True, False]
+    one.was_late(1.0)
+    assert [one.is_on_trial(1.0 + at) for at in (health.SOON, REST, REST)] == [False, True, False]
+    assert not one.is_late(1.0 + health.FORGIVEN)
 
 
 async def test_a_hedge_of_a_large_read_leaves_time_for_its_bytes_within_bounds(made: Made) -> None:
-    one = made.pool._health["d0"]
-    small = one.hedge()
-    assert one.hedge(health.LARGE - 1) == small
-    assert one.hedge(32 << 20) == pytest.approx(small + 1)
-    for _ in range(40):
-        one.read(0.0, 0.1, 1 << 20)  # 10 MiB a second
-    assert one.hedge() == small, "large reads say nothing of small ones"
-    assert one.hedge(8 << 20) == pytest.approx(small + 1), "no slower than the bound"
-    for _ in range(40):
-        one.read(0.0, 0.02, 1 << 20)
-    assert one.hedge(5 << 20) == pytest.approx(small + 0.2)
+    one, hedge = made.pool._health["d0"], made.pool.hedge
+    small = hedge()
+    assert hedge(health.LARGE - 1) == small
+    assert hedge(32 << 20) == pytest.approx(small + 1)
+    _read(one, 0.1, 1 << 20)  # 10 MiB a second
+    assert hedge() == small, "large reads say nothing of small ones"
+    assert hedge(8 << 20) == pytest.approx(small + 1), "no slower than the bound"
+    _read(one, 0.02, 1 << 20)
+    assert hedge(5 << 20) == pytest.approx(small + 0.2)
 
 
 async def test_copies_say_who_kept_them_and_why_others_did_not(made: Made) -> None:
@@ -265,8 +290,9 @@ async def test_damage_does_not_make_a_store_go_away(made: Made) -> None:
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pool_module, "LINGER", 0.01)
-    monkeypatch.setattr(pool_module, "SLOWEST_RATE", 1 << 40)
+    monkeypatch.setattr(patience, "GRACE", 0.01)
+    monkeypatch.setattr(calls, "LINGER", 0.0)
+    monkeypatch.setattr(calls, "SLOWEST_RATE", float("inf"))
 
 
 async def _settled() -> None:
@@ -285,8 +311,8 @@ async def test_copies_are_kept_once_enough_stores_have_them_and_a_late_one_count
 
     copies = await made.pool.put_copies(NAME, b"data", made.stores, enough=4, later=later)
     assert copies.kept == {"d0", "d1", "d2", "d4"}
-    assert str(copies.failed["d3"]) == "store d3 did not answer for 0 s"
-    assert made.pool.why_down("d3") == "store d3 did not answer for 0 s"
+    assert str(copies.failed["d3"]) == "store d3 was not done after 0.0 s"
+    assert made.pool.why_down("d3") == "store d3 was not done after 0.0 s"
     again = await made.pool.put_copies(ObjectName("other"), b"data", made.stores, enough=4)
     assert again.kept == copies.kept
     assert len(made.stores["d3"].puts) == 1  # it was not asked for more

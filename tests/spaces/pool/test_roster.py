@@ -7,7 +7,7 @@ from functools import partial
 
 import pytest
 
-from ropewalk.spaces.pool import patience, roster
+from ropewalk.spaces.pool import roster
 from ropewalk.spaces.pool.placement import StoreDomains
 from ropewalk.spaces.pool.pool import Pool, PoolStore
 from ropewalk.spaces.store import MemoryStore, Store, StoreGone
@@ -42,7 +42,7 @@ class Doors:
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(patience, "LINGER", 0.01)
+    monkeypatch.setattr(roster, "LINGER", 0.01)
     monkeypatch.setattr(roster, "WAKING", 0.1)
 
 

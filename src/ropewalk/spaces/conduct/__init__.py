@@ -6,7 +6,7 @@ In the order to read them: ``branches`` (forks), ``judging`` (one head), ``cuts`
 from ropewalk.spaces.conduct.branches import Branches, branch_writer
 from ropewalk.spaces.conduct.cuts import Heads, resettled
 from ropewalk.spaces.conduct.judging import (
-    Accept,
+    Counted,
     Evidence,
     Fallen,
     Known,
@@ -19,8 +19,8 @@ from ropewalk.spaces.conduct.judging import (
 )
 
 __all__ = [
-    "Accept",
     "Branches",
+    "Counted",
     "Evidence",
     "Fallen",
     "Heads",

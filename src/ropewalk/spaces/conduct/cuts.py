@@ -13,7 +13,7 @@ from typing import Protocol
 from ropewalk.spaces.conduct.branches import Branches
 from ropewalk.spaces.members import NO_CUT, Membership
 from ropewalk.spaces.state import ACKED, QUARANTINED, KnownHead
-from ropewalk.spaces.vectors import MOST_NUMBER, Vector, joined
+from ropewalk.spaces.vectors import MOST_NUMBER, Vector
 
 __all__ = ["Heads", "resettled"]
 
@@ -46,72 +46,75 @@ class Heads(Protocol):
 class _Past:
     """A head past the cut of its device."""
 
-    name: bytes | None  # of its branch
+    name: bytes  # of its branch
     head: KnownHead
-    vector: Vector | None
 
 
 def resettled(heads: Heads) -> list[tuple[KnownHead, int]]:
     """Heads that become something else: accepted ones that are to be in quarantine, and the other way round."""
     state = heads.membership.state
-    seen: list[Vector] = []
+    seen: dict[bytes, int] = {}
     past: list[_Past] = []
     for writer, device in heads.writers().items():
         if device and not state.may_write(device):
             cut = state.gone.get(device, NO_CUT).heads
-            within, beyond = _divided(heads, writer, heads.branches.vector(cut) or {})
-            seen += within
-            past += beyond
+            past += _divided(heads, writer, heads.branches.vector(cut), seen)
         else:
-            seen += _tops(heads, writer)
-    accepted = _accepted(joined(seen), past)
+            for head in _tops(heads, writer):
+                _see(seen, heads.branches.vector(head.vector))
+    accepted = _accepted(seen, past, heads.branches)
     changed = [(one.head, ACKED) for one in past if one.head.name in accepted and one.head.state == QUARANTINED]
     changed += [(one.head, QUARANTINED) for one in past if one.head.name not in accepted and one.head.state == ACKED]
     still = {one.head.name for one in past}
     return changed + [(one, ACKED) for one in heads.quarantined() if one.name not in still]
 
 
-def _tops(heads: Heads, writer: bytes) -> list[Vector]:
-    """What the newest heads of a writer have seen, one of each branch."""
+def _tops(heads: Heads, writer: bytes) -> list[KnownHead]:
+    """The newest head of a writer; of one that forked all, for each branch has one."""
     if writer not in heads.branches.forks:
         newest = heads.newest(writer, MOST_NUMBER)
-        found = [newest] if newest is not None else []
-    else:
-        found = [one for one in heads.heads_at(writer, 1, MOST_NUMBER) if one.state in (ACKED, QUARANTINED)]
-    return [vector for one in found if (vector := heads.branches.vector(one.vector)) is not None]
+        return [newest] if newest is not None else []
+    return [one for one in heads.heads_at(writer, 1, MOST_NUMBER) if one.state in (ACKED, QUARANTINED)]
 
 
-def _divided(heads: Heads, writer: bytes, cut: Vector) -> tuple[list[Vector], list[_Past]]:
-    """What the heads within a cut have seen, and the heads past it."""
+def _divided(heads: Heads, writer: bytes, cut: Vector, seen: dict[bytes, int]) -> list[_Past]:
+    """The heads past a cut; what those within it have seen is added."""
     branches = heads.branches
+    last = 0
     if writer not in branches.forks:
         last = cut.get(writer, (0, b""))[0]
-        newest = heads.newest(writer, last) if last else None
-        found, within = heads.heads_at(writer, last + 1, MOST_NUMBER), []
-        if newest is not None and (vector := branches.vector(newest.vector)) is not None:
-            within.append(vector)
-    else:
-        found, within = heads.heads_at(writer, 1, MOST_NUMBER), []
+        if last and (newest := heads.newest(writer, last)) is not None:
+            _see(seen, branches.vector(newest.vector))
     past = []
-    for head in found:
+    for head in heads.heads_at(writer, last + 1, MOST_NUMBER):
         if head.state not in (ACKED, QUARANTINED):
             continue
-        name, vector = branches.name(head), branches.vector(head.vector)
-        if name is not None and vector is not None and cut.get(name, (0, b""))[0] >= head.sequence:
-            within.append(vector)
+        name = branches.name(head)
+        if cut.get(name, (0, b""))[0] >= head.sequence:
+            _see(seen, branches.vector(head.vector))
         else:
-            past.append(_Past(name, head, vector))
-    return within, past
+            past.append(_Past(name, head))
+    return past
 
 
-def _accepted(seen: Vector, past: Sequence[_Past]) -> set[str]:
+def _accepted(seen: dict[bytes, int], past: Sequence[_Past], branches: Branches) -> set[str]:
     """Names of the heads past a cut that accepted heads have seen, and of what those have seen in turn."""
+    left: dict[bytes, list[_Past]] = {}  # by branch, the oldest last
+    for one in sorted(past, key=lambda one: one.head.sequence, reverse=True):
+        left.setdefault(one.name, []).append(one)
     accepted: set[str] = set()
-    left = list(past)
-    while True:
-        taken = [one for one in left if one.name is not None and seen.get(one.name, (0, b""))[0] >= one.head.sequence]
-        if not taken:
-            return accepted
-        accepted |= {one.head.name for one in taken}
-        left = [one for one in left if one.head.name not in accepted]
-        seen = joined([seen, *(one.vector for one in taken if one.vector is not None)])
+    grown = set(left)
+    while grown:
+        name = grown.pop()
+        while left[name] and left[name][-1].head.sequence <= seen.get(name, 0):
+            head = left[name].pop().head
+            accepted.add(head.name)
+            grown |= _see(seen, branches.vector(head.vector)) & left.keys()
+    return accepted
+
+
+def _see(seen: dict[bytes, int], vector: Vector) -> set[bytes]:
+    """Add what a vector says; the writers of which it says more."""
+    more = {writer: last for writer, (last, _) in vector.items() if last > seen.get(writer, 0)}
+    seen.update(more)
+    return set(more)

@@ -6,7 +6,7 @@ Never: does I/O but in `folder` and `files`; sends a secret that is not wrapped 
 
 from __future__ import annotations
 
-from ropewalk.spaces.invites.ceremony import Admit, Invited, Inviter, Joiner, State
+from ropewalk.spaces.invites.ceremony import Admit, Invited, Inviter, Joiner, Step
 from ropewalk.spaces.invites.code import WORDS, WORDS_FOR_ADMINS, Code, complete
 from ropewalk.spaces.invites.errors import (
     BadCode,
@@ -28,6 +28,7 @@ from ropewalk.spaces.invites.kept import Invites, OpenInvite
 from ropewalk.spaces.invites.letters import LetterInviter, accept, answer, answer_hash, joiner_of
 from ropewalk.spaces.invites.messages import (
     LARGEST_MESSAGE,
+    MOST_PATHS,
     NEW_DEVICE,
     NEW_MEMBER,
     Grant,
@@ -40,6 +41,7 @@ from ropewalk.spaces.invites.messages import (
 
 __all__ = [
     "LARGEST_MESSAGE",
+    "MOST_PATHS",
     "NEW_DEVICE",
     "NEW_MEMBER",
     "WORDS",
@@ -72,7 +74,7 @@ __all__ = [
     "OfferedSpace",
     "OpenInvite",
     "OutOfTurn",
-    "State",
+    "Step",
     "TooManyInvites",
     "WrongCode",
     "accept",

@@ -17,6 +17,7 @@ from ropewalk.spaces.invites.code import WORDS
 from ropewalk.spaces.invites.errors import BadOffer, InviteExpired, MessageMalformed, NotAsOffered, OutOfTurn
 from ropewalk.spaces.invites.messages import (
     LARGEST_MESSAGE,
+    SALT_SIZE,
     Answer,
     Done,
     Grants,
@@ -31,13 +32,24 @@ from ropewalk.spaces.invites.messages import (
     read_join,
     read_joiner,
     read_me,
+    read_offer,
     read_welcome,
 )
 from ropewalk.spaces.invites.pake import Exchange
-from ropewalk.spaces.invites.transcript import Transcript, commitment, first, offer_of, open_me, seal_me, wrapped
+from ropewalk.spaces.invites.transcript import (
+    Transcript,
+    blinded,
+    commitment,
+    first,
+    offer_of,
+    open_me,
+    seal_me,
+    wrapped,
+)
+from ropewalk.spaces.members import Consent
 from ropewalk.spaces.records import encode
 
-__all__ = ["Admit", "Invited", "Inviter", "Joiner", "State", "check_grants", "check_words"]
+__all__ = ["Admit", "Invited", "Inviter", "Joiner", "Step", "check_grants", "check_words"]
 
 _BLIND = 32  # bytes; so that offers cannot be tried at the commitment
 
@@ -49,8 +61,10 @@ class Admit(Protocol):
     def offer(self) -> Offer:
         """What is offered; the same each time."""
 
-    async def admit(self, joiner: JoinerKeys) -> bytes:
+    async def admit(self, joiner: JoinerKeys, consent: Consent) -> bytes:
         """Write the operation that admits these keys, with wraps, to the floor of stores: the encoded `Grants`.
+
+        ``consent`` is the joiner's, for the operation.
 
         May be called again for keys that were admitted, as after a crash: it then only wraps for them.
 
@@ -59,7 +73,7 @@ class Admit(Protocol):
         """
 
 
-class State(enum.Enum):
+class Step(enum.Enum):
     """Where one side stands."""
 
     OPEN = "open"  # nothing was said
@@ -86,25 +100,25 @@ class Invited:
 
 
 class _Side:
-    """A state, and the rule that what goes wrong ends it."""
+    """A step, and the rule that what goes wrong ends it."""
 
     def __init__(self) -> None:
-        self.state = State.OPEN
+        self.step = Step.OPEN
 
     @contextmanager
-    def _step(self, due: State, then: State) -> Iterator[None]:
-        if self.state is not due:
-            was = self.state
-            if was not in (State.BUSY, State.DONE):  # what was done stands, and who is busy will say how it ends
-                self.state = State.VOID
+    def _taken(self, due: Step, then: Step) -> Iterator[None]:
+        if self.step is not due:
+            was = self.step
+            if was not in (Step.BUSY, Step.DONE):  # what was done stands, and who is busy will say how it ends
+                self.step = Step.VOID
             raise OutOfTurn(f"the invite is {was.value}, expected {due.value}", hint="make a new invite")
-        self.state = State.BUSY
+        self.step = Step.BUSY
         try:
             yield
         except BaseException:
-            self.state = State.VOID
+            self.step = Step.VOID
             raise
-        self.state = then
+        self.step = then
 
 
 class Inviter(_Side):
@@ -121,7 +135,7 @@ class Inviter(_Side):
         BadOffer: It makes somebody an admin by a code of two words.
 
     Attributes:
-        state: OPEN, ANSWERED, CONFIRMED, WELCOMED, DONE; or VOID after anything that went wrong.
+        step: OPEN, ANSWERED, CONFIRMED, WELCOMED, DONE; or VOID after anything that went wrong.
     """
 
     def __init__(
@@ -133,7 +147,7 @@ class Inviter(_Side):
         self._slot, self._offer, self._clock = slot, encode(offer), clock
         self._exchange = Exchange("inviter", secret, random)
         self._blind = random(_BLIND)
-        self._commitment = commitment(self._blind, self._offer)
+        self._commitment = commitment(self._blind, offer)
         self._joined, self._key, self._whole = b"", b"", b""
         self._joiner: JoinerKeys
         self._transcript: Transcript
@@ -150,7 +164,7 @@ class Inviter(_Side):
             MessageMalformed, InviteExpired, OutOfTurn: There is no answer.
             CodeUsed: It was burnt before.
         """
-        with self._step(State.OPEN, State.ANSWERED):
+        with self._taken(Step.OPEN, Step.ANSWERED):
             self._check_time()
             joined = read_join(message).exchange
             self._key = self._exchange.key(joined)
@@ -165,14 +179,14 @@ class Inviter(_Side):
             WrongCode: Somebody guessed, or stands in between; the user is to be told.
             MessageMalformed, InviteExpired, OutOfTurn: It cannot be admitted.
         """
-        with self._step(State.ANSWERED, State.CONFIRMED):
+        with self._taken(Step.ANSWERED, Step.CONFIRMED):
             self._check_time()
             sent = read_me(message)
             me = open_me(self._key, sent.box)
             said = first(self._slot, self._joined, self._exchange.message, self._commitment, me)
             self._transcript = Transcript(self._key, said)
             self._transcript.check_joiner(sent.confirmation)
-            self._joiner = checked_joiner(me, self.offer, said)
+            self._joiner, self.consent = checked_joiner(me, self.offer, said, blinded(self._blind, self.offer))
             return self._joiner
 
     def welcome(self, grants: bytes) -> bytes:
@@ -185,7 +199,7 @@ class Inviter(_Side):
             BadOffer: The grants do not go with the offer, or are too many for a message.
             OutOfTurn: Nobody has confirmed.
         """
-        with self._step(State.CONFIRMED, State.WELCOMED):
+        with self._taken(Step.CONFIRMED, Step.WELCOMED):
             check_grants(grants, self.offer)
             wrap = wrapped(grants, self._joiner.device, self._transcript.said)
             self._whole = self._transcript.whole(self._offer, wrap)
@@ -198,7 +212,7 @@ class Inviter(_Side):
         Raises:
             WrongCode, MessageMalformed, OutOfTurn: It does not say so. The joiner is admitted all the same.
         """
-        with self._step(State.WELCOMED, State.DONE):
+        with self._taken(Step.WELCOMED, Step.DONE):
             self._transcript.check_done(read_done(message).confirmation, self._whole)
 
     def _check_time(self) -> None:
@@ -217,7 +231,8 @@ class Joiner(_Side):
         random: Gives random bytes.
 
     Attributes:
-        state: OPEN, ASKED, CONFIRMED, DONE; or VOID after anything that went wrong.
+        step: OPEN, ASKED, CONFIRMED, DONE; or VOID after anything that went wrong.
+        me: Who joins; from message 3 on with what it has signed.
     """
 
     def __init__(
@@ -233,7 +248,8 @@ class Joiner(_Side):
         super().__init__()
         if me.device != keys.public():
             raise BadOffer("who joins is told other keys than its own")
-        self._slot, self._secret, self._keys, self._me, self._inviter = slot, secret, keys, encode(me), inviter
+        self._slot, self._secret, self._keys, self._inviter, self._random = slot, secret, keys, inviter, random
+        self.me = me
         self._exchange = Exchange("joiner", secret, random)
         self._commitment = b""
         self._transcript: Transcript
@@ -248,7 +264,7 @@ class Joiner(_Side):
             CodeUsed: It was marked before.
             OutOfTurn: It was asked before.
         """
-        with self._step(State.OPEN, State.ASKED):
+        with self._taken(Step.OPEN, Step.ASKED):
             mark()
             return encode(Join(1, "join", self._exchange.message))
 
@@ -258,13 +274,15 @@ class Joiner(_Side):
         Raises:
             MessageMalformed, OutOfTurn: It is none.
         """
-        with self._step(State.ASKED, State.CONFIRMED):
+        with self._taken(Step.ASKED, Step.CONFIRMED):
             answer = read_answer(message)
             key = self._exchange.key(answer.exchange)
             self._commitment = answer.commitment
-            said = first(self._slot, self._exchange.message, answer.exchange, answer.commitment, self._me)
+            self.me = self.me.agreeing(self._keys, self._random(SALT_SIZE), answer.commitment)
+            me = encode(self.me)
+            said = first(self._slot, self._exchange.message, answer.exchange, answer.commitment, me)
             self._transcript = Transcript(key, said)
-            return encode(Me(1, "me", seal_me(key, self._me), self._transcript.confirmed_by_joiner()))
+            return encode(Me(1, "me", seal_me(key, me), self._transcript.confirmed_by_joiner()))
 
     def accept(self, message: bytes) -> tuple[Invited, bytes]:
         """What message 4 gives, and message 5.
@@ -274,10 +292,10 @@ class Joiner(_Side):
             NotAsOffered: It is, and holds another thing than what was committed to.
             MessageMalformed, OutOfTurn: It is none.
         """
-        with self._step(State.CONFIRMED, State.DONE):
+        with self._taken(Step.CONFIRMED, Step.DONE):
             welcome = read_welcome(message)
             sealed = self._transcript.open_welcome(welcome.box, welcome.confirmation)
-            if len(sealed.blind) != _BLIND or commitment(sealed.blind, sealed.offer) != self._commitment:
+            if len(sealed.blind) != _BLIND or commitment(sealed.blind, read_offer(sealed.offer)) != self._commitment:
                 raise NotAsOffered("the offer is not the one that the inviter had committed to")
             invited = invited_by(offer_of(sealed, self._keys, self._transcript.said), self._secret, self._inviter)
             whole = self._transcript.whole(sealed.offer, sealed.wrap)
@@ -331,11 +349,11 @@ def check_size(message: bytes) -> bytes:
     return message
 
 
-def checked_joiner(me: bytes, offer: Offer, said: bytes) -> JoinerKeys:
-    """Who joins, if there is anything that can be wrapped for it.
+def checked_joiner(me: bytes, offer: Offer, said: bytes, blind: bytes) -> tuple[JoinerKeys, Consent]:
+    """Who joins, if there is anything that can be wrapped for it, and its consent to what is offered.
 
     Raises:
-        MessageMalformed: There is not.
+        MessageMalformed: There is not, or it has signed something else.
     """
     joiner = read_joiner(me)
     if joiner.device == offer.inviter:
@@ -343,7 +361,10 @@ def checked_joiner(me: bytes, offer: Offer, said: bytes) -> JoinerKeys:
     for keys in (joiner.device, joiner.paper):
         if keys is not None:
             wrapped(b"", keys, said)  # found out before anything is written
-    return joiner
+    try:
+        return joiner, joiner.consent(blind, offer)
+    except BadOffer as error:
+        raise MessageMalformed(str(error)) from None
 
 
 def invited_by(found: tuple[Offer, Grants], secret: bytes, inviter: bytes | None) -> Invited:

@@ -17,7 +17,8 @@ import msgspec
 
 from ropewalk.errors import Misuse
 from ropewalk.spaces.invites.errors import InviteFileDamaged
-from ropewalk.spaces.invites.messages import LARGEST_MESSAGE, Hash, Id, Time
+from ropewalk.spaces.invites.messages import LARGEST_MESSAGE, Hash, Id, Offer, Time
+from ropewalk.spaces.invites.transcript import commitment, file_random
 from ropewalk.spaces.records import NO_EXTRA, Format, RecordMalformed, encode
 
 __all__ = [
@@ -47,6 +48,7 @@ class InviteFile(msgspec.Struct, frozen=True, array_like=True):
         slot: The name of its slot.
         secret: What SPAKE2, or the files, start from.
         inviter: Id of the device that invites.
+        commitment: To what is offered.
         mailboxes: Where it waits, if anywhere.
         expires: Nanoseconds since 1970, by the inviter's clock.
     """
@@ -56,22 +58,23 @@ class InviteFile(msgspec.Struct, frozen=True, array_like=True):
     slot: Id
     secret: Hash
     inviter: Id
+    commitment: Hash
     mailboxes: Annotated[list[Url], msgspec.Meta(max_length=MOST_MAILBOXES)]
     expires: Time
     extra: msgspec.Raw = NO_EXTRA
 
     @classmethod
-    def draw(
-        cls, inviter: bytes, mailboxes: list[str], expires: int, *, random: Callable[[int], bytes] = os.urandom
-    ) -> InviteFile:
-        """A new one.
+    def draw(cls, offer: Offer, mailboxes: list[str], *, random: Callable[[int], bytes] = os.urandom) -> InviteFile:
+        """A new one, for an offer.
 
         Raises:
             Misuse: There are too many mailboxes, or too long ones.
         """
         if len(mailboxes) > MOST_MAILBOXES or any(not 1 <= len(url) <= LONGEST_URL for url in mailboxes):
             raise Misuse(f"an invite names up to {MOST_MAILBOXES} mailboxes of {LONGEST_URL} characters at most")
-        return cls("ropewalk invite", 1, random(16), random(FILE_SECRET_SIZE), inviter, mailboxes, expires)
+        slot, secret = random(16), random(FILE_SECRET_SIZE)
+        committed = commitment(file_random(secret), offer)
+        return cls("ropewalk invite", 1, slot, secret, offer.inviter.id, committed, mailboxes, offer.expires)
 
     def __repr__(self) -> str:
         """Without the secret."""

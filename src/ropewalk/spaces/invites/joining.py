@@ -161,14 +161,9 @@ class Joinings:
         return frozenset(found)
 
     def drop(self, joining: bytes) -> None:
-        """Forget one, durably; a welcome file to the answer that was given can still be taken."""
+        """Forget one, durably; the answer that was given stays: no other consent is signed for the same invite."""
         with self._folder.turn():
             self._folder.remove(joining.hex() + _JOINING)
-
-    def done(self, joining: bytes) -> None:
-        """We have arrived: forget one, durably, and the answer that was given to it, if one was."""
-        with self._folder.turn():
-            self._folder.remove(joining.hex() + _JOINING, joining.hex() + _ANSWER)
 
     # ---- answers by file ---------------------------------------------------------------------------------------------
 

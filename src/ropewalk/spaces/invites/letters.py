@@ -27,8 +27,18 @@ from ropewalk.spaces.invites.files import (
     read_answer_file,
     read_welcome_file,
 )
-from ropewalk.spaces.invites.messages import JoinerKeys, Offer, read_joiner
-from ropewalk.spaces.invites.transcript import Transcript, first_of_file, offer_of, open_me, seal_me, wrapped
+from ropewalk.spaces.invites.messages import SALT_SIZE, JoinerKeys, Offer, read_joiner, read_offer
+from ropewalk.spaces.invites.transcript import (
+    Transcript,
+    blinded,
+    commitment,
+    file_random,
+    first_of_file,
+    offer_of,
+    open_me,
+    seal_me,
+    wrapped,
+)
 from ropewalk.spaces.keys import hashed
 from ropewalk.spaces.records import encode
 
@@ -37,15 +47,16 @@ __all__ = ["LetterInviter", "accept", "answer", "answer_hash", "joiner_of"]
 _ONE_INVITE = "give the files of one invite"
 
 
-def answer(invite: InviteFile, me: JoinerKeys, random: Callable[[int], bytes]) -> bytes:
+def answer(invite: InviteFile, keys: DeviceKeys, me: JoinerKeys, random: Callable[[int], bytes]) -> bytes:
     """The answer file for an invite file; to be kept, as `accept` needs it.
 
     Args:
         invite: What was handed over.
-        me: Who joins.
+        keys: The device's.
+        me: Who joins, with the public half of these keys.
         random: Gives random bytes.
     """
-    nonce, plain = random(32), encode(me)
+    nonce, plain = random(32), encode(me.agreeing(keys, random(SALT_SIZE), invite.commitment))
     key = _key(invite.secret, nonce)
     said = Transcript(key, first_of_file(invite.slot, nonce, invite.inviter, plain))
     box, confirmation = seal_me(key, plain), said.confirmed_by_joiner()
@@ -71,13 +82,16 @@ class LetterInviter:
         self._transcript: Transcript
         self._joiner: JoinerKeys
 
-    def confirm(self, data: bytes, burn: Callable[[], None]) -> JoinerKeys:
+    def confirm(
+        self, data: bytes, burn: Callable[[], None], check: Callable[[JoinerKeys], None] = lambda _: None
+    ) -> JoinerKeys:
         """Who joins, by an answer file; it is now to be admitted.
 
         Args:
             data: The file. One that does not fit changes nothing.
             burn: Makes it durable that the invite is used, by this very file; called when the file fits, before this
                 returns.
+            check: Raises where these keys cannot be let in; then the invite is not used either.
 
         Raises:
             InviteFileDamaged, WrongCode, MessageMalformed: It does not fit.
@@ -93,8 +107,10 @@ class LetterInviter:
         plain = open_me(key, file.box)
         said = Transcript(key, first_of_file(self._slot, file.nonce, self.offer.inviter.id, plain))
         said.check_joiner(file.confirmation)
-        joiner = checked_joiner(plain, self.offer, said.said)
+        joiner, consent = checked_joiner(plain, self.offer, said.said, blinded(file_random(self._secret), self.offer))
+        check(joiner)
         burn()
+        self.consent = consent
         self._file, self._transcript, self._joiner = file, said, joiner
         return joiner
 
@@ -136,6 +152,8 @@ def accept(invite: InviteFile, answered: bytes, welcome: bytes, keys: DeviceKeys
     sealed = said.open_welcome(theirs.box, theirs.confirmation)
     if sealed.blind:
         raise NotAsOffered("the welcome is not one of a file")
+    if commitment(file_random(invite.secret), read_offer(sealed.offer)) != invite.commitment:
+        raise NotAsOffered("the offer is not the one that the invite file had committed to")
     return invited_by(offer_of(sealed, keys, said.said), invite.secret, invite.inviter)
 
 

@@ -12,16 +12,18 @@ from typing import Annotated, Literal, TypeVar
 
 import msgspec
 
-from ropewalk.spaces.identity import DEVICE, PAPER, PublicKeys
+from ropewalk.spaces.identity import DEVICE, PAPER, DeviceKeys, PublicKeys
 from ropewalk.spaces.invites.errors import BadOffer, MessageMalformed
 from ropewalk.spaces.keys import Secrets
-from ropewalk.spaces.members import Role
+from ropewalk.spaces.members import Consent, Role, consent_message, member_id, named_together, ticket
 from ropewalk.spaces.records import NO_EXTRA, Format, RecordMalformed
 
 __all__ = [
     "LARGEST_MESSAGE",
+    "MOST_PATHS",
     "NEW_DEVICE",
     "NEW_MEMBER",
+    "SALT_SIZE",
     "Answer",
     "Done",
     "Grant",
@@ -52,8 +54,10 @@ LARGEST_MESSAGE = 64 * 1024  # bytes; 64 spaces on 64 stores with long paths fit
 MOST_SPACES = MOST_STORES = 64
 LONGEST_NAME = 100  # bytes of UTF-8, as labels in records have
 _LONGEST_PATH = 4096  # bytes; what a file system takes
+MOST_PATHS = 4  # of one store; those of 64 stores, as long as most are, fit into a message
 _MOST_DOMAINS = 16
 _SECRETS, _STEWARD_SECRET = 96, 32
+SALT_SIZE, _ED25519, _MLDSA = 16, 64, 3309  # bytes
 _SIZES = (("ed25519", 32), ("mldsa", 1952), ("x25519", 32), ("mlkem", 1184))
 _JOINERS = "\u200c\u200d"  # which scripts and emoji need inside of a word
 _CONTROLS = ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")
@@ -117,7 +121,7 @@ class Sealed(msgspec.Struct, frozen=True, array_like=True):
 
 
 class JoinerKeys(msgspec.Struct, frozen=True, array_like=True):
-    """Who joins: keys, and names that are for people alone.
+    """Who joins: keys, names that are for people alone, and the device's consent to come with these keys.
 
     Raises:
         BadOffer: They cannot be told.
@@ -127,6 +131,9 @@ class JoinerKeys(msgspec.Struct, frozen=True, array_like=True):
     paper: PublicKeys | None
     name: str
     device_name: str
+    salt: Annotated[bytes, msgspec.Meta(max_length=SALT_SIZE)] = b""
+    ed25519: Annotated[bytes, msgspec.Meta(max_length=_ED25519)] = b""
+    mldsa: Annotated[bytes, msgspec.Meta(max_length=_MLDSA)] = b""
     extra: msgspec.Raw = NO_EXTRA
 
     def __post_init__(self) -> None:
@@ -136,6 +143,32 @@ class JoinerKeys(msgspec.Struct, frozen=True, array_like=True):
             _check_keys(self.paper, PAPER)
         _check_name("a person's name", self.name, 0)
         _check_name("a device's name", self.device_name)
+
+    @property
+    def keys(self) -> list[PublicKeys]:
+        """All that are named."""
+        return [self.device, *([self.paper] if self.paper is not None else [])]
+
+    def agreeing(self, keys: DeviceKeys, salt: bytes, commitment: bytes) -> JoinerKeys:
+        """The same, signed by the device: it comes by what was committed to, with these keys."""
+        ed25519, mldsa = keys.sign_slow(consent_message(named_together(self.keys), salt, commitment))
+        return msgspec.structs.replace(self, salt=salt, ed25519=ed25519, mldsa=mldsa)
+
+    def member_in(self, offer: Offer, at: int) -> bytes:
+        """The id of the member that this one is to be in one of the spaces of an offer."""
+        told = offer.spaces[at].member
+        return member_id(told, named_together(self.keys), self.salt) if offer.kind == NEW_MEMBER else told
+
+    def consent(self, blind: bytes, offer: Offer) -> Consent:
+        """What the records are to hold of that.
+
+        Raises:
+            BadOffer: The device has signed nothing, or something else.
+        """
+        made = Consent(named_together(self.keys), self.salt, blind, offer.tickets, self.ed25519, self.mldsa)
+        if len(self.salt) != SALT_SIZE or not made.is_by(self.device):
+            raise BadOffer("who joins has not signed what was offered")
+        return made
 
 
 class OfferedSpace(msgspec.Struct, frozen=True, array_like=True):
@@ -177,6 +210,12 @@ class Offer(msgspec.Struct, frozen=True, array_like=True):
             raise BadOffer("the spaces of an offer do not ascend, or one is there twice")
 
     @property
+    def tickets(self) -> list[bytes]:
+        """What who joins agrees to, one for each space."""
+        new = self.kind == NEW_MEMBER
+        return [ticket(one.space, one.member, one.role if new else 0) for one in self.spaces]
+
+    @property
     def for_admin(self) -> bool:
         """Whether it makes somebody an admin, for which a code has three words."""
         return any(one.role == Role.ADMIN for one in self.spaces)
@@ -214,11 +253,11 @@ class Grant(msgspec.Struct, frozen=True, array_like=True):
 
 
 class GrantedStore(msgspec.Struct, frozen=True, array_like=True):
-    """A store: its id, what it can fail with, and where it is, if that is told."""
+    """A store: its id, what it can fail with, and the ways to it, if they are told, in the order to try them."""
 
     identity: Id
     domains: Annotated[dict[str, str], msgspec.Meta(max_length=_MOST_DOMAINS)]
-    path: str
+    paths: Annotated[list[str], msgspec.Meta(max_length=MOST_PATHS)]
 
 
 class Grants(msgspec.Struct, frozen=True, array_like=True):
@@ -242,8 +281,11 @@ class Grants(msgspec.Struct, frozen=True, array_like=True):
         for store in self.stores:
             for text in (*store.domains, *store.domains.values()):
                 _check_name("a domain", text)
-            if len(_utf8("a path", store.path)) > _LONGEST_PATH or "\0" in store.path:
-                raise BadOffer(f"a path has {len(store.path)} characters, or a zero, expected {_LONGEST_PATH} at most")
+            if len(store.paths) > MOST_PATHS:
+                raise BadOffer(f"a store has {len(store.paths)} paths, expected {MOST_PATHS} at most")
+            for path in store.paths:
+                if not 1 <= len(_utf8("a path", path)) <= _LONGEST_PATH or "\0" in path:
+                    raise BadOffer(f"a path has {len(path)} characters, or a zero, expected 1 to {_LONGEST_PATH} bytes")
 
     def check(self, offer: Offer) -> None:
         """Return if these are for the spaces of the offer, with secrets that go with the roles.

@@ -13,6 +13,7 @@ from ropewalk.spaces.identity import DeviceKeys, KeysUnusable, PublicKeys
 from ropewalk.spaces.invites.errors import MessageMalformed, NotAsOffered, WrongCode
 from ropewalk.spaces.invites.messages import Grants, Offer, Sealed, read_grants, read_offer, read_sealed
 from ropewalk.spaces.keys import BoxDamaged, aead_open, aead_seal, hashed, keyed
+from ropewalk.spaces.members import committed
 from ropewalk.spaces.records import encode
 
 __all__ = [
@@ -96,9 +97,19 @@ def first_of_file(slot: bytes, nonce: bytes, inviter: bytes, me: bytes) -> bytes
     return hashed("invite transcript", encode([3, slot, nonce, inviter, me]))
 
 
-def commitment(blind: bytes, offer: bytes) -> bytes:
+def commitment(random: bytes, offer: Offer) -> bytes:
     """``c``: the inviter can open it to one offer only, and nobody can try offers at it."""
-    return hashed("invite commit", blind + offer)
+    return committed(blinded(random, offer), offer.tickets)
+
+
+def blinded(random: bytes, offer: Offer) -> bytes:
+    """What records show of an offer, beside what who joins agrees to."""
+    return hashed("invite offer", random + encode(offer))
+
+
+def file_random(secret: bytes) -> bytes:
+    """``r`` of an invite by file."""
+    return keyed(secret, b"invite offer")
 
 
 def seal_me(key: bytes, me: bytes) -> bytes:

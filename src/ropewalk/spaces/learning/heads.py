@@ -9,15 +9,16 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import chain, groupby
 
 from ropewalk.errors import Damaged, Missing, RopewalkError, Unavailable
 from ropewalk.spaces.core import Core
+from ropewalk.spaces.envelope import HeadDamaged
 from ropewalk.spaces.head import LARGEST_HEAD, HeadName, Parts, open_layers, take_apart, verify
 from ropewalk.spaces.keys import EpochUnknown, KeyRing, MembersOnly
-from ropewalk.spaces.learning.aside import CLOSED, JUNK, AsideRow, aside, put_aside, still_waiting
+from ropewalk.spaces.learning.aside import CLOSED, JUNK, AsideRow, aside, misfit, put_aside, still_waiting, worth_asking
 from ropewalk.spaces.learning.sight import Admitted, Opened, Sight, Waiting, admit, take_back
 from ropewalk.spaces.learning.standing import read_embedded
 from ropewalk.spaces.learning.testimony import MOST_STRANGE, strange
@@ -28,10 +29,14 @@ from ropewalk.spaces.state import State
 __all__ = ["Fetched", "fetch_heads", "told_of"]
 
 AT_ONCE = 32  # gets
+TOGETHER = 32  # heads in one call to a store that gives many: a slow disk has read them long before it is given up
+PARTS = 8  # of a batch, each opened in one turn of a thread: a turn for each writer takes longer where these are many
 BATCH = 256  # heads held at once, judged in one transaction
 MOST_WAITING = 1024  # heads that wait for others are held; more are fetched again
 MOST_ROUNDS = 8  # in one look, of heads that were put aside until one came that came now; the next look takes more
-MOST_MISFITS = 16  # objects of one store, in one look, that are not what their names say
+MOST_MISFITS = 1000  # objects of one store that are not what their names say; the next look takes more
+MISFIT_BYTES = 16 << 20  # of these
+MOST_TOLD = 16  # of these, one by one
 MOST_ELSEWHERE = 256  # heads, in one look, that other stores are asked for once those that list them failed
 SLOW = 5.0  # seconds for one head, where another store lists it too
 
@@ -47,6 +52,7 @@ class Fetched:
     passed: Counter[bytes] = field(default_factory=Counter)  # that were put aside before, by until when
     closed: int = 0  # that are sealed with keys that are not here
     strange: dict[str, bytes] = field(default_factory=dict)  # some that are of other spaces, by name
+    misfits: Counter[str] = field(default_factory=Counter)  # by store, objects that are not what their names say
 
     @property
     def passed_waiting(self) -> int:
@@ -79,8 +85,9 @@ async def fetch_heads(
     if not wanted:
         return fetched
     held = {} if again else await aside(core)
-    names = map(HeadName.encode, wanted) if held else ()
-    passed: dict[str, bytes] = {name: held[name] for name in names if name in held}
+    passed: dict[str, bytes] = {}
+    if held:
+        wanted, passed = worth_asking(wanted, held, listed=listed)
     fetched.passed = Counter(passed.values())
     sight = await core.ledger.do(Sight, core.membership, core.head_floor)
     getting = _Getting(core, wanted, fetched, listed=listed)
@@ -103,6 +110,9 @@ def told_of(core: Core, fetched: Fetched) -> list[str]:
     told = [*fetched.admitted.told, *fetched.doubts.values()]
     if waiting := fetched.passed_waiting:
         told.append(f"{waiting} heads that were set aside before rest on what is still not here")
+    for store, count in fetched.misfits.items():
+        if count > MOST_TOLD:
+            told.append(f"store {store}: {count} heads in all have other bytes than their names say")
     if junk := fetched.passed[JUNK]:
         told.append(f"{junk} heads that stores show are none, as was found before")
     return told + _too_new(core, fetched.closed + fetched.passed[CLOSED])
@@ -186,11 +196,16 @@ def _of(one: Opened) -> str:
     return f"{one.head.name.writer.hex()[:8]}-{one.head.name.sequence}"
 
 
+def _first(name: HeadName, stores: Sequence[str]) -> int:
+    """Which of the stores that list a head is asked for it first: so each gives a part of all heads."""
+    return name.check[0] % len(stores) if stores else 0
+
+
 class _Getting:
     def __init__(self, core: Core, wanted: Mapping[HeadName, Sequence[str]], fetched: Fetched, *, listed: bool) -> None:
         self._core, self._wanted, self._listed, self.fetched = core, wanted, listed, fetched
         self._having: dict[HeadName, set[str]] = {}  # stores that list it, or gave it, and none that was asked in vain
-        self._misfits: dict[str, int] = {}
+        self._misfit_bytes: Counter[str] = Counter()  # by store
         self._slow: set[str] = set()
         self._strange: Counter[str] = Counter()  # objects of other spaces, by store
         self._elsewhere = 0  # heads that stores were asked for which do not list them
@@ -203,33 +218,43 @@ class _Getting:
         core = self._core
         if self._own is None:
             self._own = await core.ledger.do(State.unacknowledged)
-        names = [name for name in names if name.encode() not in self._own]  # their fate is for the journal to settle
-        data_of: dict[HeadName, bytes] = {}
-        left = iter(names)
+        if self._own:  # their fate is for the journal to settle
+            names = [name for name in names if name.encode() not in self._own]
+        data_of = await self._get_together(names)
+        opened = await self._open(data_of)
+        left = iter([name for name in names if name not in data_of])
+        alone: dict[HeadName, bytes] = {}
 
         async def get_some() -> None:
             for name in left:
                 if (data := await self.get(name)) is not None:
-                    data_of[name] = data
+                    alone[name] = data
 
         await asyncio.gather(*(get_some() for _ in range(AT_ONCE)))
-        found = list(data_of.items())
-        found.sort(key=lambda one: (one[0].writer, -one[0].sequence))
-        loop = asyncio.get_running_loop()
+        opened += await self._open(alone)
+        return sorted(opened, key=lambda one: (one.head.name.sequence, one.head.name.writer))
+
+    async def _open(self, data_of: dict[HeadName, bytes]) -> list[Opened]:
+        """Those that are good; what its name does not commit to is taken out of those given."""
+        core, loop = self._core, asyncio.get_running_loop()
+        found = sorted(data_of.items(), key=lambda one: (one[0].writer, -one[0].sequence))
         runs = [list(run) for _, run in groupby(found, key=lambda one: one[0].writer)]
-        work = [loop.run_in_executor(core.cpu, partial(open_run, run, core.membership, core.keys)) for run in runs]
+        parts = [runs[at::PARTS] for at in range(min(PARTS, len(runs)))]
+        work = [loop.run_in_executor(core.cpu, partial(_open_runs, part, core.membership, core.keys)) for part in parts]
         opened: list[Opened] = []
-        for good, problems in await asyncio.gather(*work):
+        for good, problems in chain.from_iterable(await asyncio.gather(*work)):
             opened += [self._seen(one, data_of[one.head.name]) for one in good]
             for name, problem in problems:
-                if isinstance(problem, EpochUnknown | MembersOnly):  # no store is to blame
+                if isinstance(problem, HeadDamaged) and not name.fits(data_of[name]):  # others may have what it names
+                    del data_of[name]
+                elif isinstance(problem, EpochUnknown | MembersOnly):  # no store is to blame
                     self.closed.add(name)
                     self.useless.append(AsideRow(name.encode(), CLOSED))
                 else:
                     self.useless.append(AsideRow(name.encode(), JUNK))
                     self._tell(", ".join(sorted(self._wanted[name])), str(problem))
                     self._keep_strange(name, data_of[name])
-        return sorted(opened, key=lambda one: (one.head.name.sequence, one.head.name.writer))
+        return opened
 
     def _keep_strange(self, name: HeadName, data: bytes) -> None:
         stores = self._wanted[name]
@@ -249,7 +274,8 @@ class _Getting:
                 if store in stores:
                     unread[store] = str(error)
             except RopewalkError as error:
-                self._tell(store, str(error))
+                if self.fetched.misfits[store] <= MOST_TOLD:
+                    self._tell(store, str(error))
             else:
                 having.add(store)
                 return data
@@ -263,15 +289,46 @@ class _Getting:
             )
         return None
 
+    async def _get_together(self, names: Sequence[HeadName]) -> dict[HeadName, bytes]:
+        """What the stores that are asked first give in few calls, unchecked; the rest is to be asked for one by one."""
+        by_store: dict[str, list[HeadName]] = {}
+        for name in names:
+            if stores := self._wanted.get(name):
+                by_store.setdefault(stores[_first(name, stores)], []).append(name)
+        found: dict[HeadName, bytes] = {}
+
+        async def get_some(store: str, some: Sequence[HeadName]) -> None:
+            objects = [name.encode() for name in some]
+            try:
+                given = await self._core.pool.get_many(store, objects, LARGEST_HEAD + 1, SLOW)
+            except StoreLate:
+                self._slow.add(store)
+            except RopewalkError:
+                return  # whoever asks it for one of them will find that, too
+            else:
+                there = {name: data for name, data in zip(some, given, strict=True) if data is not None}
+                found.update(there)
+                self._having.update((name, set(self._wanted[name]) if self._listed else {store}) for name in there)
+
+        await asyncio.gather(
+            *(
+                get_some(store, of_store[at : at + TOGETHER])
+                for store, of_store in by_store.items()
+                if not any(self._worse(store)) and not self._is_misfit(store)
+                for at in range(0, len(of_store), TOGETHER)
+            )
+        )
+        return found
+
     def _seen(self, one: Opened, data: bytes) -> Opened:
         stores = self._having[one.head.name]
         few = len(stores) < self._core.head_floor
-        return replace(one, stores=stores, data=data if few else None, seen=self._core.now())
+        return Opened(one.head, one.embedded, stores, data if few else None, self._core.now())
 
     def _to_ask(self, name: HeadName, stores: Sequence[str]) -> Iterator[tuple[str, float | None]]:
         """Stores, each with the seconds that it is waited for."""
         pool = self._core.pool
-        first = name.check[0] % len(stores) if stores else 0
+        first = _first(name, stores)
         order = [*stores[first:], *stores[:first]]
         if len(order) > 1 and not any(self._worse(order[0])):  # none is better, and as a rule no other is needed
             yield order.pop(0), SLOW
@@ -288,7 +345,7 @@ class _Getting:
         return store in self._slow, self._core.pool.is_late(store)
 
     async def _from(self, store: str, name: HeadName, patience: float | None) -> bytes:
-        if self._misfits.get(store, 0) > MOST_MISFITS:
+        if self._is_misfit(store):
             raise Unavailable("it gives other bytes than names say")
         try:
             data = await self._core.pool.get(store, name.encode(), 0, LARGEST_HEAD + 1, patience)
@@ -296,12 +353,23 @@ class _Getting:
             self._slow.add(store)
             raise
         if not name.fits(data):
-            self._misfits[store] = self._misfits.get(store, 0) + 1
+            self.fetched.misfits[store] += 1
+            self._misfit_bytes[store] += len(data)
+            self.useless.append(AsideRow(misfit(store, name.encode()), JUNK))
             raise Damaged(f"head {name.writer.hex()[:8]}-{name.sequence} has other bytes than its name says")
         return data
 
+    def _is_misfit(self, store: str) -> bool:
+        return self.fetched.misfits[store] >= MOST_MISFITS or self._misfit_bytes[store] > MISFIT_BYTES
+
     def _tell(self, store: str, what: str) -> None:
         self.fetched.admitted.told.append(f"store {store}: {what}")
+
+
+def _open_runs(
+    runs: Sequence[Sequence[tuple[HeadName, bytes]]], membership: Membership, keys: KeyRing
+) -> list[tuple[list[Opened], list[tuple[HeadName, RopewalkError]]]]:
+    return [open_run(run, membership, keys) for run in runs]
 
 
 def open_run(

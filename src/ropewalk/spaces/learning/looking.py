@@ -76,8 +76,7 @@ async def learn(core: Core, *, everything: bool = False) -> Learned:
         told.append(
             f"{len(left)} heads that this device met as a steward cannot be read now: this may be an older version"
         )
-    lasting = {store: one for store, one in shown.items() if store in core.pool.takers}  # what drains is emptied, too
-    went_back = await core.ledger.do(_compare, lasting, core.device.public().id)
+    went_back = await core.ledger.do(_compare, shown, core.markers, core.device.public().id)
     told += [_said(one) for one in went_back]
     await testify(core, [*went_back, *_strange(core, shown, new, fetched)])
     if core.device.public().id not in core.membership.state.devices:
@@ -237,8 +236,8 @@ def _count(state: State, shown: Mapping[str, Shown], names: Collection[str], flo
                 state.doubt_head(name, now)
 
 
-def _compare(state: State, shown: Mapping[str, Shown], device: bytes) -> list[WentBack]:
-    """What stores showed before and do not now.
+def _compare(state: State, shown: Mapping[str, Shown], markers: Mapping[str, bytes], device: bytes) -> list[WentBack]:
+    """What stores showed before and do not now; one that drains, or was emptied by others, shows all of it still.
 
     Only heads that are sure to stay are compared: our own, and those that a later one of their writer follows.  The
     newest one of somebody else may be given up, and is rightly deleted then.
@@ -251,7 +250,8 @@ def _compare(state: State, shown: Mapping[str, Shown], device: bytes) -> list[We
     with state.transaction():
         for store, one in shown.items():
             there = _there(one, names)
-            before = state.head_sightings(store)
+            which = f"{store} {markers.get(store, b'').hex()}"  # another one may have the name of one that is gone
+            before = state.head_sightings(which)
             sure: dict[bytes, int] = {}
             for writer, (sequence, *older) in there.items():
                 if writer not in newest:
@@ -260,9 +260,9 @@ def _compare(state: State, shown: Mapping[str, Shown], device: bytes) -> list[We
                 stays = next((number for number in (sequence, *older) if number <= last), 0)
                 if stays > before.get(writer, 0):
                     sure[writer] = stays
-            state.saw_heads(store, sure)
-            had = state.record_sightings(store)
-            state.saw_records(store, (one.records & records) - had)
+            state.saw_heads(which, sure)
+            had = state.record_sightings(which)
+            state.saw_records(which, (one.records & records) - had)
             if one.whole:
                 went_back += _missing(state, store, one, there, before)
                 gone = sorted(had - one.records)[:1]

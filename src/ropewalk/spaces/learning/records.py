@@ -14,10 +14,10 @@ from functools import partial
 
 from ropewalk.errors import Damaged, Refused, RopewalkError, Unavailable
 from ropewalk.spaces.core import Core
-from ropewalk.spaces.learning.aside import NEVER, RECORDS, AsideRow, aside, put_aside
+from ropewalk.spaces.learning.aside import JUNK, NEVER, RECORDS, AsideRow, aside, misfit, put_aside
 from ropewalk.spaces.learning.checked import Checked, keep_checked, seal_checked
 from ropewalk.spaces.learning.sight import settle
-from ropewalk.spaces.members import LARGEST_RECORD, Accused, Membership, NotAMember, is_record
+from ropewalk.spaces.members import LARGEST_RECORD, Accused, Membership, NotAMember, is_record, told_of_unreleased
 from ropewalk.spaces.members.operations import parse_operation
 from ropewalk.spaces.members.records import parse
 from ropewalk.spaces.members.wraps import open_ring
@@ -44,7 +44,8 @@ __all__ = [
 AT_ONCE = 16
 _SIGNED = "signed"  # in meta: our incarnation, and how many operations it has signed
 MOST_ROUNDS = 8  # in one look, of records that waited for those of the round before; the next look takes more
-MOST_MISFITS = 16  # objects of one store, in one look, that are not what their names say
+MOST_MISFITS = 1000  # objects of one store that are not what their names say; the next look takes more
+MISFIT_BYTES = 16 << 20  # of these
 
 
 class NumberTaken(Unavailable):
@@ -115,15 +116,16 @@ async def fetch_records(core: Core, shown: Mapping[str, Collection[str]], *, aga
     wanted: dict[str, list[str]] = {}
     for store, names in shown.items():
         for name in sorted(set(names) - known):
-            if name not in held:
+            if name not in held and misfit(store, name) not in held:
                 wanted.setdefault(name, []).append(store)
     limit = asyncio.Semaphore(AT_ONCE)
-    misfits = dict.fromkeys(shown, 0)
+    misfits: dict[str, list[str]] = {store: [] for store in shown}
+    sizes: Counter[str] = Counter()  # of these
 
     async def one(name: str, stores: list[str]) -> tuple[str, bytes | None]:
         async with limit:
             for store in stores:
-                if misfits[store] > MOST_MISFITS:
+                if len(misfits[store]) >= MOST_MISFITS or sizes[store] > MISFIT_BYTES:
                     continue
                 try:
                     data = await core.pool.get(store, object_name(name), 0, LARGEST_RECORD + 1)
@@ -131,13 +133,17 @@ async def fetch_records(core: Core, shown: Mapping[str, Collection[str]], *, aga
                     continue  # another store may have it
                 if len(data) <= LARGEST_RECORD and is_record(name, data):
                     return name, data
-                misfits[store] += 1
+                misfits[store].append(name)
+                sizes[store] += len(data)
         return name, None
 
     found = await asyncio.gather(*(one(name, stores) for name, stores in sorted(wanted.items())))
-    for store, count in misfits.items():
-        if count:
-            core.warnings.append(f"store {store}: {count} membership records have other bytes than their names say")
+    for store, names in misfits.items():
+        if names:
+            core.warnings.append(
+                f"store {store}: {len(names)} membership records have other bytes than their names say"
+            )
+            await put_aside(core, [AsideRow(misfit(store, name), JUNK) for name in names])
     return {name: data for name, data in found if data is not None}
 
 
@@ -168,6 +174,7 @@ async def take_records(core: Core, new: Mapping[str, bytes]) -> bool:
     core.membership = membership
     core.warnings.extend(_doubled(before, membership))
     _renew(core, membership)
+    core.warnings.extend(map(Grave, told_of_unreleased(membership, core.keys)))  # a line that was told is not again
     core.warnings.extend(await core.ledger.do(settle, membership))
     await _pass_over(core, {name: data for name, data in new.items() if name not in counting})
     return True
@@ -229,7 +236,8 @@ async def send_record(core: Core, name: ObjectName, data: bytes) -> frozenset[st
         NumberTaken: This device has signed another one under its number; nothing was sent.
     """
     await core.ledger.do(_owe, core, str(name), data)
-    copies = await core.pool.put_copies(name, data)
+    later = partial(_came, core, str(name))
+    copies = await core.pool.put_copies(name, data, enough=core.head_floor, later=later)
     await core.ledger.do(_paid, str(name), copies.kept)
     await take_records(core, {str(name): data})
     return copies.kept
@@ -257,6 +265,11 @@ def _take_number(state: State, core: Core, data: bytes) -> None:
             hint="nothing was sent; run it again, and if it fails again, see what the warnings say of records",
         )
     state.set_meta(_SIGNED, b"%s %d" % (core.incarnation.hex().encode(), one.count))
+
+
+async def _came(core: Core, name: str, store: str) -> None:
+    """A store has a record after all, though nobody waited for it."""
+    await core.ledger.do(_paid, name, [store])
 
 
 def _paid(state: State, name: str, stores: Collection[str]) -> None:
@@ -294,12 +307,16 @@ async def pay_records(core: Core) -> int:
 
     The caller has the turn.
     """
-    left = 0
+    owed: dict[str, tuple[bytes, list[str]]] = {}
     for name, store, data in await core.ledger.do(State.owed_records):
-        if not core.pool.up(store):
-            left += 1
-            continue
-        copies = await core.pool.put_copies(object_name(name), data, among=[store])
+        owed.setdefault(name, (data, []))[1].append(store)
+    left = 0
+    for name, (data, stores) in owed.items():
+        there = [store for store in stores if core.pool.up(store) and not core.pool.behind(store)]
+        lacking = core.head_floor - len(core.pool.takers) + len(stores)  # the floor is waited for, the rest is owed
+        copies = await core.pool.put_copies(
+            object_name(name), data, among=there, enough=max(lacking, 0), later=partial(_came, core, name)
+        )
         await core.ledger.do(_paid, name, copies.kept)
-        left += not copies.kept
+        left += len(stores) - len(copies.kept)
     return left

@@ -10,8 +10,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from ropewalk.spaces.conduct import (
-    Accept,
     Branches,
+    Counted,
     Evidence,
     Quarantine,
     Refuse,
@@ -29,6 +29,7 @@ from ropewalk.spaces.warnings import Grave
 
 __all__ = ["Admitted", "Opened", "Sight", "Waiting", "admit", "settle", "take_back"]
 
+_SETTLED = "settled by"  # in meta: by which records all heads that are known were settled
 _MARKED = 16  # of the newest records, in what says by which heads were settled
 
 
@@ -73,7 +74,7 @@ class Sight:
         self._state, self.membership, self.floor = state, membership, floor
         self._kept: list[tuple[Opened, KnownHead]] = []  # heads that are known and not written yet
         self._raised: set[str] = set()
-        self._hashes = state.head_hashes()
+        self._places = state.head_places()
         self._last = state.last_sequences()  # sequence of each writer: beyond it nothing needs to be looked up
         self._as_of = (-1, -1)  # what had been written when that was read
         self._newest: dict[bytes, KnownHead] = {}  # by writer, of those added since
@@ -87,14 +88,18 @@ class Sight:
         return self._state
 
     def _forks(self) -> Mapping[bytes, Sequence[int]]:
-        for fork in self.membership.state.forks:
-            self.state.add_fork(fork.writer, fork.sequence)
+        for fork in self.membership.judged.values():  # a fork stays one, whatever became of who has shown it
+            if fork is not None and fork.writer:
+                self.state.add_fork(fork.writer, fork.sequence)
         return self.state.forks()
 
     def renew(self) -> None:
         """A transaction begins: others may have written heads since the one before."""
         if self._as_of != self._state.written():
-            self._last = self._state.last_sequences()
+            self._last, self._places = self._state.last_sequences(), self._state.head_places()
+            self._newest.clear()
+            self._by_hash.clear()
+            self.branches = Branches(self._state.forks(), self.head)
 
     def keep(self, one: Opened, head: KnownHead) -> None:
         """A head is known now, and is written before anything else is read, together with others."""
@@ -123,7 +128,8 @@ class Sight:
 
     def add(self, head: KnownHead) -> None:
         """A head is known now."""
-        self._hashes.add(head.hash)
+        self._places[head.hash] = head.writer, head.sequence
+        self.branches.came(head.hash)
         self._last[head.writer] = max(self._last.get(head.writer, 0), head.sequence)
         before = self._newest.get(head.writer)
         if before is not None:
@@ -139,29 +145,33 @@ class Sight:
     def fork(self, writer: bytes, sequence: int) -> None:
         """A writer has two heads of a sequence."""
         self.state.add_fork(writer, sequence)
-        self.branches = Branches(self.state.forks(), self.head)
+        self.branches.forked(writer, sequence)
 
     def head(self, digest: bytes) -> KnownHead | None:
         """A head by its hash."""
-        if digest not in self._hashes:
+        if digest not in self._places:
             return None
         return self._by_hash.get(digest) or self.state.head_hashed(digest)
 
     def has(self, digest: bytes) -> bool:
         """Whether there is one."""
-        return digest in self._hashes
+        return digest in self._places
+
+    def place(self, digest: bytes) -> tuple[bytes, int] | None:
+        """The writer and sequence of a head by its hash; None where there is none."""
+        return self._places.get(digest)
 
     def hashes_at(self, writer: bytes, sequence: int) -> list[bytes]:
-        """Hashes of a writer's heads with this sequence."""
+        """Hashes of a writer's heads with this sequence; of more than two, two."""
         return self.state.hashes_at(writer, sequence) if self._may_reach(writer, sequence) else []
+
+    def hashes_after(self, writer: bytes, sequence: int, previous: bytes) -> list[bytes]:
+        """Of the heads with this sequence those that name this hash as the one before, in order."""
+        return self.state.hashes_after(writer, sequence, previous) if self._may_reach(writer, sequence) else []
 
     def heads_at(self, writer: bytes, sequence: int, last: int | None = None) -> list[KnownHead]:
         """A writer's heads from one sequence to another, in order."""
         return self.state.heads_at(writer, sequence, last) if self._may_reach(writer, sequence) else []
-
-    def reaches(self, writer: bytes, sequence: int) -> bool:
-        """Whether there is a head of this writer with this sequence or a later one."""
-        return self._may_reach(writer, sequence) and self.state.has_head_from(writer, sequence)
 
     def is_kept(self, head: Head) -> bool:
         """Whether it is, under this name or another, whatever became of it."""
@@ -189,14 +199,14 @@ class Sight:
 
 @dataclass(slots=True)
 class Waiting:
-    """Heads that wait, by the hash of a head that each waits for."""
+    """Heads that wait, by the hash of a head that each waits for, or by its place where the next one alone would do."""
 
     by_hash: dict[bytes, list[tuple[Opened, Wait]]] = field(default_factory=dict)
     count: int = 0
 
     def add(self, one: Opened, wait: Wait) -> None:
         """One more."""
-        self.by_hash.setdefault(wait.missing, []).append((one, wait))
+        self.by_hash.setdefault(wait.missing or _place(wait.past), []).append((one, wait))
         self.count += 1
 
     def take(self, digest: bytes) -> list[Opened]:
@@ -205,9 +215,26 @@ class Waiting:
         self.count -= len(found)
         return found
 
+    def take_next(self, head: Head) -> list[Opened]:
+        """Those that wait for the head that another one follows, and that this one settles in its place."""
+        before = (head.envelope.writer, head.envelope.sequence - 1)
+        found = self.take(_place(before))
+        there = self.by_hash.get(head.envelope.previous, [])
+        settled = [one for one, wait in there if wait.past == before]
+        if settled and len(settled) == len(there):
+            del self.by_hash[head.envelope.previous]
+        elif settled:
+            self.by_hash[head.envelope.previous] = [each for each in there if each[1].past != before]
+        self.count -= len(settled)
+        return found + settled
+
     def take_all(self) -> list[Opened]:
         """All of them."""
         return [one for digest in list(self.by_hash) for one in self.take(digest)]
+
+
+def _place(past: tuple[bytes, int] | None) -> bytes:
+    return b"" if past is None else past[0] + past[1].to_bytes(8)
 
 
 def admit(state: State, sight: Sight, heads: Sequence[Opened], waiting: Waiting) -> Admitted:
@@ -225,10 +252,11 @@ def admit(state: State, sight: Sight, heads: Sequence[Opened], waiting: Waiting)
         left = sorted(heads, key=_age, reverse=True)  # what a head has seen comes before it
         while left:
             _admit(sight, one := left.pop(), done, waiting)
-            if one.head.hash in waiting.by_hash and sight.has(one.head.hash):
-                left += waiting.take(one.head.hash)
-        if done.new:
-            state.set_behind(True)  # until the packs are learnt too, whatever stops this process before that
+            if waiting.count and sight.has(one.head.hash):
+                left += waiting.take(one.head.hash) + waiting.take_next(one.head)
+        if done.new:  # until these are settled and their packs learnt too, whatever stops this process before that
+            state.set_meta(_SETTLED, b"")
+            state.set_behind(True)
         done.raised = sight.end()
     return done
 
@@ -255,6 +283,7 @@ def take_back(
         state.announce(pack.id for pack in state.unannounced() if pack.name in names)
         if one.embedded is not None:
             keep_embedded(state, [(head.name, one.embedded)])
+        state.set_meta(_SETTLED, b"")
         state.set_behind(True)
         raised = state.take_up([(head.hash, head.writer, head.sequence)])
     sight.add(head)
@@ -298,7 +327,7 @@ def _admit(sight: Sight, one: Opened, done: Admitted, waiting: Waiting) -> None:
         _note(sight, fell.evidence)
 
 
-def _accuse(sight: Sight, head: KnownHead, verdict: Accept | Quarantine | Refuse, done: Admitted) -> None:
+def _accuse(sight: Sight, head: KnownHead, verdict: Counted | Quarantine | Refuse, done: Admitted) -> None:
     _note(sight, verdict.evidence)
     if any(evidence.kind is Kind.FORK for evidence in verdict.evidence):
         sight.fork(head.writer, head.sequence)
@@ -326,13 +355,13 @@ def settle(state: State, membership: Membership, again: bool = True) -> list[str
     """
     mark = b"%d " % len(membership.verified) + b"".join(membership.frontier[:_MARKED])
     with state.transaction():
-        if not again and state.get_meta("settled by") == mark:
+        if not again and state.get_meta(_SETTLED) == mark:
             return []  # a process that ended in between has not
         told = []
-        if membership.state.gone or membership.state.frozen or membership.state.forks or state.set_aside():
+        if membership.state.gone or membership.state.frozen or membership.judged or state.set_aside():
             for head, now in resettled(Sight(state, membership)):
                 state.reconsider_head(head.name, now)
                 what = f"head {head.writer.hex()[:8]}-{head.sequence}"
                 told.append(f"{what} counts again" if now == ACKED else f"{what} is in quarantine")
-        state.set_meta("settled by", mark)
+        state.set_meta(_SETTLED, mark)
         return told

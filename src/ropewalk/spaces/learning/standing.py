@@ -41,6 +41,7 @@ class Standing:
     """Where the space stands, as far as this device knows."""
 
     heads: Sequence[KnownHead]  # the newest ones; more than one must be joined, each as its `branches` say
+    partial: bool = False  # whether others were left out, for stores that are away have what they hold
 
     @property
     def branched(self) -> bool:
@@ -87,10 +88,13 @@ def _naming_none(state: State, head: KnownHead, without: Collection[bytes], writ
     if head.writer == writer or good(head):
         return head
     forks = state.forks()
+    branches = Branches(forks, state.head_hashed)
     for _ in range(MOST_OLDER):
         older = state.newest_kept(head.writer, head.sequence - 1)  # a branch has none: that name stands in no head
-        if older is None or (good(older) and forks.keys().isdisjoint(older.vector)):  # else it must be read otherwise
-            return older
+        if older is None:
+            return None
+        if good(older) and forks.keys().isdisjoint(older.vector) and not branches.renames(older.vector):
+            return older  # what must be read otherwise is passed over
         head = older
     return None
 
@@ -104,7 +108,8 @@ def newest(state: State, *, queued: bool = False) -> list[KnownHead]:
     """
     forks = state.forks()
     heads = state.newest_heads(queued=queued)
-    if not forks:
+    writers = {head.writer for head in heads}
+    if not forks and all(writers.issuperset(head.vector) for head in heads):  # nothing is called by a branch
         return heads
     for writer, places in forks.items():
         base = state.newest_kept(writer, places[0] - 1)
@@ -113,11 +118,10 @@ def newest(state: State, *, queued: bool = False) -> list[KnownHead]:
     branches = Branches(forks, state.head_hashed)
     found: dict[bytes, KnownHead] = {}
     for head in heads:
-        name, vector, renames = branches.name(head), branches.vector(head.vector), branches.renames(head.vector)
-        if name is None or vector is None or renames is None or head.state not in (ACKED, QUEUED):
-            continue  # until the heads between it and the fork are found
-        if name not in found or found[name].sequence < head.sequence:
-            found[name] = replace(head, writer=name, vector=dict(vector), branches=renames)
+        name = branches.name(head)
+        if head.state in (ACKED, QUEUED) and (name not in found or found[name].sequence < head.sequence):
+            vector = dict(branches.vector(head.vector))
+            found[name] = replace(head, writer=name, vector=vector, branches=branches.renames(head.vector))
     return list(found.values())
 
 

@@ -30,7 +30,7 @@ OFTEN = 0.25  # seconds; a store that tells is not read more often
 LIST_EVERY = 10  # polls; or so seldom that one in so many polls is a listing call, while beats say that all is known
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Change:
     """That a space has moved: where it stood when this was last said, and where it stands."""
 
@@ -42,6 +42,12 @@ class Change:
         """The newest heads that were not among the newest before."""
         there = {head.name for head in self.before.heads}
         return [head for head in self.after.heads if head.name not in there]
+
+    def __repr__(self) -> str:
+        """The new heads, by the digits that the log shows; all that is known of them would fill a screen."""
+        heads = ", ".join(f"{head.hash.hex()[:12]} {head.note[:40]!r}" for head in self.heads[:4])
+        more = f", and {len(self.heads) - 4} more" if len(self.heads) > 4 else ""
+        return f"<Change: {heads or 'no new head'}{more}>"
 
 
 class Live:

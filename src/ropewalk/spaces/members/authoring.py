@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from ropewalk.errors import Refused
 from ropewalk.spaces.identity import DeviceKeys, PublicKeys
 from ropewalk.spaces.keys import KeyRing, Secrets, hashed
+from ropewalk.spaces.members.consent import Consent, pledged
 from ropewalk.spaces.members.graph import bits
 from ropewalk.spaces.members.labels import seal_label
 from ropewalk.spaces.members.membership import Membership
@@ -35,7 +36,6 @@ from ropewalk.spaces.members.operations import (
     SetPolicy,
     SetRole,
     content_bytes,
-    member_id,
     parse_operation,
 )
 from ropewalk.spaces.members.records import (
@@ -147,15 +147,22 @@ class Author:
     now: int
 
     def new_member(self) -> tuple[bytes, bytes]:
-        """A nonce, and the id of the member that this device adds with it."""
+        """A nonce, and what it pledges to whoever is to be a new member."""
         nonce = os.urandom(16)
-        return nonce, member_id(self.membership.space_id, self.keys.public().id, nonce)
+        return nonce, pledged(self.membership.space_id, self.keys.public().id, nonce)
 
     def add(
-        self, nonce: bytes, role: Role, keys: Sequence[PublicKeys], label: bytes, wraps: Iterable[Delivered] = ()
+        self,
+        nonce: bytes,
+        role: Role,
+        keys: Sequence[PublicKeys],
+        label: bytes,
+        wraps: Iterable[Delivered] = (),
+        *,
+        consents: Iterable[Consent],
     ) -> tuple[ObjectName, bytes]:
-        """A new member, its id that of `new_member`; ``label`` is a sealed box."""
-        return self.write(Kind.ADD, Add(nonce, role, list(keys), label, list(wraps)))
+        """A new member, its nonce that of `new_member`; ``label`` is a sealed box, and each device consents."""
+        return self.write(Kind.ADD, Add(nonce, role, list(keys), label, list(wraps), list(consents)))
 
     def remove(self, member: bytes, cut: Cut) -> tuple[ObjectName, bytes]:
         """A member, for ever; ``cut`` names the newest head accepted of each writer of its devices."""
@@ -168,9 +175,11 @@ class Author:
         lower = found is not None and role < found.role
         return self._put_out(Kind.ROLE, SetRole(member, role, cut.packed()), found.devices if found and lower else ())
 
-    def device(self, keys: PublicKeys, label: bytes, wraps: Iterable[Delivered] = ()) -> tuple[ObjectName, bytes]:
-        """One more device or paper key of our own member."""
-        return self.write(Kind.DEVICE, AddDevice(keys, label, list(wraps)))
+    def device(
+        self, keys: PublicKeys, label: bytes, wraps: Iterable[Delivered] = (), *, consents: Iterable[Consent] = ()
+    ) -> tuple[ObjectName, bytes]:
+        """One more device, which consents, or a paper key of our own member."""
+        return self.write(Kind.DEVICE, AddDevice(keys, label, list(wraps), list(consents)))
 
     def revoke(self, device: bytes, cut: Cut) -> tuple[ObjectName, bytes]:
         """A device, for ever as one of its member; once more, if it was revoked by keys that are not senior to it."""

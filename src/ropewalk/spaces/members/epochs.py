@@ -18,7 +18,7 @@ from ropewalk.spaces.members.graph import bits, introduced
 from ropewalk.spaces.members.operations import Add, AddDevice, Deliver, Delivered, Role
 from ropewalk.spaces.members.records import MOST_PARENTS, EpochBody, RecordDamaged
 from ropewalk.spaces.members.resolve import Resolution
-from ropewalk.spaces.members.state import State
+from ropewalk.spaces.members.state import GroupState
 
 __all__ = ["MEMBER_WRAP", "MOST_BEFORE", "STEWARD_WRAP", "Epoch", "Epochs", "Exposed"]
 
@@ -66,7 +66,7 @@ class Epochs:
     def __init__(self, resolution: Resolution) -> None:
         self._resolution, self._graph = resolution, resolution.graph
         self.space_id = self._graph.space_id
-        self.state: State = resolution.state(self._graph.everything)
+        self.state: GroupState = resolution.state(self._graph.everything)
         standing = resolution.standing(self._graph.everything)
         self._good, self._grounding = standing.good, standing.grounding
         self._sound = resolution.sound | self._good

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from ropewalk.errors import Refused
-from ropewalk.spaces.identity import PublicKeys
-from ropewalk.spaces.members.operations import Add, AddDevice, Content, Operation, parse_operation
+from ropewalk.spaces.identity import DEVICE, PublicKeys
+from ropewalk.spaces.members.operations import Add, AddDevice, Content, Operation, is_unreleased, parse_operation
 from ropewalk.spaces.members.records import (
     EpochBody,
     Genesis,
@@ -187,7 +187,7 @@ def bits(among: int) -> Iterator[int]:
 
 
 def sort_out(space_id: bytes, objects: Iterable[bytes]) -> tuple[dict[bytes, Found], list[Signed]]:
-    """Records of this space by hash, and what may be a record of a later version."""
+    """Records of this space by hash, and what may be a record of a later version, or of one before the first."""
     found: dict[bytes, Found] = {}
     strange: list[Signed] = []
     for data in objects:
@@ -198,7 +198,7 @@ def sort_out(space_id: bytes, objects: Iterable[bytes]) -> tuple[dict[bytes, Fou
             found[digest].copies.append((signed, object_hash(data)))
         elif (one := _form(space_id, digest, signed, data)) is not None:
             found[digest] = one
-        elif is_later(signed.body):
+        elif is_later(signed.body) or is_unreleased(signed.body):
             strange.append(signed)
     return found, strange
 
@@ -284,9 +284,9 @@ class Building:
         return True
 
     def is_signed(self, one: Found, keys: PublicKeys) -> bool:
-        """Whether a record was signed by whoever has these keys; each good signature is checked once."""
+        """Whether who has these keys signed it, and each device that comes by it consents; each is checked once."""
         for signed, digest in sorted(one.copies, key=lambda copy: (not self._is_known(copy[1]), copy[1])):
-            if self._is_known(digest) or signed.verify(keys):
+            if self._is_known(digest) or (signed.verify(keys) and _is_agreed(one.content)):
                 self.verified.add(digest)
                 return True
         return False
@@ -299,6 +299,14 @@ class Building:
         if count > 1 and not self._counted[*chain, count - 1] & before:
             return False
         return not self._counted[*chain, count] & before
+
+
+def _is_agreed(content: Genesis | EpochBody | Operation) -> bool:
+    said = content.content if isinstance(content, Operation) else None
+    if not isinstance(said, Add | AddDevice):
+        return True
+    devices = (one for one in introduced(said) if one.kind == DEVICE)
+    return all(one.is_by(keys) for one, keys in zip(said.consents, devices, strict=True))
 
 
 def introduced(content: Genesis | EpochBody | Content) -> Sequence[PublicKeys]:

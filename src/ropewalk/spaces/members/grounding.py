@@ -7,10 +7,12 @@ Never: lets a record that does not stand weigh on any other, or a later one on a
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from ropewalk.spaces.identity import PAPER
+from ropewalk.spaces.members.consent import Consent, pledged, ticket
 from ropewalk.spaces.members.graph import Graph, Record, bits
 from ropewalk.spaces.members.index import Index
 from ropewalk.spaces.members.operations import (
@@ -29,7 +31,7 @@ from ropewalk.spaces.members.operations import (
 )
 from ropewalk.spaces.members.records import EpochBody, Genesis
 
-__all__ = ["MOST_DEVICES", "Grounding", "Home", "Rank", "Taking", "Verdict"]
+__all__ = ["MOST_DEVICES", "Grounding", "Rank", "Seat", "Taking", "Verdict"]
 
 MOST_DEVICES = 32  # of one member at a time, paper key included
 MOST_EVER = 256  # of one member, those revoked among them: each new one is compared to all before
@@ -44,7 +46,7 @@ class Rank(NamedTuple):
     listed: int  # where among the keys of that record
 
 
-class Home(NamedTuple):
+class Seat(NamedTuple):
     """What a device is at some point: whose, and with what right."""
 
     member: bytes
@@ -138,16 +140,16 @@ class Grounding:
             rest &= ~(before[top] | 1 << top)
         return lowest
 
-    def home(self, device: bytes, past: int) -> Home | None:
+    def seat(self, device: bytes, past: int) -> Seat | None:
         """Whose a device was: of several members, as two admins may add one, where it may do most."""
-        best: Home | None = None
+        best: Seat | None = None
         for place in bits(self.index.admits.get(device, 0) & past):
             member = self._subject(place)
             if not self.is_member(member, past) or self._is_revoked(device, member, past):
                 continue
             role = self.role(member, past)
             if best is None or role > best.role:
-                best = Home(member, role, place)
+                best = Seat(member, role, place)
         return best
 
     def devices(self, member: bytes, past: int) -> list[tuple[bytes, int]]:
@@ -161,16 +163,16 @@ class Grounding:
                     found.setdefault(device, place)
         return list(found.items())
 
-    def rank(self, device: bytes, home: Home, past: int, *, as_admin: bool = True) -> Rank:
+    def rank(self, device: bytes, seat: Seat, past: int, *, as_admin: bool = True) -> Rank:
         """How senior a device was: as one of an admin, or for what takes none."""
-        member = (self.index.adds[home.member] & past & -(self.index.adds[home.member] & past)).bit_length() - 1
-        rest = self.index.roles.get(home.member, 0) & self._promotions & past if as_admin else 0
+        member = (self.index.adds[seat.member] & past & -(self.index.adds[seat.member] & past)).bit_length() - 1
+        rest = self.index.roles.get(seat.member, 0) & self._promotions & past if as_admin else 0
         while rest:
             member = rest.bit_length() - 1
             rest &= ~(self.graph.before[member] | 1 << member)
         # One that came later is junior to who let it in: else a device that is put out makes itself a senior.
-        paper = self.graph.keys[device].kind == PAPER and home.admitted in self.index.added
-        return Rank(member, not paper, home.admitted, self.index.brings[home.admitted].index(device))
+        paper = self.graph.keys[device].kind == PAPER and seat.admitted in self.index.added
+        return Rank(member, not paper, seat.admitted, self.index.brings[seat.admitted].index(device))
 
     def level(self, past: int) -> int:
         """The feature level."""
@@ -197,37 +199,39 @@ class Grounding:
             self._set(place, Verdict(subject, Rank(0, True, 0, 0), needed_admin=True, subject=subject))
             return
         past = self.graph.before[place] & self.good
-        home = self.home(record.author, past)
-        if home is None:
+        seat = self.seat(record.author, past)
+        if seat is None:
             self._set(place, None)
             return
-        found = self._weigh(record, home, past)
-        self._set(place, None if found is None else self._found(found, record, home, past))
+        found = self._weigh(record, seat, past)
+        self._set(place, None if found is None else self._found(found, record, seat, past))
 
-    def _found(self, found: _Finding, record: Record, home: Home, past: int) -> Verdict | None:
-        if found.needs_admin and home.role < Role.ADMIN:
+    def _found(self, found: _Finding, record: Record, seat: Seat, past: int) -> Verdict | None:
+        if found.needs_admin and seat.role < Role.ADMIN:
             return None
-        rank = self.rank(record.author, home, past, as_admin=found.needs_admin)
-        return Verdict(home.member, rank, found.needs_admin, found.taking, found.promotes, found.subject)
+        rank = self.rank(record.author, seat, past, as_admin=found.needs_admin)
+        return Verdict(seat.member, rank, found.needs_admin, found.taking, found.promotes, found.subject)
 
-    def _weigh(self, record: Record, home: Home, past: int) -> _Finding | None:
+    def _weigh(self, record: Record, seat: Seat, past: int) -> _Finding | None:
         content = record.content
         if isinstance(content, EpochBody):
             return _Finding(needs_admin=True) if content.number == self.index.numbers[record.position] else None
         if isinstance(content, Genesis) or (not isinstance(content, SetLevel) and self.level(past) < 2):
             return None
         match content:
-            case Add(keys=keys):
+            case Add(nonce=nonce, keys=keys, role=role, consents=consents):
                 member = self.index.added[record.position]
-                taken = any(self.home(one.id, past) for one in keys) or self.index.adds[member] & past
-                return None if taken else _Finding(needs_admin=True, subject=member)
-            case AddDevice(keys=keys):
-                may = self._may_come(home.member, keys.id, keys.kind, past)
-                return _Finding(subject=home.member) if may else None
+                taken = any(self.seat(one.id, past) for one in keys) or self.index.adds[member] & past
+                may = not taken and self._is_wanted(consents, pledged(self.graph.space_id, record.author, nonce), role)
+                return _Finding(needs_admin=True, subject=member) if may else None
+            case AddDevice(keys=keys, consents=consents):
+                wanted = self._is_wanted(consents, seat.member)
+                may = wanted and self._may_come(seat.member, keys.id, keys.kind, past)
+                return _Finding(subject=seat.member) if may else None
             case Remove(member=member):
                 if not self.is_member(member, past):
                     return None
-                own = member == home.member
+                own = member == seat.member
                 return _Finding(not own, Taking(member, None, lowered=False, own=own))
             case SetRole(member=member, role=role):
                 if not self.is_member(member, past):
@@ -236,13 +240,13 @@ class Grounding:
                 taking = Taking(member, None, lowered=True) if role < had else None
                 return _Finding(needs_admin=True, taking=taking, promotes=role is Role.ADMIN and had < Role.ADMIN)
             case Revoke(device=device):
-                if (of := self.home(device, past)) is None:
+                if (of := self.seat(device, past)) is None:
                     return None
                 taking = Taking(of.member, device, lowered=False, own=device == record.author)
-                return _Finding(of.member != home.member, taking, subject=of.member)
+                return _Finding(of.member != seat.member, taking, subject=of.member)
             case SetLabel(bearer=bearer):
                 named = self._bearing(bearer, past)
-                return None if named is None else _Finding(needs_admin=named != home.member)
+                return None if named is None else _Finding(needs_admin=named != seat.member)
         return self._weigh_rules(content, past)
 
     def _weigh_rules(self, content: Content, past: int) -> _Finding | None:
@@ -259,12 +263,16 @@ class Grounding:
         """The member whom a name would be of, or of whose device."""
         if self.is_member(bearer, past):
             return bearer
-        home = self.home(bearer, past)
-        return None if home is None else home.member
+        seat = self.seat(bearer, past)
+        return None if seat is None else seat.member
+
+    def _is_wanted(self, consents: Sequence[Consent], pledge: bytes, role: int = 0) -> bool:
+        """Whether all who come have agreed to be a new member in this role; or, without one, a member's device."""
+        return all(ticket(self.graph.space_id, pledge, role) in one.tickets for one in consents)
 
     def _may_come(self, member: bytes, device: bytes, kind: int, past: int) -> bool:
         came = self.index.device_records & self.signed.get(member, 0) & past
-        if self.home(device, past) is not None or came.bit_count() >= MOST_EVER:
+        if self.seat(device, past) is not None or came.bit_count() >= MOST_EVER:
             return False
         others = [one for one, _ in self.devices(member, past)]
         paper = kind == PAPER and any(self.graph.keys[one].kind == PAPER for one in others)

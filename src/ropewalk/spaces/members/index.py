@@ -20,7 +20,7 @@ from ropewalk.spaces.members.operations import (
     SetLevel,
     SetPolicy,
     SetRole,
-    member_id,
+    member_of,
 )
 from ropewalk.spaces.members.records import EpochBody, Genesis
 
@@ -69,8 +69,8 @@ class Index:
             case Genesis(member=member):
                 self.adds[member] |= bit
                 self.added[place], self.given[place] = member, Role.ADMIN
-            case Add(nonce=nonce, role=role):
-                member = member_id(space_id, author, nonce)
+            case Add(role=role):
+                member = member_of(space_id, author, content)
                 self.adds[member] |= bit
                 self.added[place], self.given[place] = member, role
             case Remove(member=member):

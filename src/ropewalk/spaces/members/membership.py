@@ -25,7 +25,7 @@ from ropewalk.spaces.members.graph import (
     introduced,
     sort_out,
 )
-from ropewalk.spaces.members.operations import Accept, Content, Role
+from ropewalk.spaces.members.operations import Accept, Content, Role, is_unreleased
 from ropewalk.spaces.members.records import (
     FEATURE_LEVEL,
     EpochBody,
@@ -41,7 +41,7 @@ from ropewalk.spaces.members.records import (
 )
 from ropewalk.spaces.members.resolve import Resolution
 from ropewalk.spaces.members.room import Crowd, counted
-from ropewalk.spaces.members.state import Accused, State
+from ropewalk.spaces.members.state import Accused, GroupState
 from ropewalk.spaces.records import encode
 
 __all__ = ["Kept", "Membership", "NotAMember", "RecordsMissing"]
@@ -90,8 +90,9 @@ class Membership:
     epoch_id: bytes  # hash of the current epoch's record
     check: bytes  # what its secrets must give
     wraps: Mapping[bytes, bytes]  # of the current epoch, by device id
-    state: State
+    state: GroupState
     beyond: frozenset[bytes] = frozenset()  # devices of admins who wrote what this version does not know
+    unreleased: bool = False  # some of that is as it was written before the first release
     created: int = 0  # nanoseconds; a hint
     paper: bool = True  # some member has a paper key
     verified: frozenset[bytes] = field(default=frozenset(), compare=False, repr=False)  # hashes of objects
@@ -168,7 +169,7 @@ class Membership:
         """Whether these records, and so all that they rest on, are here and count."""
         return all(one in self.resolution.graph.places for one in frontier)
 
-    def at(self, frontier: Iterable[bytes]) -> State:
+    def at(self, frontier: Iterable[bytes]) -> GroupState:
         """What these records and all that they had seen come to; later records do not change it.
 
         Raises:
@@ -267,6 +268,7 @@ class Membership:
             for keys in introduced(graph.records[place].content)
         }
         later = _later(strange, space_id, state, devices)
+        unreleased = any(object_hash(encode(one)) in later and is_unreleased(one.body) for one in strange)
         return cls(
             space_id=space_id,
             policy=state.policy,
@@ -281,6 +283,7 @@ class Membership:
             wraps={device: wraps[0] for device, wraps in current.wraps.items()},
             state=state,
             beyond=frozenset({graph.records[graph.places[one]].author for one in state.beyond} | set(later.values())),
+            unreleased=unreleased,
             created=genesis.time,
             paper=any(devices[one].kind == PAPER for one in state.devices),
             verified=frozenset(graph.verified | known | later.keys()),
@@ -321,9 +324,9 @@ _bytes = msgspec.msgpack.Decoder(bytes)
 
 
 def _later(
-    strange: Sequence[Signed], space_id: bytes, state: State, devices: Mapping[bytes, PublicKeys]
+    strange: Sequence[Signed], space_id: bytes, state: GroupState, devices: Mapping[bytes, PublicKeys]
 ) -> dict[bytes, bytes]:
-    """Hashes of objects by admins that only a later version can read, and who signed; first fields are as in all."""
+    """Hashes of objects by admins that only another version can read, and who signed; first fields are as in all."""
     found: dict[bytes, bytes] = {}
     for signed in strange:
         try:

@@ -17,7 +17,7 @@ import msgspec
 from msgspec import Meta
 
 from ropewalk.spaces.identity import PAPER, PublicKeys
-from ropewalk.spaces.keys import hashed
+from ropewalk.spaces.members.consent import Consent, are_consents, member_id, named, pledged
 from ropewalk.spaces.members.records import (
     LARGEST_OPERATION,
     LARGEST_PROOF,
@@ -56,7 +56,8 @@ __all__ = [
     "SetRole",
     "Unknown",
     "content_bytes",
-    "member_id",
+    "is_unreleased",
+    "member_of",
     "parse_operation",
 ]
 
@@ -112,6 +113,7 @@ class Add(msgspec.Struct, frozen=True, array_like=True):
     keys: list[PublicKeys]
     label: _Label
     wraps: list[Delivered]
+    consents: list[Consent]  # of its devices, in the order of their keys
 
 
 class Remove(msgspec.Struct, frozen=True, array_like=True):
@@ -135,6 +137,7 @@ class AddDevice(msgspec.Struct, frozen=True, array_like=True):
     keys: PublicKeys
     label: _Label
     wraps: list[Delivered]
+    consents: list[Consent]  # of the device; a paper key needs none
 
 
 class Revoke(msgspec.Struct, frozen=True, array_like=True):
@@ -283,9 +286,17 @@ _CONTENTS: dict[int, Format[Content]] = {
 }
 
 
-def member_id(space_id: bytes, author: bytes, nonce: bytes) -> bytes:
-    """The id of a member that the device ``author`` adds: nobody else can add one of this id."""
-    return hashed("member", space_id + author + nonce)[:16]
+# As `add` and `device` were until consents came.
+_UNRELEASED: dict[int, Format[tuple[object, ...]]] = {
+    Kind.ADD: Format(tuple[Id, Role, list[PublicKeys], _Label, list[Delivered]], LARGEST_OPERATION, "add operation"),
+    Kind.DEVICE: Format(tuple[PublicKeys, _Label, list[Delivered]], LARGEST_OPERATION, "device operation"),
+}
+
+
+def member_of(space_id: bytes, author: bytes, said: Add) -> bytes:
+    """The id of the member that the device ``author`` adds."""
+    salt = said.consents[0].salt if said.consents else b""
+    return member_id(pledged(space_id, author, said.nonce), named(said.keys), salt)
 
 
 def parse_operation(body: bytes, space_id: bytes) -> Operation | None:
@@ -305,6 +316,19 @@ def parse_operation(body: bytes, space_id: bytes) -> Operation | None:
     return Operation(plain.author, plain.incarnation, plain.count, tuple(plain.parents), content, plain.time)
 
 
+def is_unreleased(body: bytes) -> bool:
+    """Whether a body lets somebody in as programs wrote it that were never released: nobody consents."""
+    try:
+        plain = operation_body.decode(body)
+        form = _UNRELEASED.get(plain.kind)
+        if plain.type != "op" or plain.version != 1 or form is None:
+            return False
+        form.decode(memoryview(plain.content))
+    except RecordMalformed:
+        return False
+    return True
+
+
 def _cuts(content: Content) -> msgspec.Raw:
     return content.cuts if isinstance(content, Remove | SetRole | Revoke | Accept | Prove) else _NOTHING
 
@@ -316,12 +340,14 @@ def content_bytes(content: Content) -> msgspec.Raw:
 
 def _fits(content: Content) -> bool:
     match content:
-        case Add(keys=keys):
+        case Add(keys=keys, consents=consents):
             if not 1 <= len(keys) <= MOST_KEYS or not all(map(are_keys, keys)):
                 return False
-            return len({one.id for one in keys}) == len(keys) and sum(one.kind == PAPER for one in keys) <= 1
-        case AddDevice(keys=keys):
-            return are_keys(keys)
+            if len({one.id for one in keys}) < len(keys) or sum(one.kind == PAPER for one in keys) > 1:
+                return False
+            return are_consents(consents, keys, all_named=True)
+        case AddDevice(keys=keys, consents=consents):
+            return are_keys(keys) and are_consents(consents, [keys], all_named=False)
         case SetPolicy(policy=policy, thresholds=thresholds, privacy=privacy):
             right = len(thresholds) == 2 and thresholds[0] >= 0 and thresholds[1] == 1 and privacy in (1, 2)
             return right and fits(policy, thresholds[0])

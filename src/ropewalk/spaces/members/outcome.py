@@ -1,6 +1,6 @@
-"""Outcome: the State that the records which stand make up (docs/spec/groups.md 2.5).
+"""Outcome: the GroupState that the records which stand make up (docs/spec/groups.md 2.5).
 
-Flow: Grounding, the records that stand, proofs found good -> State
+Flow: Grounding, the records that stand, proofs found good -> GroupState
 Never: asks whether a record stands.
 """
 
@@ -25,7 +25,7 @@ from ropewalk.spaces.members.operations import (
     Unknown,
 )
 from ropewalk.spaces.members.records import FEATURE_LEVEL, Policy
-from ropewalk.spaces.members.state import Accused, Fork, Member, State, Struck
+from ropewalk.spaces.members.state import Accused, Fork, GroupState, Member, Struck
 
 __all__ = ["is_beyond", "outcome"]
 
@@ -37,7 +37,7 @@ def outcome(
     good: int,
     accused: Mapping[int, Accused],
     struck: Mapping[bytes, Struck],
-) -> State:
+) -> GroupState:
     """What records come to.
 
     Args:
@@ -65,16 +65,16 @@ class _Outcome:
         self._ever, self._good, self._shown = sound | good, good, accused
         self._accused = {place: one for place, one in accused.items() if good >> place & 1}
 
-    def state(self, struck: Mapping[bytes, Struck]) -> State:
+    def state(self, struck: Mapping[bytes, Struck]) -> GroupState:
         devices: dict[bytes, bytes] = {}
         ranks: dict[bytes, list[tuple[Rank, bytes]]] = {}
         for member in self._index.adds:
             if self._grounding.is_member(member, self._good):
                 ranks[member] = []
         for device in self._index.admits:
-            if (home := self._grounding.home(device, self._good)) is not None:
-                devices[device] = home.member
-                ranks[home.member].append((self._grounding.rank(device, home, self._good), device))
+            if (seat := self._grounding.seat(device, self._good)) is not None:
+                devices[device] = seat.member
+                ranks[seat.member].append((self._grounding.rank(device, seat, self._good), device))
         members = self._members(ranks)
         frozen = self._frozen()
         policy, thresholds = self._policy()
@@ -84,7 +84,7 @@ class _Outcome:
         may_write = {
             device for device, member in devices.items() if members[member].role >= Role.WRITER and device not in frozen
         }
-        return State(
+        return GroupState(
             members=members,
             devices=devices,
             gone=self._gone(may_write),

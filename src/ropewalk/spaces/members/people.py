@@ -1,6 +1,6 @@
 """People: who belongs to a space, as its members see it: with names.
 
-Flow: State, KeyRing -> Person, Machine -> command line, audit; a name or the first digits of an id -> Person, Machine
+Flow: GroupState, KeyRing -> Person, Machine -> command line, audit; a name or the first digits of an id -> one of them
 Never: guesses whom a name means.
 """
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from ropewalk.spaces.members.graph import introduced
 from ropewalk.spaces.members.membership import Membership
 from ropewalk.spaces.members.operations import AddDevice
-from ropewalk.spaces.members.state import State
+from ropewalk.spaces.members.state import GroupState
 
 __all__ = ["Brought", "brought_by", "is_senior"]
 
@@ -25,12 +25,12 @@ class Brought:
     devices: tuple[bytes, ...]
 
 
-def is_senior(state: State, one: bytes, other: bytes) -> bool:
+def is_senior(state: GroupState, one: bytes, other: bytes) -> bool:
     """Whether an active device is senior to another one: could undo what that does to it, by a record of old date."""
     return _order(state, one) < _order(state, other)
 
 
-def _order(state: State, device: bytes) -> tuple[int, int]:
+def _order(state: GroupState, device: bytes) -> tuple[int, int]:
     member = state.members[state.devices[device]]
     return member.rank, member.devices.index(device)
 

@@ -1,6 +1,6 @@
 """Resolution: who belongs, by the rules of docs/spec/groups.md 2.
 
-Flow: Graph -> records grounded in their own past -> rounds of strikes -> what stands -> State
+Flow: Graph -> records grounded in their own past -> rounds of strikes -> what stands -> GroupState
 Never: depends on the order of arrival, on time, or on who asks: it is a function of the set of records.
 """
 
@@ -15,7 +15,7 @@ from ropewalk.spaces.members.graph import Graph, bits
 from ropewalk.spaces.members.grounding import Grounding, Rank, Taking
 from ropewalk.spaces.members.operations import Prove
 from ropewalk.spaces.members.outcome import outcome
-from ropewalk.spaces.members.state import Accused, State, Struck
+from ropewalk.spaces.members.state import Accused, GroupState, Struck
 
 __all__ = ["Resolution", "Standing"]
 
@@ -46,7 +46,7 @@ class Resolution:
         self.sound = self._base.good
         self._clashes = _clashes(self._base)
         self._accused = _accused(graph, self.sound, judge)
-        self._states: OrderedDict[int, State] = OrderedDict()
+        self._states: OrderedDict[int, GroupState] = OrderedDict()
 
     def standing(self, within: int) -> Standing:
         """What stands of a set that holds all ancestors of its records."""
@@ -57,7 +57,7 @@ class Resolution:
         struck = _strike(grounding)
         return Standing(grounding, self.sound & within, grounding.good, struck)
 
-    def state(self, within: int) -> State:
+    def state(self, within: int) -> GroupState:
         """What such a set comes to."""
         if (found := self._states.get(within)) is None:
             standing = self.standing(within)

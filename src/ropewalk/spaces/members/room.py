@@ -16,7 +16,7 @@ from ropewalk.spaces.members.graph import Building, Found, Graph, Record, bits, 
 from ropewalk.spaces.members.operations import Operation, Role
 from ropewalk.spaces.members.records import EpochBody, Genesis, Signed
 from ropewalk.spaces.members.resolve import Resolution
-from ropewalk.spaces.members.state import State
+from ropewalk.spaces.members.state import GroupState
 
 __all__ = ["Crowd", "Settled", "counted", "resettle"]
 
@@ -121,7 +121,7 @@ class _Turns:
         chosen = {records[place].hash: self._found[records[place].hash] for place in bits(self._settled)}
         return Settled(chosen, self._verified, crowd)
 
-    def _turn(self, state: State, taken: set[bytes], over: dict[bytes, int]) -> bool:
+    def _turn(self, state: GroupState, taken: set[bytes], over: dict[bytes, int]) -> bool:
         """Take what the next devices wrote, as long as who is in does not change by it; whether there was any."""
         members = sorted(state.members.values(), key=lambda one: one.rank)
         admins = [one for member in members if member.role is Role.ADMIN for one in member.devices]
@@ -199,7 +199,7 @@ class _Turns:
                     waiting.append(parent)
         return sorted(unseen, key=self._order.__getitem__)
 
-    def _state(self) -> State:
+    def _state(self) -> GroupState:
         records = self._building.records
         found = {records[place].hash: self._found[records[place].hash] for place in bits(self._settled)}
         graph = Graph.build(self._space_id, found, self._genesis, self._building.verified, self._room)

@@ -1,6 +1,6 @@
-"""State: what a set of records comes to (docs/spec/groups.md 2.5).
+"""GroupState: what a set of records comes to (docs/spec/groups.md 2.5).
 
-Flow: resolve -> State -> whoever asks who may do what
+Flow: resolve -> GroupState -> whoever asks who may do what
 Never: is changed; another set of records gives another one.
 """
 
@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from ropewalk.spaces.members.operations import Cut, Role
 from ropewalk.spaces.members.records import Policy
 
-__all__ = ["Accused", "Fork", "Member", "State", "Struck"]
+__all__ = ["Accused", "Fork", "GroupState", "Member", "Struck"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ class Struck:
 
 
 @dataclass(frozen=True, slots=True)
-class State:
+class GroupState:
     """What a set of records comes to."""
 
     members: Mapping[bytes, Member]  # the active ones

@@ -3,10 +3,11 @@
 In the order to read them: ``files`` (a folder), ``packs`` (what a pack's file holds).
 """
 
-from ropewalk.spaces.offline.files import MOST_HEADS, QUEUE_FOLDER, DiskFull, QueueFiles, QueueFull, Waiting
+from ropewalk.spaces.offline.files import LET_WAIT, MOST_HEADS, QUEUE_FOLDER, DiskFull, QueueFiles, QueueFull, Waiting
 from ropewalk.spaces.offline.packs import QueuedDamaged, QueuedPack
 
 __all__ = [
+    "LET_WAIT",
     "MOST_HEADS",
     "QUEUE_FOLDER",
     "DiskFull",

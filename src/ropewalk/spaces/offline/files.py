@@ -18,7 +18,7 @@ from ropewalk.spaces.offline.packs import LARGEST_FILE, QueuedPack, parts_of
 from ropewalk.spaces.pack.packing import Pack
 from ropewalk.spaces.store.filesystem import FileSystem, OsFileSystem, sync_folder
 
-__all__ = ["MOST_HEADS", "QUEUE_FOLDER", "DiskFull", "QueueFiles", "QueueFull", "Waiting"]
+__all__ = ["LET_WAIT", "MOST_HEADS", "QUEUE_FOLDER", "DiskFull", "QueueFiles", "QueueFull", "Waiting"]
 
 QUEUE_FOLDER = "queue"  # in the folder of a space's state
 MOST_HEADS = 4096  # that wait; at 256 KiB each they are a GiB, and bytes are bounded besides
@@ -61,7 +61,7 @@ class QueueFiles:
     """
 
     def __init__(self, folder: str, limit: int, files: FileSystem | None = None) -> None:
-        self.folder, self._limit, self._files = folder, limit, files or OsFileSystem()
+        self.folder, self.limit, self._files = folder, limit, files or OsFileSystem()
 
     # -- keeping -------------------------------------------------------------------------------------------------
 
@@ -86,9 +86,9 @@ class QueueFiles:
     def _keep(self, name: str, parts: Sequence[memoryview]) -> None:
         size = sum(map(len, parts))
         have = self.waiting().size
-        if have + size > self._limit:
+        if have + size > self.limit:
             raise QueueFull(
-                f"{have + size:,} bytes would wait to be published, the queue may have {self._limit:,}", hint=_HINT
+                f"{have + size:,} bytes would wait to be published, the queue may have {self.limit:,}", hint=_HINT
             )
         path = f"{self.folder}/{name}"
         try:
@@ -102,7 +102,7 @@ class QueueFiles:
             with suppress(OSError):
                 self._files.unlink(path + _NEW)
             if error.errno in _FULL:
-                raise DiskFull(f"no room in {self.folder} for what waits to be published", hint=_HINT) from None
+                raise DiskFull(f"no room in {self.folder} for what waits to be published", hint=_ROOM) from None
             raise Unavailable(f"{path} cannot be written: {error.strerror}") from None
 
     def _write(self, path: str, parts: Sequence[memoryview]) -> None:
@@ -171,6 +171,15 @@ class QueueFiles:
         found = self.ranges(pack, [(0, LARGEST_FILE + 1)])
         return None if found is None else QueuedPack.decode(found[0], pack)
 
+    def load_unchecked(self, pack: bytes) -> QueuedPack | None:
+        """The same, with columns that may be damaged.
+
+        Raises:
+            QueuedDamaged: What is beside them is.
+        """
+        found = self.ranges(pack, [(0, LARGEST_FILE + 1)])
+        return None if found is None else QueuedPack.parse(found[0], pack)
+
     def _read(self, fd: int, length: int, offset: int) -> bytes:
         """So many bytes, or all that there are from there on."""
         pieces, left = list[bytes](), length
@@ -220,4 +229,6 @@ def _file_of(head: str) -> str:
     return "-".join(head.split("/")[-2:]) + ".head"
 
 
+LET_WAIT = "let changes wait on this machine: `ropewalk space offline SPACE on`"  # said where that is off
+_ROOM = "make room on its disk, or bring stores back; `ropewalk space queue SPACE` shows what waits"
 _HINT = "bring stores back, so that it is published; `ropewalk space queue SPACE` shows it"

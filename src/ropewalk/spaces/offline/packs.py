@@ -7,8 +7,9 @@ Never: does I/O, or gives out a share whose column is not the one that the pack'
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Self
 
 from ropewalk.errors import Damaged
 from ropewalk.spaces.pack.directory import Directory, directory_hash
@@ -47,7 +48,7 @@ def _share_name(share: Share) -> ShareName:
 
 @dataclass(frozen=True, slots=True)
 class QueuedPack:
-    """A pack that waits, checked against its name."""
+    """A pack that waits; `checked` against its name, or not yet."""
 
     name: bytes
     manifest: Manifest
@@ -61,7 +62,7 @@ class QueuedPack:
 
     @classmethod
     def decode(cls, data: bytes, name: bytes) -> QueuedPack:
-        """Take a file apart.
+        """Take a file apart, and check it.
 
         Args:
             data: All of it.
@@ -69,6 +70,15 @@ class QueuedPack:
 
         Raises:
             QueuedDamaged: It is not this pack.
+        """
+        return cls.parse(data, name).checked()
+
+    @classmethod
+    def parse(cls, data: bytes, name: bytes) -> QueuedPack:
+        """The same, with columns that nobody has checked.
+
+        Raises:
+            QueuedDamaged: What is beside them is not this pack's.
         """
         what = f"queued pack {name.hex()[:8]}"
         view = memoryview(data)
@@ -86,14 +96,39 @@ class QueuedPack:
         if manifest.name != name or sum(manifest.lengths) != start:
             raise QueuedDamaged(f"{what} holds another pack, or not all of it")
         columns, at = [], 0
-        for number, length in enumerate(manifest.lengths):
-            column = view[at : at + length]
-            if column_root(length, leaf_hashes(column)) != manifest.roots[number]:
-                raise QueuedDamaged(f"{what}: column {number} is not the one that was signed")
-            columns.append(column)
+        for length in manifest.lengths:
+            columns.append(view[at : at + length])
             at += length
         directory = bytes(view[start + manifest_size : len(view) - _FOOTER.size])
         return cls(name, manifest, directory, columns)
+
+    def checked(self) -> Self:
+        """The same pack, if its columns are those of its name.  CPU work.
+
+        Raises:
+            QueuedDamaged.
+        """
+        for number, column in enumerate(self.columns):
+            if column_root(len(column), leaf_hashes(column)) != self.manifest.roots[number]:
+                raise QueuedDamaged(
+                    f"queued pack {self.name.hex()[:8]}: column {number} is not the one that was signed"
+                )
+        return self
+
+    def patched(self, chunks: Mapping[tuple[int, int], bytes]) -> Self:
+        """The pack with what others have of it, checked.  CPU work.
+
+        Args:
+            chunks: Sealed chunks, each by column and offset in it.
+
+        Raises:
+            QueuedDamaged: It is not this pack even so.
+        """
+        columns = [bytearray(column) for column in self.columns]
+        for (column, offset), chunk in chunks.items():
+            if column < len(columns) and offset + len(chunk) <= len(columns[column]):
+                columns[column][offset : offset + len(chunk)] = chunk
+        return replace(self, columns=[memoryview(column) for column in columns]).checked()
 
     def whole(self, space_id: bytes) -> Pack:
         """The pack with all its shares, byte for byte as it was.  CPU work, like packing it.

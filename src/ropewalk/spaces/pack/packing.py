@@ -20,15 +20,16 @@ from ropewalk.spaces.pack.directory import (
     directory_hash,
 )
 from ropewalk.spaces.pack.erasure import Code
-from ropewalk.spaces.pack.roots import column_root, leaf_hashes, pack_name
-from ropewalk.spaces.pack.share import Manifest, ShareName, Trailer
-from ropewalk.spaces.store import ObjectName
+from ropewalk.spaces.pack.roots import LEAF_SIZE, column_root, leaf_hashes, pack_name
+from ropewalk.spaces.pack.share import FOOTER_SIZE, Manifest, ShareName, Trailer
+from ropewalk.spaces.store import LARGEST_OBJECT, ObjectName
 
 __all__ = ["LARGEST_PACK", "Pack", "Packing", "Share"]
 
 LARGEST_PACK = 32 * 1024 * 1024  # bytes in all data columns
 _PER_CHUNK, _PER_CHILD = 48, 40  # bytes that a directory needs for each, at most
 _SEALED = 128  # bytes, at most, that a directory has besides: its fields' headers, nonce, tag, and its length
+_PER_LENGTH, _MANIFEST = 9, 32  # bytes of a manifest, at most, for each data column, and besides lengths and roots
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,10 +64,14 @@ class Packing:
         k: Data columns.
         n: Columns in all.
         limit: Bytes in all data columns beyond which nothing is added.
+
+    Attributes:
+        share_limit: Bytes that a share may have, beyond which nothing is added.
     """
 
     def __init__(self, k: int, n: int, limit: int = LARGEST_PACK) -> None:
         self.k, self.n, self.limit = k, n, limit
+        self.share_limit = LARGEST_OBJECT
         self.size = 0
         self._columns: list[list[bytes]] = [[] for _ in range(k)]
         self._lengths = [0] * k
@@ -83,13 +88,22 @@ class Packing:
     def __contains__(self, chunk: bytes) -> bool:
         return chunk in self._positions
 
-    def fits(self, sealed: bytes) -> bool:
+    def fits(self, sealed: bytes, children: Sequence[bytes] | None = None) -> bool:
         """Whether there is room; an empty pack takes any chunk."""
         if not self._places:
             return True
         if len(self._places) >= MOST_CHUNKS or self._listed > LARGEST_DIRECTORY // 2:
             return False
-        return self.size + len(sealed) <= self.limit
+        return self.size + len(sealed) <= self.limit and self.share_size(sealed, children) <= self.share_limit
+
+    def share_size(self, sealed: bytes, children: Sequence[bytes] | None = None) -> int:
+        """Bytes that the longest share has with one more chunk, at most, with its trailer."""
+        longest = max(*self._lengths, min(self._lengths) + len(sealed))
+        leaves = -(-longest // LEAF_SIZE) * HASH_SIZE
+        manifest = _MANIFEST + _PER_LENGTH * self.k + HASH_SIZE * self.n
+        pointed = len(children or ())
+        listed = self._listed + _PER_CHUNK + _PER_CHILD * pointed + HASH_SIZE * (self._pointed + pointed) + _SEALED
+        return longest + leaves + manifest + listed + FOOTER_SIZE
 
     def add(self, chunk: bytes, sealed: bytes, children: Sequence[bytes] | None = None) -> None:
         """Deal one chunk to the shortest column; one that is there already is passed over.

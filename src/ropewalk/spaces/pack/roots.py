@@ -21,7 +21,7 @@ def leaf_hashes(column: Buffer, first: int = 0) -> bytes:
     """The joined hashes of the leaves of ``column``, the first of which is leaf number ``first``."""
     view = memoryview(column)
     return b"".join(
-        hashed("leaf", b"".join(((first + i).to_bytes(8, "big"), view[at : at + LEAF_SIZE])))
+        hashed("leaf", (first + i).to_bytes(8, "big"), view[at : at + LEAF_SIZE])
         for i, at in enumerate(range(0, len(view), LEAF_SIZE))
     )
 

@@ -34,10 +34,11 @@ async def takes_names(ground: Ground) -> list[Finding]:
             break
         for one in (name, twin):
             outcome = await ground.look(one, one.encode())
-            if outcome.lost or outcome.wrong:
-                return [
-                    found("names", longest, "bad", f"of two names of {length} characters one took the other's place")
-                ]
+            if outcome.amiss:
+                words = f"of two names of {length} characters one took the other's place"
+                if outcome.unread:
+                    words = f"what lies under a name of {length} characters cannot be read: {outcome.why}"
+                return [found("names", longest, "bad", words)]
         longest = length
     if longest < NEEDED_NAME:
         return [found("names", longest, "limited", f"names of {NEEDED_NAME} characters, as heads have, are not taken")]
@@ -56,11 +57,8 @@ async def takes_sizes(ground: Ground) -> list[Finding]:
         if refused is None:
             return [_largest(size, asked[0], len(sizes) < len(asked), why)]
         if isinstance(refused, bool):
-            return [
-                found(
-                    "largest", size, "bad", f"an object of {size // _MIB} MiB that it acknowledged is not what was put"
-                )
-            ]
+            words = f"an object of {size // _MIB} MiB that it acknowledged does not come back as it was put"
+            return [found("largest", size, "bad", words)]
         why = refused
     if why is not None and not isinstance(why, StoreFull):
         return [found("largest", 65_537, "limited", f"an object of 1 MiB is not taken: {why}")]

@@ -11,11 +11,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TypeVar
 
-from ropewalk.errors import Damaged, Misuse, RopewalkError, Unavailable
+from ropewalk.errors import Misuse, RopewalkError, Unavailable
 from ropewalk.spaces.keys import hashed, keyed_stream
+from ropewalk.spaces.passport.record import Finding
 from ropewalk.spaces.store import (
     Listed,
     NoSuchObject,
@@ -26,7 +28,7 @@ from ropewalk.spaces.store import (
     object_name,
 )
 
-__all__ = ["Ground", "Outcome", "answer", "left_prefix", "prefix_of", "tried"]
+__all__ = ["Ground", "Outcome", "answer", "left_prefix", "prefix_of", "tried", "within"]
 
 _T = TypeVar("_T")
 
@@ -38,10 +40,29 @@ AT_ONCE = 16  # calls
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of reading an object that was put."""
+    """What became of reading objects that were put: how many are not there, are other bytes, are not given, and why."""
 
-    lost: bool = False
-    wrong: bool = False
+    lost: int = 0
+    wrong: int = 0
+    unread: int = 0
+    why: str = ""
+
+    def __add__(self, other: Outcome) -> Outcome:
+        return Outcome(
+            self.lost + other.lost, self.wrong + other.wrong, self.unread + other.unread, self.why or other.why
+        )
+
+    @property
+    def amiss(self) -> int:
+        """How many do not come back as they were put."""
+        return self.lost + self.wrong + self.unread
+
+    @property
+    def words(self) -> str:
+        """What is amiss, for people."""
+        told = {"are not there": self.lost, "are not what was put": self.wrong, "cannot be read": self.unread}
+        words = ", ".join(f"{count} {what}" for what, count in told.items() if count)
+        return f"{words}: {self.why}" if self.why else words
 
 
 def prefix_of(device: bytes, store: bytes) -> str:
@@ -74,6 +95,20 @@ async def answer(call: Awaitable[_T]) -> _T | RopewalkError:
     return found
 
 
+@asynccontextmanager
+async def within(seconds: float, what: str) -> AsyncIterator[None]:
+    """An end for what is done with a store; ``what`` goes before the seconds in the error.
+
+    Raises:
+        StoreGone: It was not done by then.
+    """
+    try:
+        async with asyncio.timeout(seconds):
+            yield
+    except TimeoutError:
+        raise StoreGone(f"{what} {seconds:.0f} s") from None
+
+
 class Ground:
     """Where one look at a store takes place.
 
@@ -100,6 +135,8 @@ class Ground:
         self._nonce = nonce
         self.put_here: dict[ObjectName, None] = {}  # in order; what may be there
         self.kept: dict[ObjectName, bytes] = {}  # acknowledged, small, and to be there until the end
+        self.listable: dict[ObjectName, bytes] = {}  # acknowledged, and to be listed until the end
+        self.listed_at_once: Finding | None = None
 
     # -- names and bytes -------------------------------------------------------------------------------------------
 
@@ -107,6 +144,11 @@ class Ground:
         """A name of the form that shares have."""
         digest = hashed("passport name", self._nonce + f"{label} {number}".encode()).hex()
         return object_name(f"{self.prefix}/packs/{digest}-{number % 256:02x}-{digest[:32]}")
+
+    def head_name(self, number: int) -> ObjectName:
+        """A name of the form that heads have."""
+        digest = hashed("passport name", self._nonce + f"head {number}".encode()).hex()
+        return object_name(f"{self.prefix}/heads/{digest[:32]}/{2**64 - 1 - number:016x}-{digest}")
 
     def long_name(self, length: int) -> ObjectName:
         """A name of so many characters."""
@@ -129,12 +171,8 @@ class Ground:
         Raises:
             StoreGone: It did not answer.
         """
-        patience = PATIENCE + size / SLOWEST
-        try:
-            async with asyncio.timeout(patience):
-                return await call
-        except TimeoutError:
-            raise StoreGone(f"store did not answer for {patience:.0f} s") from None
+        async with within(PATIENCE + size / SLOWEST, "store did not answer for"):
+            return await call
 
     async def put(self, name: ObjectName, data: bytes) -> None:
         """As `Store.put`."""
@@ -171,15 +209,14 @@ class Ground:
         """Whether an object that was acknowledged is what was put.
 
         Raises:
-            Unavailable, Refused: It is not known.
+            Unavailable: It is not known.
         """
-        try:
-            found = await self.get(name)
-        except NoSuchObject:
-            return Outcome(lost=True)
-        except Damaged:
-            return Outcome(wrong=True)
-        return Outcome(wrong=found != data)
+        found = await answer(self.get(name))
+        if isinstance(found, NoSuchObject):
+            return Outcome(lost=1)
+        if isinstance(found, RopewalkError):
+            return Outcome(unread=1, why=str(found))
+        return Outcome(wrong=int(found != data))
 
     async def listed(self, prefix: str, after: str = "", most: int = MOST_LISTED) -> list[Listed]:
         """The first of a listing.

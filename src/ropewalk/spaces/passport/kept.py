@@ -1,7 +1,7 @@
 """Kept: passports in the home, one for each store, and looking at a store anew.
 
-Flow: renew -> store opened, looked at, signed -> state/passports/<identity> -> load -> terms
-Never: takes what cannot be read, or is another's, for more than nothing; looks at one store twice at once.
+Flow: renew -> store opened, looked at; with what was known joined, signed -> state/passports/<id> -> load -> terms
+Never: takes another's for more than nothing, or what cannot be read for nothing; looks at one store twice at once.
 """
 
 from __future__ import annotations
@@ -13,14 +13,17 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ropewalk.errors import RopewalkError, Unavailable
-from ropewalk.spaces.home import Home, write_file
-from ropewalk.spaces.identity import DeviceKeys
+from ropewalk.spaces.home import Home, StoreSetting, write_file
+from ropewalk.spaces.identity import DeviceKeys, PublicKeys
+from ropewalk.spaces.passport.ground import PATIENCE, within
+from ropewalk.spaces.passport.joining import joined
 from ropewalk.spaces.passport.looking import look, sweep_left
 from ropewalk.spaces.passport.record import LARGEST_PASSPORT, Passport, PassportDamaged, open_passport, sign
-from ropewalk.spaces.passport.terms import due, terms
+from ropewalk.spaces.passport.terms import terms
 from ropewalk.spaces.places import OpenStore, scheme_of
+from ropewalk.spaces.store import Terms
 
-__all__ = ["BeingLookedAt", "keep", "load", "renew"]
+__all__ = ["BeingLookedAt", "keep", "kind_of", "load", "mark", "renew", "terms_of"]
 
 FOLDER = "passports"
 
@@ -32,32 +35,60 @@ class BeingLookedAt(Unavailable):
 
 
 def load(home: Home, identity: bytes, device: bytes | None) -> Passport | None:
-    """What is known of a store.
+    """What is known of a store; None where nothing is, or what is was found by another device.
 
     Args:
         home: Where it is kept.
         identity: The store's.
         device: The Ed25519 key of this device; None only to show what is kept.
+
+    Raises:
+        PassportDamaged: There is something, and nobody knows what it said.
     """
     try:
         with open(_path(home, identity), "rb") as file:
             data = file.read(LARGEST_PASSPORT + 1)
-        return open_passport(data, identity, device)
-    except (OSError, PassportDamaged):
+    except FileNotFoundError:
         return None
+    except OSError as error:
+        raise PassportDamaged(f"passport cannot be read: {(error.strerror or str(error)).lower()}") from None
+    passport = open_passport(data, identity, None)
+    return passport if device in (None, passport.device) else None
 
 
-def keep(home: Home, passport: Passport, device: DeviceKeys) -> bool:
-    """Sign a passport and keep it, durably; False where a fuller one that is not due stays."""
-    known = load(home, passport.store, device.public().ed25519)
-    if known is not None and passport.quick and not due(known, passport.time) and not terms(passport).refused:
-        lasting = known.left, known.finding("durability")
-        if lasting == (passport.left, passport.finding("durability")):
-            return False
-    path = _path(home, passport.store)
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    write_file(path, sign(passport, device))
-    return True
+def terms_of(home: Home, setting: StoreSetting, device: PublicKeys) -> Terms:
+    """On what terms a store is used, by what this device has seen of it."""
+    try:
+        return terms(load(home, bytes.fromhex(setting.id), device.ed25519))
+    except PassportDamaged as error:  # it may have refused the store
+        return Terms(refused=f"its passport is damaged: {error}")
+
+
+def mark(home: Home, identity: bytes) -> tuple[int, ...]:
+    """Differs once the passport of a store was renewed; costs next to nothing."""
+    try:
+        found = _path(home, identity).stat()
+    except OSError:
+        return ()
+    return found.st_ino, found.st_size, found.st_mtime_ns
+
+
+def keep(home: Home, passport: Passport, device: DeviceKeys) -> Passport:
+    """Join a passport with what is known, sign it and keep it, durably; what is kept."""
+    known = _known(home, passport.store, device.public().ed25519)
+    kept = joined(known, passport)
+    if kept != known:
+        path = _path(home, passport.store)
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        write_file(path, sign(kept, device))
+    return kept
+
+
+def _known(home: Home, identity: bytes, device: bytes) -> Passport | None:
+    try:
+        return load(home, identity, device)
+    except PassportDamaged:
+        return None  # the store was looked at, or is: what comes of that takes its place
 
 
 async def renew(
@@ -73,7 +104,7 @@ async def renew(
     leaving: bool = False,
     restarted: bool = False,
 ) -> Passport:
-    """Look at a store, and keep what was found.
+    """Look at a store, and keep what was found; what is kept.
 
     Args:
         home: Where it is kept.
@@ -87,16 +118,17 @@ async def renew(
         UnknownName, NothingLeft, BeingLookedAt.
     """
     setting, key = home.store(name), device.public().ed25519
-    store = await open_store(setting.path, bytes.fromhex(setting.id))
+    async with within(PATIENCE, "store did not open within"):
+        store = await open_store(setting.path, bytes.fromhex(setting.id))
     try:
         identity = bytes.fromhex(home.store(name).id)  # which may have been put down just now, behind a URL
         with _alone(home, identity):
-            before = load(home, identity, key)
+            before = _known(home, identity, key)
             passport = await look(
                 store,
                 identity,
                 key,
-                scheme_of(setting.path) or "folder",
+                kind_of(setting),
                 clock=clock,
                 now=now,
                 chance=chance,
@@ -105,13 +137,18 @@ async def renew(
                 leaving=leaving,
                 restarted=restarted,
             )
-            keep(home, passport, device)
+            kept = keep(home, passport, device)
             # Not before: what the home says to be there must be there, or a restart would be blamed.
             with suppress(RopewalkError):
-                await sweep_left(store, identity, key, passport.left, clock=clock, now=now)
-            return passport
+                await sweep_left(store, identity, key, kept.left, clock=clock, now=now)
+            return kept
     finally:
         await store.aclose()
+
+
+def kind_of(setting: StoreSetting) -> str:
+    """What a store is reached by."""
+    return scheme_of(setting.path) or "folder"
 
 
 @contextmanager

@@ -6,7 +6,7 @@ Never: calls anything durable that was only read back from a store that ran on.
 
 from __future__ import annotations
 
-from ropewalk.spaces.passport.ground import Ground
+from ropewalk.spaces.passport.ground import Ground, Outcome
 from ropewalk.spaces.passport.record import Finding, found
 from ropewalk.spaces.store import ObjectName
 
@@ -17,14 +17,12 @@ LEFT = (100, 4096, 1024 * 1024)  # bytes of the objects that are left
 
 async def keeps(ground: Ground) -> list[Finding]:
     """Whether all that was put in this look, and not deleted, is there at its end."""
-    lost = wrong = 0
+    seen = Outcome()
     for name, data in ground.kept.items():
-        outcome = await ground.look(name, data)
-        lost, wrong = lost + outcome.lost, wrong + outcome.wrong
+        seen += await ground.look(name, data)
     count = len(ground.kept)
-    if lost or wrong:
-        words = f"of {count} objects {lost} are not there any more and {wrong} are not what they were"
-        return [found("keeps", count - lost - wrong, "bad", words)]
+    if seen.amiss:
+        return [found("keeps", count - seen.amiss, "bad", f"of {count} objects, at the end of the look, {seen.words}")]
     return [found("keeps", count, "good", f"all of {count} objects are there at the end")]
 
 
@@ -41,13 +39,11 @@ async def leave(ground: Ground) -> None:
 
 async def lasts(ground: Ground) -> Finding:
     """Whether what was left is there."""
-    lost = wrong = 0
+    seen = Outcome()
     for at, (name, size) in enumerate(zip(names_left(ground), LEFT, strict=True)):
-        outcome = await ground.look(name, ground.bytes_of(f"left {at}", size))
-        lost, wrong = lost + outcome.lost, wrong + outcome.wrong
-    if lost or wrong:
-        words = f"of {len(LEFT)} objects {lost} did not outlast a restart and {wrong} came out of it changed"
-        return found("durability", "no", "bad", words)
+        seen += await ground.look(name, ground.bytes_of(f"left {at}", size))
+    if seen.amiss:
+        return found("durability", "no", "bad", f"of {len(LEFT)} objects, after a restart, {seen.words}")
     return found("durability", "yes", "good", "what was left before a restart was there after it")
 
 

@@ -10,13 +10,14 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
 from ropewalk._version import __version__
+from ropewalk.counting import count
 from ropewalk.errors import Misuse, RopewalkError, Unavailable
 from ropewalk.spaces.passport.bounds import has_room, stands_on, takes_names, takes_sizes
-from ropewalk.spaces.passport.ground import Ground, answer, left_prefix, prefix_of
+from ropewalk.spaces.passport.ground import Ground, answer, left_prefix, prefix_of, within
 from ropewalk.spaces.passport.hinting import replaces
 from ropewalk.spaces.passport.lasting import keeps, lasts, leave, names_left, not_tried
-from ropewalk.spaces.passport.listings import lists
-from ropewalk.spaces.passport.record import Finding, Passport, found
+from ropewalk.spaces.passport.listings import lists, lists_all
+from ropewalk.spaces.passport.record import Finding, Passport, Verdict, found
 from ropewalk.spaces.passport.speed import takes_time
 from ropewalk.spaces.passport.taken import protects, races
 from ropewalk.spaces.passport.writing import deletes, reads_after_writes, reads_ranges, shows_whole, writes
@@ -25,6 +26,9 @@ from ropewalk.spaces.store import Store
 __all__ = ["NothingLeft", "look", "sweep_left"]
 
 NONCE = 16  # bytes
+END = 3600.0  # seconds for a look; 64 MiB at a slow line's 64 KiB/s take a third of it to and fro
+QUICK_END = 300.0  # seconds; somebody waits for it
+SWEEPING = 60.0  # seconds for leaving a store clean when the look is over; the next one sweeps too
 
 Probe = Callable[[Ground], Awaitable[list[Finding]]]
 
@@ -35,7 +39,7 @@ _WRITING: tuple[tuple[str, Probe], ...] = (
     ("read-after-write", reads_after_writes),
     ("whole", shows_whole),
     ("ranges", reads_ranges),
-    ("list-after-write", lists),
+    ("list-order", lists),
     ("overwrite", protects),
     ("race", races),
     ("hints", replaces),
@@ -43,8 +47,13 @@ _WRITING: tuple[tuple[str, Probe], ...] = (
     ("largest", takes_sizes),
     ("put-time", takes_time),
     ("keeps", keeps),
+    ("list-after-write", lists_all),
 )
 _READING: tuple[tuple[str, Probe], ...] = (("room", has_room), ("ground", stands_on))
+
+
+# Without these nothing that is put into a store can be relied on: what cannot even be tried is as bad as what fails.
+_NEEDED = frozenset({"read-after-write", "ranges", "list-order", "list-after-write", "keeps"})
 
 
 class NothingLeft(Misuse):
@@ -83,7 +92,7 @@ async def look(
         restarted: Look for what was left before.
 
     Raises:
-        Unavailable: It stopped answering, or is full; nothing is known by that.
+        Unavailable: It stopped answering, is full, or was not done in time; nothing is known by that.
         NothingLeft: ``restarted``, and nothing was left.
     """
     left = before.left if before is not None else b""
@@ -92,27 +101,29 @@ async def look(
     ground = Ground(store, prefix_of(device, identity), chance(NONCE), clock, now, quick=quick)
     findings: list[Finding] = []
     try:
-        await answer(ground.sweep())
-        if restarted:
-            findings.append(await lasts(_beside(ground, left_prefix(device, identity), left)))
-            left = b""
-        findings += await _made("writes", writes, ground)
-        if findings[-1].verdict == "good":
-            for name, probe in _WRITING:
+        async with within(QUICK_END if quick else END, "a look at the store was not done within"):
+            await answer(ground.sweep())
+            if restarted:
+                findings.append(await lasts(_beside(ground, left_prefix(device, identity), left)))
+                left = b""
+            findings += await _made("writes", writes, ground)
+            if findings[-1].verdict == "good":
+                for name, probe in _WRITING:
+                    findings += await _made(name, probe, ground)
+                if leaving:
+                    left = chance(NONCE)
+                    await leave(_beside(ground, left_prefix(device, identity), left))
+            for name, probe in _READING:
                 findings += await _made(name, probe, ground)
-            if leaving:
-                left = chance(NONCE)
-                await leave(_beside(ground, left_prefix(device, identity), left))
-        for name, probe in _READING:
-            findings += await _made(name, probe, ground)
-        findings.append(await _clean(ground))
+            findings.append(await _clean(ground))
     except BaseException:
         with suppress(RopewalkError):  # what is left, the next look sweeps
-            await ground.sweep()
+            async with within(SWEEPING, "sweeping the store was not done within"):
+                await ground.sweep()
         raise
     if not restarted:
-        known = before.finding("durability") if before is not None and not leaving else None
-        findings.append(known or not_tried(left))
+        known = before.finding("durability") if before is not None else None
+        findings.append(known if known is not None and known.verdict != "unknown" else not_tried(left))
     return Passport(1, identity, device, kind, now(), __version__, int(quick), left, tuple(findings))
 
 
@@ -131,7 +142,8 @@ async def sweep_left(
         Refused, StoreGone: Some of it stays, for the next time.
     """
     ground = Ground(store, left_prefix(device, identity), left, clock, now)
-    await ground.sweep(names_left(ground) if left else ())
+    async with within(SWEEPING, "sweeping the store was not done within"):
+        await ground.sweep(names_left(ground) if left else ())
 
 
 async def _made(name: str, probe: Probe, ground: Ground) -> list[Finding]:
@@ -140,7 +152,8 @@ async def _made(name: str, probe: Probe, ground: Ground) -> list[Finding]:
     except Unavailable:
         raise
     except RopewalkError as error:
-        return [found(name, None, "limited", f"it could not be tried: {error}")]
+        verdict: Verdict = "bad" if name in _NEEDED else "limited"
+        return [found(name, None, verdict, f"{name} could not be tried: {error}")]
 
 
 def _beside(ground: Ground, prefix: str, nonce: bytes) -> Ground:
@@ -150,11 +163,10 @@ def _beside(ground: Ground, prefix: str, nonce: bytes) -> Ground:
 async def _clean(ground: Ground) -> Finding:
     refused = await answer(ground.sweep())
     if isinstance(refused, RopewalkError):
-        count = len(ground.put_here)
-        return found(
-            "cleanup", count, "limited" if count else "good", f"{count} objects of this look stay there: {refused}"
-        )
+        left = len(ground.put_here)
+        stay = count(left, "object of this look stays/objects of this look stay")
+        return found("cleanup", left, "limited" if left else "good", f"{stay} there: {refused}")
     there = await ground.listed(f"{ground.prefix}/")
     if there:
-        return found("cleanup", len(there), "limited", f"{len(there)} objects of this look are still listed")
+        return found("cleanup", len(there), "limited", f"still listed: {count(len(there), 'object')} of this look")
     return found("cleanup", 0, "good", "it was left as it was found")

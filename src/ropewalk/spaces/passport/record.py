@@ -17,6 +17,7 @@ from ropewalk.spaces.records import Format, RecordMalformed, encode
 
 __all__ = [
     "LARGEST_PASSPORT",
+    "MOST_FINDINGS",
     "Finding",
     "Passport",
     "PassportDamaged",

@@ -12,7 +12,7 @@ import asyncio
 from ropewalk.errors import RopewalkError, Unavailable
 from ropewalk.spaces.passport.ground import Ground, answer, tried
 from ropewalk.spaces.passport.record import Finding, Verdict, found
-from ropewalk.spaces.store import NameTaken, ObjectName
+from ropewalk.spaces.store import NameTaken, NoSuchObject, ObjectName
 
 __all__ = ["RACERS", "protects", "races"]
 
@@ -44,6 +44,8 @@ async def protects(ground: Ground) -> list[Finding]:
     if lies == other and said is None:
         ground.kept[name] = other
         return [_found("overwritten", "limited", "a second put overwrites the first")]
+    if isinstance(lies, RopewalkError) and not isinstance(lies, NoSuchObject):
+        return [_found("torn", "bad", f"what lies under a name that was put twice cannot be read: {lies}")]
     return [
         _found("torn", "bad", "after a second put a name holds neither what was put first nor what it acknowledged")
     ]

@@ -10,7 +10,7 @@ from ropewalk._version import __version__
 from ropewalk.spaces.passport.record import Passport
 from ropewalk.spaces.store import LARGEST_OBJECT, Terms
 
-__all__ = ["EVERY", "SOONER", "due", "terms"]
+__all__ = ["EVERY", "SOONER", "due", "said_of_refused", "terms"]
 
 EVERY = 30 * 24 * 3600 * 10**9  # nanoseconds after which a store is looked at again
 SOONER = 24 * 3600 * 10**9  # the same, of one that is refused: what was wrong may have been mended
@@ -40,14 +40,23 @@ def terms(passport: Passport | None) -> Terms:
     )
 
 
-def due(passport: Passport | None, now: int) -> bool:
+def said_of_refused(name: str, terms: Terms) -> str:
+    """What people are told of a store into which nothing is put."""
+    return f"store {name} is not written to: {terms.refused}; `ropewalk store passport {name}` looks at it again"
+
+
+def due(passport: Passport | None, now: int, kind: str | None = None, software: str = __version__) -> bool:
     """Whether a store is to be looked at again.
 
     Args:
         passport: What is known, if anything.
         now: Nanoseconds since 1970.
+        kind: What it is reached by now, where that is known.
+        software: The version that would look.
     """
-    if passport is None or passport.quick or passport.software != __version__:
+    if passport is None or passport.quick or passport.software != software:
+        return True
+    if kind is not None and passport.kind != kind:
         return True
     age = now - passport.time
     return not 0 <= age < (SOONER if terms(passport).refused else EVERY)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 
 from ropewalk.errors import Damaged, Misuse, Refused, RopewalkError
-from ropewalk.spaces.passport.ground import Ground, answer
+from ropewalk.spaces.passport.ground import Ground, Outcome, answer
 from ropewalk.spaces.passport.record import Finding, Verdict, found
 from ropewalk.spaces.store import NoSuchObject
 
@@ -43,7 +43,9 @@ async def deletes(ground: Ground) -> list[Finding]:
     there = await answer(ground.get(name))
     if not isinstance(there, NoSuchObject):
         ground.put_here[name] = None
-        return [found("delete", "late", "limited", "what was deleted can still be read")]
+        if isinstance(there, bytes):
+            return [found("delete", "late", "limited", "what was deleted can still be read")]
+        return [found("delete", "unsaid", "limited", f"it does not say plainly that what was deleted is gone: {there}")]
     listed = await ground.listed(name)
     again = await answer(ground.delete(name))
     if isinstance(again, RopewalkError):
@@ -53,8 +55,9 @@ async def deletes(ground: Ground) -> list[Finding]:
         return [found("delete", "name", "limited", f"a deleted name cannot be used again: {taken}")]
     ground.kept[name] = second
     outcome = await ground.look(name, second)
-    if outcome.lost or outcome.wrong:
-        return [found("delete", "torn", "bad", "what was put under a deleted name does not come back")]
+    if outcome.amiss:
+        why = f": {outcome.why}" if outcome.unread else ""
+        return [found("delete", "torn", "bad", f"what was put under a deleted name does not come back{why}")]
     if listed:
         return [found("delete", "listed", "limited", "what was deleted is still listed for a while")]
     return [found("delete", "yes", "good", "what was deleted is gone at once, and its name is free")]
@@ -62,16 +65,15 @@ async def deletes(ground: Ground) -> list[Finding]:
 
 async def reads_after_writes(ground: Ground) -> list[Finding]:
     """Whether what was acknowledged is there at once, whole, and nothing else is."""
-    lost = wrong = 0
+    seen = Outcome()
     for size in SIZES:
         name, data = ground.name("read", size), ground.bytes_of(f"read {size}", size)
         await ground.keep(name, data)
-        outcome = await ground.look(name, data)
-        lost, wrong = lost + outcome.lost, wrong + outcome.wrong
+        seen += await ground.look(name, data)
     never = await answer(ground.get(ground.name("never")))
-    back = len(SIZES) - lost - wrong
-    if lost or wrong:
-        words = f"of {len(SIZES)} objects that it acknowledged {lost} are not there and {wrong} are not what was put"
+    back = len(SIZES) - seen.amiss
+    if seen.amiss:
+        words = f"of {len(SIZES)} objects that it acknowledged {seen.words}"
         return [found("read-after-write", back, "bad", words)]
     if isinstance(never, bytes):
         return [found("read-after-write", back, "bad", "it gives bytes under a name that was never put")]
@@ -98,8 +100,9 @@ async def shows_whole(ground: Ground) -> list[Finding]:
     outcome = await ground.look(name, data)
     if torn or outcome.wrong:
         return [found("whole", torn, "bad", "a reader sees part of an object while it is put")]
-    if outcome.lost:
-        return [found("whole", torn, "bad", "an object that was read while it was put is not there")]
+    if outcome.amiss:
+        words = f"cannot be read: {outcome.why}" if outcome.unread else "is not there"
+        return [found("whole", torn, "bad", f"an object that was read while it was put {words}")]
     return [found("whole", 0, "good", f"{looks} readers who came early saw none of an object, or all of it")]
 
 
@@ -119,6 +122,7 @@ async def reads_ranges(ground: Ground) -> list[Finding]:
         if isinstance(got, bytes):
             verdict = "bad"
             words = f"from {offset}, {length} bytes were asked for: got {len(got)} and not those, {len(wanted)} are"
-        elif verdict != "bad":
-            verdict, words = "limited", f"a range from {offset} of {RANGED} bytes cannot be read: {got}"
+        elif verdict != "bad":  # nobody asks for what holds no bytes; what does and cannot be read is lost
+            verdict = "bad" if wanted else "limited"
+            words = f"a range from {offset} of {RANGED} bytes cannot be read: {got}"
     return [found("ranges", len(INSIDE) + len(AT_THE_END) - wrong, verdict, words)]

@@ -60,7 +60,8 @@ class Hints(Roster):
         Nothing depends on a hint: a store that refuses it takes other things all the same.
         """
         names = [name for name in self._stores if self.up(name) and self._takes_hints(name)]
-        outcomes = await self._each({name: self._replace_one(name, object_name, data) for name in names}, 0, LINGER)
+        calls = {name: self._replace_one(name, object_name, data) for name in names}
+        outcomes = await self._each(calls, 0, linger=LINGER)
         return frozenset(name for name, error in outcomes.items() if error is None)
 
     def _takes_hints(self, name: str) -> bool:

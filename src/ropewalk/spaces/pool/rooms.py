@@ -11,10 +11,11 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 
 from ropewalk.errors import RopewalkError, Unavailable
 from ropewalk.spaces.pool.hints import Hints
-from ropewalk.spaces.pool.patience import DEADLINE, LINGER
+from ropewalk.spaces.pool.lately import Lately
+from ropewalk.spaces.pool.patience import DEADLINE
 from ropewalk.spaces.pool.placement import Placement, place
 from ropewalk.spaces.pool.roster import PoolStore
-from ropewalk.spaces.store import Room
+from ropewalk.spaces.store import LARGEST_OBJECT, Room
 
 __all__ = ["AWAY", "DRAINING", "FULL", "READ_ONLY", "ROOM_HOLDS", "UP", "Rooms"]
 
@@ -25,8 +26,8 @@ UP, AWAY, DRAINING, FULL, READ_ONLY = "up", "away", "draining", "full", "read-on
 class Rooms(Hints):
     """The part of the pool that knows where there is room."""
 
-    def __init__(self, stores: Sequence[PoolStore], clock: Callable[[], float]) -> None:
-        super().__init__(stores, clock)
+    def __init__(self, stores: Sequence[PoolStore], clock: Callable[[], float], lately: Lately | None = None) -> None:
+        super().__init__(stores, clock, lately)
         self._room: dict[str, Room | None] = {}
         self._weighed: dict[str, float] = {}  # when
 
@@ -82,6 +83,39 @@ class Rooms(Hints):
         }
         return place(pack, there, room, n, k, survive, have)
 
+    def share_limit(self, n: int, k: int, survive: Mapping[str, int], least: int) -> int:
+        """Bytes that a share may have: the most with which packs lie as well as with any smaller one.
+
+        Arguments as for `plan`; stores that are away count, since what they should have is owed to them.
+
+        Args:
+            n, k, survive: As there.
+            least: Bytes that it has in any case: a store that does not take these decides nothing.
+        """
+        limits = {name: limit for name in self.fit if (limit := self.terms(name).largest) >= least}
+        sizes = sorted(set(limits.values()), reverse=True)
+        if len(sizes) < 2:
+            return sizes[0] if sizes else LARGEST_OBJECT
+
+        def lie(size: int) -> tuple[int, Collection[str]]:
+            room = {name: 1.0 for name, limit in limits.items() if limit >= size}
+            found = place(b"", [self._stores[name].domains for name in room], room, n, k, survive)
+            return len(found.owed), found.violated
+
+        best = lie(sizes[-1])
+        return next(size for size in sizes if lie(size) == best)
+
+    def why_not(self, name: str, size: int = 0) -> str:
+        """Why a store is given no new object of so many bytes, for people, or nothing where it is."""
+        terms, draining = self.terms(name), name in self.draining
+        if (away := self.why_down(name)) is not None:
+            return f"{name}: {away}"
+        if terms.refused:
+            return f"{name} is not written to: {terms.refused}"
+        if size > terms.largest:
+            return f"{name} takes objects of at most {terms.largest:,} bytes, {size:,} are to be put"
+        return f"{name} is being drained" if draining else ""
+
     def _takes(self, name: str, size: int) -> bool:
         return self.standing(name) == UP and size <= self.terms(name).largest
 
@@ -92,7 +126,7 @@ class Rooms(Hints):
             enough: Once so many answer, the rest is hardly waited for; all are, by default.
             within: Seconds; those that did something so shortly before are not asked.
         """
-        up = [name for name in self._stores if self.up(name)]
+        up = [name for name in self._stores if self.up(name) and not self.behind(name)]
         now = self._clock()
         names = [
             name
@@ -101,13 +135,13 @@ class Rooms(Hints):
         ]
         if names:
             some = len(names) if enough is None else max(enough - len(up) + len(names), 0)
-            await self._each({name: self._weigh(name) for name in names}, some, LINGER)
+            await self._each({name: self._weigh(name) for name in names}, some)
 
     async def try_again(self) -> None:
         """Ask those stores that took nothing when they were last asked; one that was full may have room by now."""
         names = [name for name, health in self._health.items() if health.refusal and self.up(name)]
         if names:
-            await self._each({name: self._weigh(name) for name in names}, 0, LINGER)
+            await self._each({name: self._weigh(name) for name in names}, 0)
 
     async def _weigh(self, name: str) -> RopewalkError | None:
         try:

@@ -1,7 +1,6 @@
 """Roster: the stores of a space that are there, and what becomes of one that is not, or does not answer.
 
-A call that nobody waits for any more goes on.  Its store is left alone until it comes back, and what it did by then
-counts.  So a store that hangs holds up one call, once, and no more than a few threads of its own.
+All are opened at once; who needs some of them waits for as many, and the others are taken in whenever they are open.
 
 Flow: settings -> Roster -> Pool
 Never: waits for one store longer than what the others did is worth, or takes one that is missing for an empty one.
@@ -10,26 +9,31 @@ Never: waits for one store longer than what the others did is worth, or takes on
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+import math
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 
 from ropewalk.errors import RopewalkError, Unavailable
+from ropewalk.spaces.pool.calls import Calls
 from ropewalk.spaces.pool.health import Health
+from ropewalk.spaces.pool.lately import Lately
 from ropewalk.spaces.pool.patience import DEADLINE, LINGER, most_of
 from ropewalk.spaces.pool.placement import StoreDomains
 from ropewalk.spaces.store import Store, StoreGone, StoreReadOnly, Terms
 
-__all__ = ["Later", "PoolStore", "Roster"]
+__all__ = ["BRIEFLY", "PoolStore", "Roster"]
 
 WAKING = 15.0  # seconds that a store may take to open where it is needed: a disk that sleeps takes up to ten
+BRIEFLY = 0.05  # seconds that stores beyond those that are needed may take longer to open, as most do at about one time
+SUSPECT = 1.0  # seconds after which one that is not open counts as slow where the pool ends before it is known
 CLOSING = 2.0  # seconds; the calls that a hung store has under way do not end
+PARTING = 1.0  # seconds that what slow stores still have to do is waited for at the end; it would be owed for nothing
 
 _ALL = Terms()
+_Opening = tuple[asyncio.Task[Store | RopewalkError], float]  # and when that began
 _AGAIN = "`ropewalk store passport {}` looks at it again"
-
-Later = Callable[[str], Awaitable[None]]  # told of a store that did what it was asked, after nobody waited for it
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,23 +52,25 @@ class PoolStore:
         return self.domains.name
 
 
-class Roster:
+class Roster(Calls):
     """The stores of one space.
 
     Args:
         stores: All that the settings name, those that are gone too.
         clock: Seconds, monotonic.
+        lately: What is remembered of stores that were slow when they were last used.
     """
 
-    def __init__(self, stores: Sequence[PoolStore], clock: Callable[[], float]) -> None:
+    def __init__(self, stores: Sequence[PoolStore], clock: Callable[[], float], lately: Lately | None = None) -> None:
+        super().__init__([store.name for store in stores], clock)
         self._stores = {store.name: store for store in stores}
-        self._clock = clock
-        self._health = {store.name: Health() for store in stores}
-        self._opening: dict[str, asyncio.Task[Store | RopewalkError]] = {}
-        self._left: set[asyncio.Task[RopewalkError | None]] = set()  # calls that may come back yet
+        self._opening: dict[str, _Opening] = {}
+        self._dropped: set[asyncio.Task[Store | RopewalkError]] = set()  # openings that nobody wants any more
         self._asked: set[str] = set()  # stores that were silent, and asked for a sign of life
-        self._telling: set[asyncio.Task[None]] = set()  # of those that did
         self._parted: list[Store] = []
+        self._lately = lately
+        for name in lately.slow() if lately is not None else ():
+            self._health[name].slow_before(clock())
         self.draining: frozenset[str] = frozenset()  # stores that keep what they have, and get nothing new
 
     @property
@@ -77,6 +83,11 @@ class Roster:
         """Those that get what is new: all that are not being drained."""
         return [name for name in self._stores if name not in self.draining]
 
+    @property
+    def fit(self) -> list[str]:
+        """Those of them that were not seen to be unfit: what is new can be counted on there, once they answer."""
+        return [name for name in self.takers if not self.terms(name).refused]
+
     def join(self, member: PoolStore) -> None:
         """Use one more store; it is opened with the next look at those that are not there."""
         self._stores[member.name] = member
@@ -84,6 +95,15 @@ class Roster:
 
     def part(self, name: str) -> None:
         """Use a store no longer; calls that are under way end, and it is closed with the others."""
+        if (under_way := self._opening.get(name)) is not None:
+            task, _ = under_way
+            if task.done():
+                self._take_in(name, task)
+            else:  # another may come under this name, and is opened anew
+                del self._opening[name]
+                task.cancel()
+                self._dropped.add(task)
+                task.add_done_callback(self._dropped.discard)
         if (member := self._stores.pop(name, None)) is not None and member.store is not None:
             self._parted.append(member.store)
 
@@ -108,11 +128,24 @@ class Roster:
         """On what terms a store is used."""
         return self._stores[name].terms
 
+    def use_on(self, name: str, terms: Terms) -> None:
+        """Use a store on other terms from now on."""
+        if terms != self._stores[name].terms:
+            self._stores[name] = replace(self._stores[name], terms=terms)
+
+    def check_fit(self, name: str) -> None:
+        """See that a store was not seen to be unfit.
+
+        Raises:
+            StoreReadOnly: It was; nothing is put into it.
+        """
+        if refused := self.terms(name).refused:
+            raise StoreReadOnly(f"store {name} is not written to: {refused}", hint=_AGAIN.format(name))
+
     def _check_terms(self, name: str, size: int) -> None:
         """Refuse to put what a store was seen to be unfit for."""
+        self.check_fit(name)
         terms = self.terms(name)
-        if terms.refused:
-            raise StoreReadOnly(f"store {name} is not written to: {terms.refused}", hint=_AGAIN.format(name))
         if size > terms.largest:
             raise StoreReadOnly(
                 f"store {name} was seen to take objects of at most {terms.largest} bytes, got {size}",
@@ -125,7 +158,9 @@ class Roster:
 
     async def aclose(self) -> None:
         """Close every store; what hangs is given up."""
-        tasks = [*self._left, *self._opening.values()]
+        await self.caught_up(PARTING)
+        self._remember()
+        tasks = [*self._left, *self._trials, *(task for task, _ in self._opening.values()), *self._dropped]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, *self._telling, return_exceptions=True)
@@ -137,41 +172,123 @@ class Roster:
             async with asyncio.timeout(CLOSING):
                 await store.aclose()
 
-    async def revive(self, enough: int = 0) -> None:
-        """Open the stores that are not open; one that hangs is opened whenever it answers, and looked at next time.
-
-        Args:
-            enough: Once so many are open, the rest is hardly waited for.
-        """
+    def begin(self) -> None:
+        """Begin to open the stores that are not open; each is taken in once it is, until the pool is closed."""
+        now = asyncio.get_running_loop().time()
         for name, member in self._stores.items():
             if member.store is None and member.reopen is not None and name not in self._opening:
-                self._opening[name] = asyncio.create_task(_opened(member.reopen))
+                task = asyncio.create_task(_opened(member.reopen))
+                self._opening[name] = task, now
+                task.add_done_callback(partial(self._take_in, name))
+
+    async def revive(self, enough: int = 0, within: float = WAKING, *, quick: bool = False) -> None:
+        """Open the stores that are not open; one that takes long is taken in whenever it is open.
+
+        Args:
+            enough: Once so many are open, the rest is waited for as long again as that took, or `LINGER`: those that
+                were slow lately, or have had as long before, hardly at all.
+            within: Seconds, since it was begun to open them, for which fewer are waited for.
+            quick: Do not wait for the rest.
+        """
+        now = asyncio.get_running_loop().time
+        self.begin()
+        under_way = dict(self._opening)
+        if not under_way:
+            return
 
         def will_do(pending: int) -> bool:
-            came = sum(task.done() and not isinstance(task.result(), RopewalkError) for task in self._opening.values())
-            there = came + sum(member.store is not None for member in self._stores.values())
+            for name, (task, _) in under_way.items():
+                if task.done():
+                    self._take_in(name, task)
+            there = sum(member.store is not None for member in self._stores.values())
             return there >= enough or there + pending < enough
 
-        await most_of(self._opening.values(), will_do, deadline=WAKING)
-        for name, task in list(self._opening.items()):
-            if not task.done():
-                if name in self._stores:
-                    self._stores[name] = replace(self._stores[name], why="it does not answer")
-                continue
-            del self._opening[name]
-            if name not in self._stores:  # it parted meanwhile
-                if not isinstance(found := task.result(), RopewalkError):
-                    self._parted.append(found)
-                continue
-            if isinstance(found := task.result(), RopewalkError):
-                self._stores[name] = replace(self._stores[name], why=str(found))
-            else:
-                self._stores[name] = replace(self._stores[name], store=found, why="")
+        begun = _last(under_way)
+        slow = {task for name, (task, _) in under_way.items() if quick or not self._may_open(name)}
+        await most_of(
+            [task for task, _ in under_way.values()],
+            will_do,
+            linger=max(begun + LINGER - now(), 0.0),
+            deadline=max(begun + within - now(), 0.0),
+            slow=slow,
+            briefly=0.0 if quick else BRIEFLY,
+        )
+        self._look_at(under_way, patient=not quick)
 
-    async def want(self, count: int) -> None:
-        """Try to have so many stores, before going on without."""
+    async def opened(self, within: float = math.inf, most: float = math.inf) -> None:
+        """Wait for the stores that are being opened, as long as they may be well: `LINGER` in all.
+
+        Args:
+            within: Seconds since it was begun to open them, if less.
+            most: Seconds from now, if less.
+        """
+        now = asyncio.get_running_loop().time()
+        under_way = {name: one for name, one in self._opening.items() if self._may_open(name)}
+        if not under_way:
+            return
+        left = _last(under_way) + LINGER - now
+        wait = min(_last(under_way) + within - now, most, left)
+        if wait > 0:
+            await asyncio.wait([task for task, _ in under_way.values()], timeout=wait)
+        self._look_at(under_way, patient=wait == left)
+
+    def _look_at(self, under_way: Mapping[str, _Opening], *, patient: bool) -> None:
+        """Take in what is open; where they were waited for as long as is worth it, the others do not answer."""
+        for name, (task, _) in under_way.items():
+            if task.done():
+                self._take_in(name, task)  # its callback comes with the next turn of the loop
+            elif patient or not self._may_open(name):
+                self._give_up(name)
+
+    def _may_open(self, name: str) -> bool:
+        """Whether a store is being opened, and no slower yet than one may be that is well."""
+        if (under_way := self._opening.get(name)) is None or self._health[name].slow:
+            return False
+        return asyncio.get_running_loop().time() < under_way[1] + LINGER
+
+    def _give_up(self, name: str) -> None:
+        """Say of a store that does not open what it is; it is taken in all the same if it does."""
+        if name in self._stores:
+            self._stores[name] = replace(self._stores[name], why="it does not answer")
+            self._health[name].slow_before(self._clock())
+
+    def missing(self) -> dict[str, str]:
+        """The stores that are not there, and why: not those that are just being opened."""
+        away = {name: one for name, one in self._stores.items() if one.store is None and not self._may_open(name)}
+        for name in self._opening.keys() & away.keys():
+            self._give_up(name)
+        return {name: self._stores[name].why for name in away}
+
+    def _take_in(self, name: str, task: asyncio.Task[Store | RopewalkError]) -> None:
+        """Use a store that is open now; or say why it is not."""
+        if (under_way := self._opening.get(name)) is None or under_way[0] is not task:
+            return
+        del self._opening[name]
+        if task.cancelled():
+            return
+        found = task.result()
+        if isinstance(found, RopewalkError):
+            self._stores[name] = replace(self._stores[name], why=str(found))
+        else:
+            self._stores[name] = replace(self._stores[name], store=found, why="")
+            self._health[name].hear(self._clock())
+            if asyncio.get_running_loop().time() < under_way[1] + LINGER:
+                self._health[name].welcome()
+
+    def _remember(self) -> None:
+        """Note which stores were slow, for whoever opens them next."""
+        if self._lately is None:
+            return
+        now = asyncio.get_running_loop().time()
+        slow = {name for name, (_, since) in self._opening.items() if now >= since + SUSPECT}
+        there = {name for name, member in self._stores.items() if member.store is not None}
+        slow |= {name for name in there.union(self._opening) if self._health[name].slow}
+        self._lately.note(there | slow, slow)
+
+    async def want(self, count: int, within: float = WAKING, *, quick: bool = False) -> None:
+        """Try to have so many stores, before going on without; arguments as for `revive`."""
         if self._count_up() < count:
-            await self.revive(count)
+            await self.revive(count, within, quick=quick)
         if self._count_up() < count:
             await self.rouse()
 
@@ -179,16 +296,23 @@ class Roster:
         return sum(self.up(name) for name in self._stores)
 
     async def rouse(self) -> bool:
-        """Ask those that are left alone for a while whether they are back by now; whether any is."""
+        """Ask those that are left alone for a while whether they are back by now, and wait for those that just open.
+
+        Returns:
+            Whether any is there that was not.
+        """
+        before = self._count_up()
+        await self.opened()
+        came = self._count_up() > before
         names = [
             name
             for name, member in self._stores.items()
-            if member.store is not None and not self._health[name].left and not self.up(name)
+            if member.store is not None and not self._health[name].behind and not self.up(name)
         ]
         if not names:
-            return False
-        outcomes = await self._each({name: self._sign_of_life(name) for name in names}, 0, LINGER)
-        return any(error is None for error in outcomes.values())
+            return came
+        outcomes = await self._each({name: self._sign_of_life(name) for name in names}, 0, linger=LINGER)
+        return came or any(error is None for error in outcomes.values())
 
     async def _sign_of_life(self, name: str) -> RopewalkError | None:
         store = self._stores[name].store
@@ -205,35 +329,6 @@ class Roster:
             pass  # it answers
         self._health[name].wake(self._clock())
         return None
-
-    async def _each(
-        self,
-        calls: Mapping[str, Coroutine[None, None, RopewalkError | None]],
-        enough: int,
-        linger: float,
-        later: Later | None = None,
-    ) -> dict[str, RopewalkError | None]:
-        """Call some stores at once; what each said, or that it does not answer, once ``enough`` did as they were told.
-
-        A call that is not waited for goes on; until it comes back its store is left alone.
-        """
-        tasks = {name: asyncio.create_task(call) for name, call in calls.items()}
-
-        def will_do(pending: int) -> bool:
-            done = sum(task.done() and task.result() is None for task in tasks.values())
-            return done >= enough or done + pending < enough
-
-        try:
-            await most_of(tasks.values(), will_do, linger=linger)
-            return {
-                name: task.result() if task.done() else self._leave(name, task, linger, later)
-                for name, task in tasks.items()
-            }
-        except BaseException:
-            for task in tasks.values():
-                task.cancel()
-                task.add_done_callback(_seen)
-            raise
 
     def _ask(self, name: str) -> Store:
         if (why := self.why_down(name)) is not None:
@@ -252,7 +347,7 @@ class Roster:
         member = self._stores.get(name)
         if name not in self._asked and member is not None and (store := member.store) is not None:
             self._asked.add(name)
-            self._leave(name, asyncio.create_task(self._answer(name, store)), seconds, None)
+            self._leave(name, asyncio.create_task(self._answer(name, store)), error, self._clock())
         return error
 
     async def _answer(self, name: str, store: Store) -> RopewalkError | None:
@@ -264,22 +359,10 @@ class Roster:
             self._asked.discard(name)
         return None
 
-    def _leave(
-        self, name: str, task: asyncio.Task[RopewalkError | None], seconds: float, later: Later | None
-    ) -> StoreGone:
-        error = StoreGone(f"store {name} did not answer for {seconds:.0f} s")
-        self._health[name].leave(str(error))
-        self._left.add(task)
-        task.add_done_callback(partial(self._came_back, name, later))
-        return error
 
-    def _came_back(self, name: str, later: Later | None, task: asyncio.Task[RopewalkError | None]) -> None:
-        self._left.discard(task)
-        self._health[name].left -= 1
-        if later is not None and not task.cancelled() and task.exception() is None and task.result() is None:
-            telling = asyncio.create_task(_told(later, name))
-            self._telling.add(telling)
-            telling.add_done_callback(self._telling.discard)
+def _last(under_way: Mapping[str, _Opening]) -> float:
+    """When it was begun to open the one that was begun last."""
+    return max(since for _, since in under_way.values())
 
 
 async def _opened(reopen: Callable[[], Awaitable[Store]]) -> Store | RopewalkError:
@@ -287,14 +370,3 @@ async def _opened(reopen: Callable[[], Awaitable[Store]]) -> Store | RopewalkErr
         return await reopen()
     except RopewalkError as error:
         return error
-
-
-def _seen(task: asyncio.Task[RopewalkError | None]) -> None:
-    """Look at what became of a call that nobody cares about, lest asyncio complain that nobody did."""
-    if not task.cancelled():
-        task.exception()
-
-
-async def _told(later: Later, name: str) -> None:
-    with suppress(RopewalkError):  # then it counts as owed, and is put once more
-        await later(name)

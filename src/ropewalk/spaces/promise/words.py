@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ropewalk.counting import count
 from ropewalk.spaces.pool.placement import KINDS
 from ropewalk.spaces.promise.computed import Computed, Dimension, KeyHolder, Standing
 from ropewalk.spaces.promise.kill_sets import Domain, Kill, Smallest
@@ -120,7 +121,11 @@ def _asked(standing: Standing) -> str:
         return ""
     if standing.kept:
         return ", as asked" if standing.holds == standing.asked else f", {standing.asked} asked"
-    short = f" ({_packs(standing.short)} {'falls' if standing.short == 1 else 'fall'} short)" if standing.short else ""
+    short = (
+        f" ({count(standing.short, 'pack')} {'falls' if standing.short == 1 else 'fall'} short)"
+        if standing.short
+        else ""
+    )
     return f", {standing.asked} asked{short}"
 
 
@@ -170,16 +175,12 @@ def _secret(promise: Computed) -> str:
 def _takes(promise: Computed, kill: Kill) -> str:
     if "keys" in kill.what or (promise.packs and kill.packs == promise.packs):
         return "loses everything"
-    return "loses data" + (f" ({_packs(kill.packs)} of {promise.packs})" if kill.packs else "")
+    return "loses data" + (f" ({count(kill.packs, 'pack')} of {promise.packs})" if kill.packs else "")
 
 
 def _what(kill: Kill) -> str:
-    named = {"packs": f"{_packs(kill.packs)} ({kill.size:,} bytes)", "heads": "the newest state"}
+    named = {"packs": f"{count(kill.packs, 'pack')} ({kill.size:,} bytes)", "heads": "the newest state"}
     return _listed([named[what] for what in kill.what if what in named])
-
-
-def _packs(count: int) -> str:
-    return f"{count} pack" if count == 1 else f"{count} packs"
 
 
 def _domains(domains: Sequence[Domain], promise: Computed) -> str:

@@ -115,12 +115,11 @@ def seen_less(later: Vector, earlier: Vector) -> bool:
     A branch of a fork that was found in between is named instead of its writer; so if the later one names somebody
     whom the earlier does not name as far, the two are not compared.
     """
-    for writer, (sequence, _) in earlier.items():
-        if later.get(writer, (0, b""))[0] < sequence:
-            return not any(
-                other[0] >= sequence and earlier.get(name, (0, b""))[0] < other[0] for name, other in later.items()
-            )
-    return False
+    less = max((at for writer, (at, _) in earlier.items() if later.get(writer, (0, b""))[0] < at), default=0)
+    if not less:
+        return False
+    more = max((at for writer, (at, _) in later.items() if earlier.get(writer, (0, b""))[0] < at), default=0)
+    return more < less
 
 
 _Shown = tuple[bytes, bytes, tuple[int, int], tuple[bytes, bytes]]  # device, writer, sequences, hashes

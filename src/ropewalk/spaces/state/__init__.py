@@ -1,13 +1,14 @@
 """State: what a device remembers of one space, in one SQLite file.
 
-In the order to read them: ``known`` (values), ``faults``, ``inserting``, ``journal`` (heads), ``index`` (packs and
-chunks), ``folders``, ``records``, ``sparse``, ``proofs``, ``aside``, ``queue``, ``file``.
+In the order to read them: ``known`` (values), ``faults``, ``inserting``, ``heads``, ``journal`` (our own),
+``forks``, ``index`` (packs and chunks), ``folders``, ``records``, ``sparse``, ``proofs``, ``aside``, ``queue``,
+``file``.
 """
 
 from __future__ import annotations
 
 from ropewalk.spaces.state.aside import CLOSED, JUNK, NEVER, RECORDS, AsideRow, Came
-from ropewalk.spaces.state.faults import StateDamaged, StateTooNew, StateUnavailable, explained
+from ropewalk.spaces.state.faults import StateDamaged, StateFull, StateTooNew, StateUnavailable, explained
 from ropewalk.spaces.state.file import SUSPECT, State
 from ropewalk.spaces.state.index import EmbeddedPack
 from ropewalk.spaces.state.known import (
@@ -47,6 +48,7 @@ __all__ = [
     "SharePlace",
     "State",
     "StateDamaged",
+    "StateFull",
     "StateTooNew",
     "StateUnavailable",
     "explained",

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 __all__ = [
     "ASIDE_BY_NAME",
+    "ASIDE_BY_NEXT",
     "ASIDE_SCHEMA",
     "CLOSED",
     "JUNK",
@@ -41,6 +42,17 @@ CREATE INDEX aside_until ON aside (until);
 CREATE INDEX aside_previous ON aside (previous) WHERE length(previous) > 0;
 CREATE INDEX aside_awaited ON aside (awaited, past) WHERE length(awaited) > 0;
 """
+# What a head before another one has seen is no longer asked.
+ASIDE_BY_NEXT = """
+DROP TABLE IF EXISTS aside;
+CREATE TABLE aside (
+    name TEXT PRIMARY KEY, until BLOB NOT NULL,
+    hash BLOB NOT NULL, writer BLOB NOT NULL, sequence INTEGER NOT NULL,
+    awaited BLOB NOT NULL, past INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX aside_until ON aside (until);
+CREATE INDEX aside_awaited ON aside (awaited, past) WHERE length(awaited) > 0;
+"""
 MOST_ASIDE = 100_000  # objects, some 30 MB; what comes beyond them is fetched each time
 _MARK = "aside"  # in meta: the program's version, and what records there were when these were looked at
 
@@ -62,8 +74,7 @@ class AsideRow(NamedTuple):
     hash: bytes = b""  # that a head is known by
     writer: bytes = b""  # its own
     sequence: int = 0
-    previous: bytes = b""  # the head before it, which may have seen what it waits for
-    awaited: bytes = b""  # the writer of the head that it waits for, where a later one would do
+    awaited: bytes = b""  # the writer of the head that it waits for, where the next one would do
     past: int = 0  # that head's sequence
 
 
@@ -108,7 +119,7 @@ class Aside:
             for one in objects:
                 if room <= 0:
                     return
-                room -= self._db.execute(_PUT_ASIDE, (*one, one.until, one.awaited, one.past)).rowcount
+                room -= self._db.execute(_PUT_ASIDE, (*one, one.until, one.awaited, one.past, one.until)).rowcount
 
     def take_up(self, heads: Iterable[Came]) -> set[str]:
         """Heads that are known now: the objects that waited for them, or for one of these, and so on."""
@@ -118,7 +129,7 @@ class Aside:
         left = list(heads)
         while left:
             digest, writer, sequence = left.pop()
-            rows = self._db.execute(_WAITED, (digest, digest, writer, sequence)).fetchall()
+            rows = self._db.execute(_WAITED, (digest, writer, sequence)).fetchall()
             for name, *came in rows:
                 self._db.execute("DELETE FROM aside WHERE name = ?", (name,))
                 found.add(name)
@@ -128,11 +139,10 @@ class Aside:
 
 # Another process may have learnt of the head just now.
 _PUT_ASIDE = """
-INSERT OR IGNORE INTO aside SELECT ?, ?, ?, ?, ?, ?, ?, ? WHERE NOT EXISTS (SELECT 1 FROM heads WHERE hash = ?)
-AND NOT EXISTS (SELECT 1 FROM heads WHERE writer = ? AND sequence > ?)
+INSERT OR IGNORE INTO aside SELECT ?, ?, ?, ?, ?, ?, ? WHERE NOT EXISTS (SELECT 1 FROM heads WHERE hash = ?)
+AND NOT EXISTS (SELECT 1 FROM heads WHERE writer = ? AND sequence = ? + 1 AND previous = ?)
 """
 _WAITED = """
 SELECT name, hash, writer, sequence FROM aside WHERE until = ?
-UNION SELECT name, hash, writer, sequence FROM aside WHERE length(previous) > 0 AND previous = ?
-UNION SELECT name, hash, writer, sequence FROM aside WHERE length(awaited) > 0 AND awaited = ? AND past < ?
+UNION SELECT name, hash, writer, sequence FROM aside WHERE length(awaited) > 0 AND awaited = ? AND past = ? - 1
 """

@@ -17,11 +17,13 @@ from pathlib import Path
 
 from ropewalk.errors import RopewalkError
 from ropewalk.spaces.keys import KeyRing
-from ropewalk.spaces.state.aside import ASIDE_BY_NAME, ASIDE_SCHEMA, Aside
+from ropewalk.spaces.state.aside import ASIDE_BY_NAME, ASIDE_BY_NEXT, ASIDE_SCHEMA, Aside
 from ropewalk.spaces.state.faults import StateDamaged, StateTooNew, explained
 from ropewalk.spaces.state.folders import FOLDERS_SCHEMA, Folders
+from ropewalk.spaces.state.forks import FORKS_SCHEMA, Forks
+from ropewalk.spaces.state.heads import HEADS_BY_NUMBER, HEADS_SCHEMA, JUDGED_SCHEMA
 from ropewalk.spaces.state.index import INDEX_SCHEMA, Index
-from ropewalk.spaces.state.journal import JOURNAL_SCHEMA, JUDGED_SCHEMA, Journal
+from ropewalk.spaces.state.journal import JOURNAL_SCHEMA, Journal
 from ropewalk.spaces.state.proofs import PROOFS_SCHEMA, Proofs
 from ropewalk.spaces.state.queue import QUEUE_SCHEMA, Queue
 from ropewalk.spaces.state.records import RECORDS_SCHEMA, Records
@@ -35,11 +37,16 @@ CREATE TABLE IF NOT EXISTS records (name TEXT PRIMARY KEY, data BLOB NOT NULL) W
 """
 # What makes a file of each version of the one before it, from nothing on.
 _STEPS = (
-    *(_SCHEMA + JOURNAL_SCHEMA + INDEX_SCHEMA, FOLDERS_SCHEMA, JUDGED_SCHEMA + RECORDS_SCHEMA, SPARSE_SCHEMA),
+    _SCHEMA + HEADS_SCHEMA + JOURNAL_SCHEMA + INDEX_SCHEMA,
+    FOLDERS_SCHEMA,
+    JUDGED_SCHEMA + FORKS_SCHEMA + RECORDS_SCHEMA,
+    SPARSE_SCHEMA,
     PROOFS_SCHEMA,
     ASIDE_SCHEMA,
     QUEUE_SCHEMA,
     ASIDE_BY_NAME,
+    ASIDE_BY_NEXT,
+    HEADS_BY_NUMBER,
 )
 _VERSION = len(_STEPS)
 SUSPECT = ".suspect"  # beside the file, once it was found damaged while it was used
@@ -51,7 +58,7 @@ _WATCHED = (
 _CHUNK_ID = 32  # bytes at the start of a reference; all of it that may rest here unsealed
 
 
-class State(Journal, Index, Folders, Records, Sparse, Proofs, Aside, Queue):
+class State(Journal, Forks, Index, Folders, Records, Sparse, Proofs, Aside, Queue):
     """One SQLite file, for one thread at a time.
 
     Args:
@@ -64,7 +71,7 @@ class State(Journal, Index, Folders, Records, Sparse, Proofs, Aside, Queue):
 
     def __init__(self, path: Path, patience: float = 30.0) -> None:
         self.path = path
-        self.fresh = not path.exists()
+        self.fresh = not path.exists() or not path.stat().st_size  # none, or one that was begun on a full disk
         self._keys: KeyRing | None = None
         self._catch_up: Callable[[], None] | None = None
         if path.with_name(path.name + SUSPECT).exists():

@@ -80,9 +80,7 @@ class Records:
         )
 
     def forget_store(self, store: str) -> None:
-        """What a store has shown or is owed counts no more: it gets nothing new, and may lose what it has."""
-        self._db.execute("DELETE FROM head_sightings WHERE store = ?", (store,))
-        self._db.execute("DELETE FROM record_sightings WHERE store = ?", (store,))
+        """What a store is owed counts no more: it gets nothing new. By what it has shown it is judged as before."""
         self._db.execute("DELETE FROM owed_records WHERE store = ?", (store,))
         # Of a head that was given up it is the removal that is owed, and stays so.
         self._db.execute(

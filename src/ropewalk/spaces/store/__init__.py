@@ -12,6 +12,7 @@ from ropewalk.spaces.store.filesystem import Facts, FileSystem, OsFileSystem
 from ropewalk.spaces.store.interface import (
     LARGEST_HINT,
     LARGEST_OBJECT,
+    GivesMany,
     Listed,
     NameTaken,
     NoSuchObject,
@@ -45,6 +46,7 @@ __all__ = [
     "Examines",
     "Facts",
     "FileSystem",
+    "GivesMany",
     "Limit",
     "Listed",
     "MemoryStore",

@@ -150,6 +150,16 @@ class DiskStore:
         checked_range(offset, length)
         return await self._run(self._folder.get, name, offset, length)
 
+    async def get_many(self, names: Sequence[ObjectName], most: int) -> list[bytes | None]:
+        """As `GivesMany.get_many`, in one turn of a thread: to hand a call over takes longer than to read so little."""
+        checked_range(0, most)
+        abandoned = threading.Event()
+        try:
+            return await self._run(self._folder.get_many, list(names), most, abandoned.is_set)
+        except asyncio.CancelledError:
+            abandoned.set()
+            raise
+
     async def list(self, prefix: str, after: str = "") -> AsyncIterator[Listed]:
         found = self._folder.walk(prefix, after)
         size = _FIRST_PAGE  # whoever lists may only want to know what comes first

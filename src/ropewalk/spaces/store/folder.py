@@ -232,6 +232,16 @@ class Folder:
         finally:
             self.files.close(fd)
 
+    def get_many(self, names: Sequence[ObjectName], most: int, abandoned: Callable[[], bool]) -> list[bytes | None]:
+        """The first ``most`` bytes of each; None for one that cannot be read, and for all that nobody waits for."""
+        found: list[bytes | None] = []
+        for name in names:
+            try:
+                found.append(None if abandoned() else self.get(name, 0, most))
+            except (NoSuchObject, StoreGone, StoreDamaged):
+                found.append(None)
+        return found
+
     def page(self, found: Iterator[Listed], most: int) -> list[Listed]:
         """The next of a listing, at most ``most``; fewer at its end."""
         try:

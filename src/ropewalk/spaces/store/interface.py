@@ -16,6 +16,7 @@ from ropewalk.errors import Damaged, Missing, Misuse, Refused, Unavailable
 __all__ = [
     "LARGEST_HINT",
     "LARGEST_OBJECT",
+    "GivesMany",
     "Listed",
     "NameTaken",
     "NoSuchObject",
@@ -184,6 +185,18 @@ class Tells(Protocol):
             StoreGone.
             TellsNothing: This store cannot, after all.
             Misuse: The name is no hint's; or the store was closed.
+        """
+
+
+@runtime_checkable
+class GivesMany(Protocol):
+    """What some stores can do besides: give many small objects for less than one by one."""
+
+    async def get_many(self, names: Sequence[ObjectName], most: int) -> list[bytes | None]:
+        """The first ``most`` bytes of each object; None for one that is to be asked for alone, whatever ails it.
+
+        Raises:
+            Misuse: ``most`` is below 0, or the store was closed.
         """
 
 

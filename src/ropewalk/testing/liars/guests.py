@@ -37,6 +37,7 @@ from ropewalk.spaces.space import Space
 from ropewalk.spaces.state import State
 from ropewalk.spaces.store import ObjectName
 from ropewalk.spaces.vectors import Vector
+from ropewalk.testing.letting_in import consents, let_in
 from ropewalk.testing.liars.liar import Inside, kind_of
 from ropewalk.testing.liars.making import Making, bytes_of
 from ropewalk.testing.liars.stage import BOB, CAROL, DEVICE, PAPER_KEY, STORES
@@ -59,8 +60,8 @@ async def let_in_and_out(making: Making) -> tuple[Inside, list[bytes], dict[byte
         What a liar has of them, contents that may come up with it, and the devices that belong.
     """
     async with making.open() as space, space.group() as group:
-        bob, add = await group.add(Role.WRITER, "bob", [BOB.public()])
-        carol, _ = await group.add(Role.ADMIN, "carol", [CAROL.public()])
+        bob, add = await let_in(group, Role.WRITER, "bob", BOB)
+        carol, _ = await let_in(group, Role.ADMIN, "carol", CAROL)
         level = _named(making, space, SetLevel)
     making.join("bob")
     async with making.open("bob", BOB) as space:
@@ -137,10 +138,11 @@ async def _forged(space: Space, bob: bytes) -> dict[str, Mapping[str, bytes]]:
     objects = [data for _, data in await space.core.ledger.do(State.records)]
     records = _Forger(space, objects)
     author = records.author()
-    nonce, _ = author.new_member()
+    nonce, pledge = author.new_member()
     wraps = [deliver(author.membership.epochs, space.core.keys, EVE.public(), Role.ADMIN)]
     label = seal_label(space.core.keys, EVE.public().id, "eve")
-    records.add(author.add(nonce, Role.ADMIN, [EVE.public()], label, wraps))
+    agreed = consents(space.core.space_id, pledge, Role.ADMIN, [EVE])
+    records.add(author.add(nonce, Role.ADMIN, [EVE.public()], label, wraps, consents=agreed))
     records.add(records.author().remove(bob, NO_CUT))
     flood = _Forger(space, objects)
     for _ in range(FLOOD):

@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 from unittest import mock
 
 from ropewalk.loops.simulated import Simulated
-from ropewalk.spaces import discover, opening, rebuild, survey, warnings
+from ropewalk.spaces import discover, gathering, rebuild, survey, warnings
 from ropewalk.spaces.identity import PublicKeys
 from ropewalk.spaces.learning import listing
 from ropewalk.testing.liars.liar import Lie
@@ -37,7 +37,7 @@ FEW = 300  # names, in place of bounds of up to a million, which take their time
 BOUNDS = (
     (listing, "MOST_HEADS"),
     (listing, "MOST_RECORDS"),
-    (opening, "MOST_RECORDS"),
+    (gathering, "MOST_NAMES"),
     (discover, "MOST_RECORDS"),
     (discover, "MOST_SPACES"),
     (rebuild, "MOST_LISTED"),

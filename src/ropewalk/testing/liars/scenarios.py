@@ -269,7 +269,7 @@ async def discover(stage: Stage) -> None:
     async def open_store(path: str, identity: bytes) -> Store:
         return await stage.open_store("discover", path, identity)
 
-    pool = await open_pool(home, STORES, stage.clock, open_store)
+    pool = await open_pool(home, STORES, stage.clock, open_store, DEVICE.public())
     try:
         found = await discover_spaces(pool, DEVICE)
     finally:

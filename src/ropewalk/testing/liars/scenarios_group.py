@@ -30,6 +30,7 @@ from ropewalk.spaces.reseal import reseal as reseal_space
 from ropewalk.spaces.space import Space
 from ropewalk.spaces.state import QUARANTINED, State
 from ropewalk.spaces.store import ObjectName, Store
+from ropewalk.testing.letting_in import let_in
 from ropewalk.testing.liars.letterbox import Letterbox
 from ropewalk.testing.liars.lies_mailbox import MAILBOX_CODE
 from ropewalk.testing.liars.scenario import PATIENCE, THOROUGH, LeftOut, Scenario, check_newest, write_file
@@ -68,7 +69,7 @@ async def invite(stage: Stage) -> None:
     for ended in (admitted, invited):
         if isinstance(ended, BaseException):
             raise ended
-    (here,) = await arrive(home, DAVE, invited, clock=stage.clock, open_store=_opener(stage, "joiner"))  # type: ignore[arg-type]
+    (here,) = await arrive(home, DAVE, joiner.me, invited, clock=stage.clock, open_store=_opener(stage, "joiner"))  # type: ignore[arg-type]
     if (here.role, here.name) != (Role.WRITER, stage.name):
         raise Wrong(f"arrived as {here.role.name.lower()} of {here.name}")
     async with stage.open(home.state.parent.name, DAVE) as space:
@@ -80,7 +81,7 @@ async def add(stage: Stage) -> None:
     await stage.begin()
     async with stage.open() as space:
         async with space.group() as group:
-            await group.add(Role.WRITER, "dave", [DAVE.public()])
+            await let_in(group, Role.WRITER, "dave", DAVE)
             stage.people[DAVE.public().id] = Role.WRITER
         await check_newest(stage, space)
     async with stage.open(stage.fresh(), DAVE) as space:
@@ -218,11 +219,11 @@ async def recover(stage: Stage) -> None:
     await stage.begin()
     name = stage.fresh()
     home = stage.home(name)
-    pool = await open_pool(home, STORES, stage.clock, _opener(stage, name))
+    pool = await open_pool(home, STORES, stage.clock, _opener(stage, name), PAPER_KEY.public())
     try:
         found = await discover(pool, PAPER_KEY)
         stage.said += found.problems
-        made = await restore(pool, found.spaces, PAPER_KEY, FRESH.public(), stage.wall(), _label)
+        made = await restore(pool, found.spaces, PAPER_KEY, FRESH, stage.wall(), _label)
     finally:
         await pool.aclose()
     if made.problems:

@@ -8,7 +8,8 @@ Never: touches a process, an address or a folder that is not of the run.
 
 from __future__ import annotations
 
-from ropewalk.testing.outages.outage import OUTAGES, Outage
+from ropewalk.testing.outages.kinds import OUTAGES
+from ropewalk.testing.outages.outage import Outage
 from ropewalk.testing.outages.row import Row, lacking, parse, table, tried, tried_apart
 
 __all__ = ["OUTAGES", "Outage", "Row", "lacking", "parse", "table", "tried", "tried_apart"]

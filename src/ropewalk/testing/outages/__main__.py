@@ -15,7 +15,8 @@ from pathlib import Path
 
 import msgspec
 
-from ropewalk.testing.outages.outage import OUTAGES, Outage
+from ropewalk.testing.outages.kinds import OUTAGES
+from ropewalk.testing.outages.outage import Outage
 from ropewalk.testing.outages.row import Row, lacking, table, tried, tried_apart
 
 _WORDS = """# Outages, and what comes of them
@@ -24,10 +25,14 @@ Five nodes, each a process with a home and a disk of its own, keep a space of wh
 Three clients write and read files of known content all the while, and this befalls the nodes, the way to them, or a
 client. `ropewalk.testing.outages` has it all.
 
+Before the next nodes are struck, each client has all nodes in use again and owes them nothing: what is acknowledged
+while a node is away lies in no more stores than the floor asks for, and outlasts fewer losses until that is paid.
+
 Afterwards all nodes are back. Each client writes again, pays what it owes, and repairs; a check of every byte finds
 nothing. Then two nodes are killed, and a client without memory reads all that was ever acknowledged.
 
 - *operations under way*: writes and reads that had begun and not ended at the moments when it befell.
+- *acknowledged*: writes; of offline work also those that waited on the client's machine, and were published later.
 - *refused*: ended with a documented error: fewer nodes were there than the write floor, or than a read needs.
 - *lost*: files that were acknowledged, and were not there afterwards. *wrong*: bytes that nobody wrote.
 - *told of*: nodes that lied or went back, and of which the user was told by name.

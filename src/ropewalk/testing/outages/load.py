@@ -14,9 +14,9 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 
-from ropewalk.errors import Missing, RopewalkError
+from ropewalk.errors import RopewalkError
 from ropewalk.spaces.space import Space
-from ropewalk.spaces.version import Version
+from ropewalk.spaces.version import NoSuchPath, Version
 from ropewalk.testing.liars.stage import contents
 
 __all__ = ["Known", "Load", "content"]
@@ -41,13 +41,15 @@ class Known:
     Attributes:
         acknowledged: By path, what must be there.
         tried: By path, what may be there: all that was ever to be written.
+        replaced: By path, what was acknowledged before what is acknowledged now.
         wrong: What was read and nobody wrote, in words.
-        count: Of operations by how they ended: ``written``, ``read``, ``refused write``, ``refused read``.
-        slowest: Seconds of the slowest write and read that went well.
+        count: Of operations by how they ended: ``written``, ``queued``, ``read``, ``refused write``, ``refused read``.
+        slowest: Seconds of the slowest ``write`` and ``read``, whichever way they ended.
     """
 
     acknowledged: dict[str, bytes] = field(default_factory=dict)
     tried: dict[str, set[bytes]] = field(default_factory=dict)
+    replaced: dict[str, set[bytes]] = field(default_factory=dict)
     wrong: list[str] = field(default_factory=list)
     count: Counter[str] = field(default_factory=Counter)
     slowest: Counter[str] = field(default_factory=Counter)
@@ -57,10 +59,12 @@ class Known:
         """It is about to be written."""
         self.tried.setdefault(path, set()).add(data)
 
-    def said(self, path: str, data: bytes) -> None:
-        """It was acknowledged."""
+    def said(self, path: str, data: bytes, *, queued: bool = False) -> None:
+        """It was acknowledged, or waits in a place that outlasts the process: sooner or later it will be."""
+        if path in self.acknowledged:
+            self.replaced.setdefault(path, set()).add(self.acknowledged[path])
         self.acknowledged[path] = data
-        self.count["written"] += 1
+        self.count["queued" if queued else "written"] += 1
 
     async def compare(self, version: Version) -> list[str]:
         """What of all that was acknowledged is not in a version, as it was written."""
@@ -94,7 +98,8 @@ class Load:
             for number, space in enumerate(writers):
                 group.create_task(self._write(space, f"w{number}", random.Random(self._chance.random()), stop))  # noqa: S311
             for space in readers:
-                group.create_task(self._read(space, random.Random(self._chance.random()), stop))  # noqa: S311
+                own = next((f"w{number}/" for number, one in enumerate(writers) if one is space), None)
+                group.create_task(self._read(space, own, random.Random(self._chance.random()), stop))  # noqa: S311
             try:
                 yield
             finally:
@@ -127,11 +132,15 @@ class Load:
         Raises:
             TimeoutError: They hang.
         """
-        wanted = self.known.count[kind] + count
-        async with asyncio.timeout(MORE_WITHIN):
-            while self.known.count[kind] < wanted:
-                self._news.clear()
-                await self._news.wait()
+        began = self.known.count.copy()
+        try:
+            async with asyncio.timeout(MORE_WITHIN):
+                while self.known.count[kind] < began[kind] + count:
+                    self._news.clear()
+                    await self._news.wait()
+        except TimeoutError:
+            ended = dict(self.known.count - began)
+            raise TimeoutError(f"want {count} more {kind}, got {ended}; the last refusals: {self.known.why}") from None
 
     async def _write(self, space: Space, who: str, chance: random.Random, stop: asyncio.Event) -> None:
         number = 0
@@ -150,19 +159,29 @@ class Load:
                     self.known.said(path, data)
             await asyncio.sleep(PAUSE)
 
-    async def _read(self, space: Space, chance: random.Random, stop: asyncio.Event) -> None:
+    async def _read(self, space: Space, own: str | None, chance: random.Random, stop: asyncio.Event) -> None:
         while not stop.is_set():
             if self.known.acknowledged:
                 path = chance.choice(list(self.known.acknowledged))
                 with self._timed("read"):
-                    await self._read_one(space, path)
+                    await self.read_one(space, path, own=own is not None and path.startswith(own))
             await asyncio.sleep(PAUSE)
 
-    async def _read_one(self, space: Space, path: str) -> None:
+    async def read_one(self, space: Space, path: str, *, own: bool) -> None:
+        """Read a file that was acknowledged.
+
+        Args:
+            space: The client's.
+            path: Of the file.
+            own: Whether it was this client that wrote it: then it is to be there, and no older.
+        """
+        older = set(self.known.replaced.get(path, ())) if own else set()
         try:
             await space.freshness()
             data = await space.read(path)
-        except Missing:
+        except NoSuchPath:
+            if own:
+                self.known.wrong.append(f"{path} is not there for the client to which it was acknowledged")
             self.known.count["not heard of yet"] += 1  # at the end all of it must be there
         except RopewalkError as error:
             self._refused("read", error)
@@ -170,6 +189,8 @@ class Load:
             self.known.count["read"] += 1
             if data not in self.known.tried[path]:
                 self.known.wrong.append(f"{path} was read as {len(data)} bytes that nobody wrote")
+            elif data in older:
+                self.known.wrong.append(f"{path} was read as it was before its writer replaced it")
 
     def _refused(self, kind: str, error: RopewalkError) -> None:
         self.known.count[f"refused {kind}"] += 1

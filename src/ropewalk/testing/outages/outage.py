@@ -1,4 +1,4 @@
-"""Outages: what can befall nodes, the way to them, and clients, while files are written and read.
+"""Outages: what can befall nodes and clients, while files are written and read.
 
 Flow: Stage with a load -> Outage.befall -> all is as before again
 Never: takes more from a space than it promises to outlast: two nodes of five.
@@ -7,15 +7,28 @@ Never: takes more from a space than it promises to outlast: two nodes of five.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import ClassVar
 
-from ropewalk.testing.outages.nodes import NodeProcess, run, within_net
-from ropewalk.testing.outages.stage import NAMES, Stage
+from ropewalk.testing.outages.client import ClientProcess
+from ropewalk.testing.outages.nodes import NodeProcess, run
+from ropewalk.testing.outages.stage import Stage
 
-__all__ = ["OUTAGES", "Outage"]
+__all__ = [
+    "PROMPT",
+    "FullDisk",
+    "Killed",
+    "KilledClient",
+    "MissingLists",
+    "OldBackup",
+    "OldHeads",
+    "Outage",
+    "WrongBytes",
+    "WrongClock",
+]
 
 ROUNDS = 4
+PROMPT = {"read": 15.0, "write": 15.0}  # seconds that none takes longer where operations go on at their pace
 
 
 class Outage:
@@ -24,14 +37,15 @@ class Outage:
     Attributes:
         name: In the table.
         floor: Stores that must have something before it is acknowledged; as a space has it, by default.
-        prompt: Operations go on at their pace all the while: seconds that none takes longer; None where they may wait.
+        prompt: Seconds that no ``read`` or ``write`` takes longer all the while, whichever way it ends; a kind that may
+            wait is left out.
         apart: It needs network namespaces, and the whole run is in one of its own.
         root: It needs root.
     """
 
     name: ClassVar[str] = ""
     floor: ClassVar[int | None] = None
-    prompt: ClassVar[float | None] = None
+    prompt: ClassVar[Mapping[str, float]] = {}
     apart: ClassVar[bool] = False
     root: ClassVar[bool] = False
 
@@ -60,132 +74,8 @@ class Killed(Outage):
             await stage.load.more_of("written", 1)
             await stage.load.more_of("read", 1)
             await stage.start(names)
+            await stage.whole()
             await stage.load.more(stage.chance.randint(1, 10))
-
-
-class _OnTheWay(Outage):
-    """Something befalls the connections to some nodes."""
-
-    count = 1
-    rounds = 2
-
-    def faults(self, stage: Stage, name: str) -> None:
-        """From now on."""
-        raise NotImplementedError
-
-    async def befall(self, stage: Stage) -> None:
-        for _ in range(self.rounds):
-            names = stage.some(self.count)
-            await stage.strike()
-            for name in names:
-                self.faults(stage, name)
-            await stage.load.more(15)
-            await stage.load.more_of("read", 2)
-            if self.count == 1:
-                await stage.load.more_of("written", 2)
-            stage.heal(names)
-            await stage.load.more(5)
-
-
-class Refuses(_OnTheWay):
-    """The way to two nodes is cut, and no connection to them is taken."""
-
-    name = "partition: refused"
-    count = 2
-    prompt = 15.0
-
-    def faults(self, stage: Stage, name: str) -> None:
-        stage.proxies[name].faults.refuse = True
-        stage.proxies[name].cut()
-
-
-class BlackHole(_OnTheWay):
-    """Nothing passes to or from a node, and nobody is told."""
-
-    name = "partition: black hole"
-    prompt = 15.0
-
-    def faults(self, stage: Stage, name: str) -> None:
-        stage.proxies[name].faults.black_hole = True
-
-
-class TwoBlackHoles(BlackHole):
-    """Nothing passes to or from two nodes, and nobody is told; writes are refused meanwhile."""
-
-    name = "partition: two black holes"
-    count = 2
-    rounds = 1
-
-
-class HalfOpen(Outage):
-    """A node is gone, and its end of each connection seems to be there still."""
-
-    name = "half-open"
-    prompt = 15.0
-
-    async def befall(self, stage: Stage) -> None:
-        (name,) = stage.some(1)
-        stage.proxies[name].faults.deaf = True
-        await stage.kill([name])
-        await stage.load.more(15)
-        await stage.load.more_of("written", 2)
-        stage.heal([name])
-        await stage.start([name])
-        await stage.load.more(5)
-
-
-class Cuts(_OnTheWay):
-    """All connections to one or two nodes are cut at once, ten times."""
-
-    name = "cut"
-    count = 2
-    rounds = 10
-    prompt = 15.0
-
-    async def befall(self, stage: Stage) -> None:
-        for at in range(self.rounds):
-            await stage.strike()
-            for name in stage.some(1 + at % self.count):
-                stage.proxies[name].cut()
-            await stage.load.more(stage.chance.randint(1, 5))
-
-
-class Slow(_OnTheWay):
-    """Each piece that passes to or from a node comes 500 ms late."""
-
-    name = "delay of 500 ms"
-    rounds = 1
-    prompt = 15.0
-
-    def faults(self, stage: Stage, name: str) -> None:
-        stage.proxies[name].faults.delay = 0.5
-
-
-class Narrow(_OnTheWay):
-    """A node is reached at 64 KiB a second each way."""
-
-    name = "64 KiB a second"
-    prompt = 15.0
-
-    def faults(self, stage: Stage, name: str) -> None:
-        stage.proxies[name].faults.rate = 64 * 1024
-
-
-class Flips(_OnTheWay):
-    """One of ten pieces that pass to or from a node has a bit turned over."""
-
-    name = "byte flips"
-    prompt = 15.0
-
-    def faults(self, stage: Stage, name: str) -> None:
-        stage.proxies[name].faults.flip = 0.1
-
-    async def befall(self, stage: Stage) -> None:
-        await super().befall(stage)
-        while not sum(proxy.flipped for proxy in stage.proxies.values()):
-            self.faults(stage, NAMES[0])
-            await stage.load.more(5)
-            stage.heal()
 
 
 class OldBackup(Outage):
@@ -293,29 +183,16 @@ class KilledClient(Outage):
     name = "client killed in a put"
 
     async def befall(self, stage: Stage) -> None:
-        for at in range(10):
-            await asyncio.gather(stage.client_killed("killed", at), stage.client_killed("killed too", at))
+        for turn in range(10):
+            await asyncio.gather(self._killed(stage, "killed", turn), self._killed(stage, "killed too", turn))
 
-
-class Parted(Outage):
-    """Nodes in network namespaces of their own: the link of two is taken down, and packets are lost without a word."""
-
-    name = "partition: link down"
-    apart = True
-    root = True
-    prompt = 15.0
-
-    async def befall(self, stage: Stage) -> None:
-        for count in (1, 2):
-            nodes = [stage.nodes[name] for name in stage.some(count)]
+    async def _killed(self, stage: Stage, name: str, turn: int) -> None:
+        """A client of its own process, always with the same memory, is killed while it puts."""
+        async with ClientProcess.started(stage.known, stage.home(name), f"{name}/{turn}") as client:
+            await client.wait_said(stage.chance.randint(1, 4))
+            await asyncio.sleep(stage.chance.uniform(0, 0.1))  # then it is somewhere in the middle
             await stage.strike()
-            for node in nodes:
-                await within_net(node, "ip", "link", "set", "eth0", "down")
-            await stage.load.more(15)
-            await stage.load.more_of("read", 2)
-            for node in nodes:
-                await within_net(node, "ip", "link", "set", "eth0", "up")
-            await stage.load.more(5)
+            stage.under_way += 1
 
 
 async def _fits(node: NodeProcess, size: int) -> bool:
@@ -326,24 +203,3 @@ async def _fits(node: NodeProcess, size: int) -> bool:
     )
     said, _ = await process.communicate()
     return b"No space left" not in said
-
-
-OUTAGES: Sequence[type[Outage]] = (
-    Killed,
-    Refuses,
-    BlackHole,
-    TwoBlackHoles,
-    HalfOpen,
-    Cuts,
-    Slow,
-    Narrow,
-    Flips,
-    Parted,
-    OldBackup,
-    FullDisk,
-    WrongClock,
-    OldHeads,
-    WrongBytes,
-    MissingLists,
-    KilledClient,
-)

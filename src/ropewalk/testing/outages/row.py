@@ -39,7 +39,7 @@ class Row:
         outage: Its name.
         times: How often it struck.
         under_way: Operations at these moments, together.
-        acknowledged: Writes.
+        acknowledged: Writes; also those that were said to wait, and were published later.
         refused: Operations that ended with a documented error.
         read: Reads that gave what was written.
         lost: Acknowledged files that were not there afterwards.
@@ -94,9 +94,9 @@ async def tried(kind: type[Outage], folder: Path, seed: int) -> Row:
             for space in spaces:
                 await _until(space.pay, faults, "a client could not pay what it owes")
             await _until(partial(_repaired, spaces[0]), faults, "a repair left something owed")
-        for kind_of, seconds in slowest.items():
-            if outage.prompt is not None and seconds > outage.prompt:
-                faults.append(f"a {kind_of} took {seconds:.1f} s, expected at most {outage.prompt:g} s")
+        for kind_of, limit in outage.prompt.items():
+            if (seconds := slowest.get(kind_of, 0.0)) > limit:
+                faults.append(f"a {kind_of} took {seconds:.1f} s, expected at most {limit:g} s")
         named = [name for name in outage.accused if stage.told_of(name)]
         faults += [f"nobody was told of {name}" for name in outage.accused if name not in named]
         lost = await _lost(stage)
@@ -105,7 +105,7 @@ async def tried(kind: type[Outage], folder: Path, seed: int) -> Row:
             outage.name,
             stage.times,
             stage.under_way,
-            known.count["written"],
+            known.count["written"] + known.count["queued"],
             known.count["refused write"] + known.count["refused read"],
             known.count["read"],
             len(lost),

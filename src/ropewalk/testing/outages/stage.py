@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-import sys
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -17,14 +16,17 @@ from pathlib import Path
 
 import msgspec
 
+from ropewalk.errors import RopewalkError
 from ropewalk.spaces.check import check
+from ropewalk.spaces.hint import bulletin_name
 from ropewalk.spaces.home import Home, StoreSetting
 from ropewalk.spaces.identity import PAPER, DeviceKeys
 from ropewalk.spaces.opening import create_space, plan_policy
 from ropewalk.spaces.pool.placement import StoreDomains
 from ropewalk.spaces.space import Space, open_space
+from ropewalk.spaces.state import State
 from ropewalk.testing.fault_proxy import FaultProxy, Faults
-from ropewalk.testing.outages.load import Known, Load, content
+from ropewalk.testing.outages.load import Known, Load
 from ropewalk.testing.outages.nodes import NodeProcess, start_apart
 
 __all__ = ["DEVICE", "LOSES", "NAMES", "SPACE", "Stage"]
@@ -37,7 +39,7 @@ _PAPER = DeviceKeys(bytes(range(32, 64)), PAPER)
 MOST_AUDITS = 20
 _AWAY = (" is away", " not there:", " not connected", " does not answer", " did not answer")  # of no lie
 PAY_EVERY = 1.0  # seconds
-ENDS_WITHIN = 90.0  # seconds, for a client that is to be killed
+WHOLE_WITHIN = 90.0  # seconds; a link that nobody answers is found dead within 20
 
 
 @dataclass
@@ -149,38 +151,6 @@ class Stage:
         lines = [*self.said, *(line for space in self.spaces for line in space.warnings)]
         return any(f"store {name}" in line and not any(word in line for word in _AWAY) for line in lines)
 
-    async def client_killed(self, name: str, turn: int) -> None:
-        """A client of its own process, always with the same memory, is killed while it puts."""
-        home = self.home(name)
-        words = [sys.executable, "-m", "ropewalk.testing.outages.writing", str(home.config), str(home.state)]
-        process = await asyncio.create_subprocess_exec(*words, f"{name}/{turn}", stdout=asyncio.subprocess.PIPE)
-        assert process.stdout is not None
-        try:
-            async with asyncio.timeout(ENDS_WITHIN):
-                for _ in range(self.chance.randint(1, 4)):  # lines; then it is somewhere in the middle
-                    self._heard(await process.stdout.readline())
-                await asyncio.sleep(self.chance.uniform(0, 0.1))
-                await self.strike()
-                self.under_way += 1
-                process.kill()
-                async for line in process.stdout:
-                    self._heard(line)
-        finally:
-            if process.returncode is None:
-                process.kill()
-            await process.wait()
-
-    def _heard(self, line: bytes) -> None:
-        word, _, rest = line.decode().strip().partition("\t")
-        assert word in ("begin", "done", "refused"), f"a client that was to be killed said {line!r}"
-        path = rest.partition("\t")[0]
-        if word == "begin":
-            self.known.begin(path, content(path))
-        elif word == "done":
-            self.known.said(path, content(path))
-        else:
-            self.known.count["refused write"] += 1
-
     def some(self, count: int) -> list[str]:
         """So many nodes, at random."""
         return self.chance.sample(NAMES, count)
@@ -190,6 +160,24 @@ class Stage:
         await self.load.wait_busy()
         self.times += 1
         self.under_way += self.load.under_way
+
+    async def whole(self) -> None:
+        """Wait until every client that is at work has an answer from each node, and owes none of them anything.
+
+        What was acknowledged while a node was away lies in no more stores than the floor asks for: until it has its
+        share, fewer may be lost than the space promises once all is paid.
+
+        Raises:
+            TimeoutError: They do not come to that.
+        """
+        why = ""
+        try:
+            async with asyncio.timeout(WHOLE_WITHIN):
+                for space in self.spaces:
+                    while why := await _lacks(space):  # noqa: ASYNC110 - nobody tells that a debt is paid
+                        await asyncio.sleep(0.1)
+        except TimeoutError:
+            raise TimeoutError(f"not all is as it was within {WHOLE_WITHIN:g} s: {why}") from None
 
     async def kill(self, names: Sequence[str]) -> None:
         """Kill these nodes."""
@@ -209,3 +197,15 @@ class Stage:
         for name in names:
             if name in self.proxies:
                 self.proxies[name].faults = Faults()
+
+
+async def _lacks(space: Space) -> str:
+    """Why a client is not as it was when all nodes were there and nothing was owed; or nothing."""
+    core = space.core
+    try:
+        await asyncio.gather(*(core.pool.hint(name, bulletin_name(core.space_id)) for name in core.pool.names))
+        owed = await space.pay()
+    except RopewalkError as error:
+        return str(error)
+    heads = await core.ledger.do(State.owed_heads)
+    return f"{owed} shares and {len(heads)} heads are owed" if owed or heads else ""

@@ -1,7 +1,7 @@
-"""A client as a process of its own: it writes files, each as a change, and says when it begins and when it was told.
+"""A client as a process of its own: it writes files, each as a change, and says when it begins and what it was told.
 
-Flow: python -m ropewalk.testing.outages.writing CONFIG STATE PREFIX -> "begin", "done" and paths on standard output
-Never: says that something is done before it was acknowledged, or ends by itself.
+Flow: python -m ropewalk.testing.outages.writing CONFIG STATE PREFIX -> words and paths on standard output
+Never: says that something is done or queued before it was told so, or ends by itself.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ async def _write(home: Home, prefix: str) -> None:
             path = f"{prefix}/{number}"
             _say("begin", path)
             try:
-                await space.write(path, content(path))
+                outcome = await space.write(path, content(path))
             except RopewalkError:
                 _say("refused", path)
             else:
-                _say("done", path)
+                _say("queued" if outcome is not None and outcome.queued else "done", path)
             number += 1
 
 

@@ -14,12 +14,15 @@ from ropewalk.spaces.store import Listed, MemoryStore, ObjectName, Parts, object
 __all__ = [
     "DeletesLater",
     "DeletesNothing",
+    "HidesTheRest",
     "Invents",
     "ListsBackwards",
     "ListsForEver",
     "ListsFromTheStart",
     "ListsLate",
+    "ListsNothing",
     "ListsSizes",
+    "MayNotBeListed",
     "Remembers",
 ]
 
@@ -67,6 +70,34 @@ class Invents(MemoryStore):
         name = ObjectName(f"{prefix}~" if prefix.endswith("/") else f"{prefix}/~")
         if name > after:
             yield Listed(name, 1)
+
+
+class ListsNothing(MemoryStore):
+    """Its listings are empty."""
+
+    async def list(self, _prefix: str, _after: str = "") -> AsyncIterator[Listed]:
+        none: tuple[Listed, ...] = ()
+        for listed in none:
+            yield listed
+
+
+class MayNotBeListed(MemoryStore):
+    """Refuses to list."""
+
+    async def list(self, _prefix: str, _after: str = "") -> AsyncIterator[Listed]:
+        yield await self._refused()
+
+    async def _refused(self) -> Listed:
+        raise Refused("listings are not allowed")
+
+
+class HidesTheRest(MemoryStore):
+    """Lists nothing to who goes on from a name."""
+
+    async def list(self, prefix: str, after: str = "") -> AsyncIterator[Listed]:
+        async for listed in super().list(prefix, after):
+            if not after:
+                yield listed
 
 
 class ListsForEver(MemoryStore):

@@ -23,6 +23,8 @@ __all__ = [
     "Halves",
     "LooksThenPuts",
     "Mixes",
+    "NoRanges",
+    "NobodyReads",
     "Overwrites",
     "PutsOnce",
     "Shifts",
@@ -84,6 +86,22 @@ class ShowsParts(MemoryStore):
             await asyncio.sleep(0)
             del self._objects[name]
         await super().put(name, parts)
+
+
+class NobodyReads(MemoryStore):
+    """Takes everything, and lets nobody read it."""
+
+    async def get(self, _name: ObjectName, _offset: int = 0, _length: int | None = None) -> bytes:
+        raise Refused("reads are not allowed")
+
+
+class NoRanges(MemoryStore):
+    """Gives whole objects, and what begins at their beginning."""
+
+    async def get(self, name: ObjectName, offset: int = 0, length: int | None = None) -> bytes:
+        if offset:
+            raise Refused("ranges are not served")
+        return await super().get(name, offset, length)
 
 
 class Shifts(MemoryStore):
