@@ -378,6 +378,27 @@ def test_records_that_we_do_not_know_are_looked_for_three_times(tmp_path: Path, 
     simulated(tmp_path, seed, body)
 
 
+@pytest.mark.parametrize("what", ["heads", "records"])
+def test_a_look_that_was_not_waited_for_is_none_in_vain(tmp_path: Path, seed: int, what: str) -> None:
+    async def body(town: Town) -> None:
+        async with town.device() as reader:
+            gone = {"newest": [Named(bytes(16), 1, bytes(32))]} if what == "heads" else {"records": bytes(32)}
+            await town.show(await town.forged(**gone))
+            for store in town.world.stores.values():
+                store.hang("list")
+            for _ in range(5):  # more often than it is looked for in vain
+                await reader.live.hear(patience=1)
+            for store in town.world.stores.values():
+                store.release()
+            reader.learnt.clear()
+            for _ in range(5):
+                await reader.live.hear(patience=60)
+                await asyncio.sleep(10)
+            assert len(reader.learnt) == 3
+
+    simulated(tmp_path, seed, body)
+
+
 def test_an_old_bulletin_is_counted_and_does_not_make_a_view_fresh(tmp_path: Path, seed: int) -> None:
     async def body(town: Town) -> None:
         async with town.device() as reader:

@@ -126,11 +126,16 @@ class Hearing:
                 return
             for head in wanted:
                 self._lacking[head] = self._lacking[head][0] + 1, self._clock() + AGAIN
-            if len(wanted) > FEW or any(head.writer == self._core.writer_id for head in wanted):
-                await self._list()
-            else:
-                await self._learn_named(wanted)
-                await self.refresh()
+            try:
+                if len(wanted) > FEW or any(head.writer == self._core.writer_id for head in wanted):
+                    await self._list()
+                else:
+                    await self._learn_named(wanted)
+                    await self.refresh()
+            except asyncio.CancelledError:
+                for head in self._lacking.keys() & set(wanted):  # nobody waited to its end: it was no look in vain
+                    self._lacking[head] = self._lacking[head][0] - 1, self._clock()
+                raise
 
     def _wanted(self) -> list[HeadName]:
         now = self._clock()
@@ -142,7 +147,11 @@ class Hearing:
         async with self._turn:
             if why != self._known.records and self._looked.get(why, 0) < TRIES:
                 _remember(self._looked, why, self._looked.get(why, 0) + 1)
-                await self._list()
+                try:
+                    await self._list()
+                except asyncio.CancelledError:
+                    self._looked[why] -= 1
+                    raise
 
     async def list_all(self) -> None:
         """List whatever bulletins say; a store that shows old ones, or takes none, hides nothing for long."""
