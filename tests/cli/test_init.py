@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import pty
+import select
 import subprocess
 import sys
 import tomllib
@@ -209,11 +210,11 @@ sys.exit(main())
 class Terminal:
     """A command on a terminal of its own."""
 
-    def __init__(self, home: Path, *words: str) -> None:
+    def __init__(self, home: Path, *words: str, program: str = _ON_ITS_TERMINAL) -> None:
         environment = {key: value for key, value in os.environ.items() if key != "ROPEWALK_PASSPHRASE"}
         self._ours, theirs = pty.openpty()
         self.command = subprocess.Popen(
-            [sys.executable, "-c", _ON_ITS_TERMINAL, *words],
+            [sys.executable, "-c", program, *words],
             stdin=theirs,
             stdout=theirs,
             stderr=theirs,
@@ -241,6 +242,11 @@ class Terminal:
         return self.command.wait(), self.seen.replace("\r\n", "\n")
 
     def _read(self) -> str:
+        if not select.select([self._ours], [], [], 60)[0]:
+            self.command.kill()
+            self.command.wait()
+            os.close(self._ours)
+            raise AssertionError(f"it says nothing more, after {self.seen!r}")
         return os.read(self._ours, 65536).decode(errors="replace")
 
 
@@ -282,11 +288,43 @@ def test_two_passphrases_that_differ(tmp_path: Path) -> None:
     assert "the two passphrases differ" in said
 
 
+_ASKS_IN_A_LOOP = """
+import asyncio, fcntl, signal, sys, termios
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from ropewalk import loops
+from ropewalk.cli.asking import agreed, secret
+
+async def ask():
+    {"secret": secret, "agreed": agreed}[sys.argv[1]]("well? ")
+
+try:
+    loops.run(ask(), loop=sys.argv[2])
+except KeyboardInterrupt:
+    sys.exit(130)
+"""
+
+
 @pytest.mark.system
 def test_stopped_while_it_asks(tmp_path: Path) -> None:
-    terminal = Terminal(tmp_path / "home", "init")
-    terminal.answer("new passphrase: ", "\x03")
+    for prompt, before in (("new passphrase: ", ()), ("(yes/no) ", ("new passphrase: ", "the same again: "))):
+        terminal = Terminal(tmp_path / "home", "init")
+        for earlier in before:
+            terminal.answer(earlier, "pass\n")
+        terminal.answer(prompt, "\x03")
+        status, said = terminal.end()
+        assert status == 130, said
+        assert "error:" in said
+        assert "Traceback" not in said
+
+
+@pytest.mark.system
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+@pytest.mark.parametrize("what", ["secret", "agreed"])
+def test_stopped_while_it_asks_inside_an_event_loop(tmp_path: Path, loop: str, what: str) -> None:
+    """`join`, for one, asks in the middle of its work."""
+    terminal = Terminal(tmp_path / "home", what, loop, program=_ASKS_IN_A_LOOP)
+    terminal.answer("well? ", "\x03")
     status, said = terminal.end()
-    assert status == 130
-    assert "error:" in said
+    assert status == 130, said
     assert "Traceback" not in said

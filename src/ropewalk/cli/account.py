@@ -6,7 +6,6 @@ Never: takes a password from the arguments, or shows a token twice.
 
 from __future__ import annotations
 
-import getpass
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -14,6 +13,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from ropewalk.auth import Account, Accounts, BadAccount, public_key
+from ropewalk.cli.asking import secret
 from ropewalk.cli.options import COMMON, Common
 from ropewalk.errors import Missing, Misuse
 
@@ -186,8 +186,8 @@ def _password() -> str:
     try:
         if not sys.stdin.isatty():
             return sys.stdin.readline(_LONGEST_LINE).removesuffix("\n")
-        first = getpass.getpass("password: ")
-        if getpass.getpass("the same again: ") != first:
+        first = secret("password: ")
+        if secret("the same again: ") != first:
             raise BadAccount("the two passwords differ", hint="nothing was changed; try again")
     except EOFError:
         raise BadAccount("no password was given") from None

@@ -15,6 +15,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from ropewalk.cli.aftermath import seniors_of_device, still_in, tell_still_in, tell_taken_back, undoes
+from ropewalk.cli.asking import agreed
 from ropewalk.cli.init import read_paper_key
 from ropewalk.cli.member import tell_tended
 from ropewalk.cli.options import KEYED, Keyed
@@ -153,8 +154,7 @@ class _Signing:
                     f"{called} came before this machine: who has it can undo what this machine signs, by a record"
                     " that he dates back, and put this machine out; what your paper key signs he cannot undo"
                 )
-                print("Sign with the words of your paper key? (yes/no) ", end="", file=sys.stderr, flush=True)
-                self._wanted = sys.stdin.readline().strip().lower() in ("y", "yes")
+                self._wanted = agreed("Sign with the words of your paper key? (yes/no) ")
         if self._wanted and self._words is None:
             self._words = read_paper_key()
         return self._words

@@ -14,6 +14,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from ropewalk.cli.asking import agreed
 from ropewalk.cli.options import KEYED, Keyed
 from ropewalk.cli.outcome import LEFT_OUT, settle
 from ropewalk.cli.output import Voice, count, size
@@ -96,7 +97,7 @@ async def seal_anew(space: Space, common: Keyed, *, asked: bool, clock: Clock = 
     found = await estimate(space)
     rate = await _rate(space, clock) if found.entries else None
     voice.note(_cost(space.name, found, rate))
-    if asked and found.entries and not _agreed():
+    if asked and found.entries and not agreed("Seal it anew now? (yes/no) "):
         voice.warning(f"nothing was sealed anew; `ropewalk member reseal {space.name}` does it at any time")
         return LEFT_OUT
     try:
@@ -145,11 +146,6 @@ def _costs(found: Estimate, rate: float | None) -> dict[str, object]:
         "stored": found.stored,
         "seconds": round((found.plain + found.stored) / rate, 1) if rate else None,
     }
-
-
-def _agreed() -> bool:
-    print("Seal it anew now? (yes/no) ", end="", file=sys.stderr, flush=True)
-    return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
 def _fields(done: Resealed) -> dict[str, object]:

@@ -14,6 +14,7 @@ from typing import Annotated
 import msgspec
 from cyclopts import Parameter
 
+from ropewalk.cli.asking import agreed, answer
 from ropewalk.cli.first_look import look_first
 from ropewalk.cli.options import KEYED, Keyed
 from ropewalk.cli.session import device_keys, keep_open, new_passphrase
@@ -138,8 +139,7 @@ def show_paper_key(
     if asked:
         if not plain:
             print(paper.words(), file=sys.stderr)  # they must be seen before they can be confirmed
-        print("Have you written all of them down? (yes/no) ", end="", file=sys.stderr, flush=True)
-        if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+        if not agreed("Have you written all of them down? (yes/no) "):
             raise Misuse(f"the paper key was not written down, {otherwise}", hint=hint)
 
 
@@ -155,6 +155,6 @@ def read_paper_key(which: str = "the paper key") -> DeviceKeys:
     if sys.stdin.isatty():
         print(f"The 24 words of {which}, on one line or more:", file=sys.stderr, flush=True)
     words: list[str] = []
-    while len(words) < WORDS and (line := sys.stdin.readline()):
+    while len(words) < WORDS and (line := answer()):
         words += line.split()
     return DeviceKeys.from_words(" ".join(words))

@@ -16,6 +16,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from ropewalk.cli.asking import agreed
 from ropewalk.cli.first_look import look_first
 from ropewalk.cli.init import paper_key, set_up
 from ropewalk.cli.mailboxes import MailboxUrls, invites_of, joinings_of, mailboxes_for, read_small, slot_joined
@@ -299,9 +300,7 @@ async def _come(
 
 def _is_mine(one: Shared) -> bool:
     print(shown(f"The invite was for a new member of {one.space}, and {one}."), file=sys.stderr)
-    print("Whoever has one of those can act in your name. Are all of them yours? (yes/no) ", end="", file=sys.stderr)
-    sys.stderr.flush()
-    return sys.stdin.readline().strip().lower() in ("y", "yes")
+    return agreed("Whoever has one of those can act in your name. Are all of them yours? (yes/no) ")
 
 
 def _drop_if_done(home: Home, one: bytes, keys: DeviceKeys) -> None:

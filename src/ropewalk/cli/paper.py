@@ -14,6 +14,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from ropewalk.cli.aftermath import still_in, tell_still_in, undoes
+from ropewalk.cli.asking import agreed
 from ropewalk.cli.init import keep_paper_key, paper_key, read_paper_key, show_paper_key
 from ropewalk.cli.member import tell_tended
 from ropewalk.cli.options import KEYED, Keyed
@@ -120,14 +121,10 @@ async def paper(
 def _has_old_words(said: bool | None, *, asked: bool) -> bool:
     if said is not None or not asked or not sys.stdin.isatty():
         return bool(said)
-    print(
+    return agreed(
         "Have you still got the old words? With them the old key puts itself out for good; without them, whoever else"
-        " has them can still put your devices out. (yes/no) ",
-        end="",
-        file=sys.stderr,
-        flush=True,
+        " has them can still put your devices out. (yes/no) "
     )
-    return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
 def _beside(spaces: Mapping[str, SpaceSetting]) -> list[str]:

@@ -12,6 +12,7 @@ from typing import Annotated
 from cyclopts import Parameter
 from msgspec.structs import replace
 
+from ropewalk.cli.asking import agreed
 from ropewalk.cli.options import KEYED, Keyed
 from ropewalk.cli.outcome import LEFT_OUT, OWED
 from ropewalk.cli.output import count, size
@@ -130,7 +131,7 @@ async def evacuate(
         if not (yes or keep):
             packs = len(await one.core.ledger.do(State.packs_on, store))
             question = f"shares of {count(packs, 'pack')} of {name} are moved out of {store}; go on? [y/N] "
-            if not _agreed(question):
+            if not agreed(question):
                 common.voice.warning("nothing was changed")
                 return LEFT_OUT
         home.update(lambda now: _with(now, name, with_draining(now.spaces[name], store, draining=True)))
@@ -150,11 +151,6 @@ async def evacuate(
         f"once no machine has it any more, what stays there may be deleted: all under {one.core.space_id.hex()}/"
     )
     return 0
-
-
-def _agreed(question: str) -> bool:
-    print(question, end="", file=sys.stderr, flush=True)
-    return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
 def _check_part(name: str, setting: SpaceSetting, store: str) -> None:

@@ -15,6 +15,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from ropewalk.cli.aftermath import undoes
+from ropewalk.cli.asking import agreed, answer
 from ropewalk.cli.first_look import look_first
 from ropewalk.cli.init import keep_paper_key, paper_key, read_paper_key
 from ropewalk.cli.member import tell_tended
@@ -264,8 +265,7 @@ def _name_for(settings: Settings, space: FoundSpace, common: Keyed) -> str:
         return otherwise
     made = f"{shown_id(space.id)}, made {date(space.membership.created)}, in {', '.join(space.stores)}"
     while True:
-        print(f"The space {made}. What will you call it? [{otherwise}] ", end="", file=sys.stderr, flush=True)
-        line = sys.stdin.readline()
+        line = answer(f"The space {made}. What will you call it? [{otherwise}] ")
         chosen = line.strip() or otherwise
         try:
             check_own_name(chosen, "space")
@@ -315,13 +315,7 @@ async def _deal_with_others(
 def _is_wanted(wanted: bool | None, space: str, called: Sequence[str], voice: Voice) -> bool:
     listed = ", ".join(called)
     if wanted is None and sys.stdin.isatty():
-        print(
-            f"Your other devices in {space}: {listed}. Put them out, as lost or stolen? (yes/no) ",
-            end="",
-            file=sys.stderr,
-            flush=True,
-        )
-        wanted = sys.stdin.readline().strip().lower() in ("y", "yes")
+        wanted = agreed(f"Your other devices in {space}: {listed}. Put them out, as lost or stolen? (yes/no) ")
     if not wanted:
         voice.note(f"your other devices still belong to {space!r}: {listed}; `ropewalk device revoke` puts them out")
     return bool(wanted)

@@ -14,6 +14,7 @@ from contextvars import ContextVar
 from pathlib import Path
 
 from ropewalk.cli.ahead import BEGUN, first_line
+from ropewalk.cli.asking import secret
 from ropewalk.cli.options import Keyed
 from ropewalk.errors import Missing, Misuse
 from ropewalk.spaces.home import Home, NotSetUp
@@ -140,10 +141,8 @@ def new_passphrase(common: Keyed) -> str:
 
 
 def _ask(prompt: str) -> str:
-    import getpass
-
     try:
-        return getpass.getpass(prompt)
+        return secret(prompt)
     except EOFError:
         raise NoPassphrase("no passphrase was given", hint=_NO_WAY) from None
 

@@ -12,6 +12,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from ropewalk.cli.asking import agreed
 from ropewalk.cli.output import Voice, count, date, shown
 from ropewalk.errors import Misuse
 from ropewalk.spaces.discover import FoundSpace
@@ -125,5 +126,4 @@ def _is_meant(space: FoundSpace, keys: DeviceKeys) -> bool:
         "Look it up where it was written down, or on another machine with `ropewalk space list`.",
         file=sys.stderr,
     )
-    print("Is this the id of the space that you mean? (yes/no) ", end="", file=sys.stderr, flush=True)
-    return sys.stdin.readline().strip().lower() in ("y", "yes")
+    return agreed("Is this the id of the space that you mean? (yes/no) ")
