@@ -26,6 +26,7 @@ from ropewalk.errors import Misuse
 from ropewalk.metrics.page import Pages
 from ropewalk.net import Endpoint, Listener, connect, listen
 from ropewalk.net.connect import check_reachable
+from ropewalk.net.connection import Connection
 from ropewalk.net.serving import Serving, ServingConfig, listening, of_key, within
 from ropewalk.service import Context, Service
 
@@ -140,6 +141,10 @@ class CollectorService(Serving):
     async def run(self) -> None:
         """Judge and tidy up."""
         await self._collector.run()
+
+    def peers(self) -> list[Connection]:
+        """Agents, and who asks."""
+        return [*super().peers(), *(self._page.peers() if self._page is not None else ())]
 
     def protocol(self) -> asyncio.BaseProtocol:
         """What an agent speaks with."""

@@ -52,6 +52,7 @@ class Connection:
         fault: Which rule the peer broke once it was open, of a layer or of the user's protocol.
         under_tls: TLS stands below the protocol, from the beginning or since `start_tls`.
         counting: Bytes are counted here, since a limit needs them and the kernel does not count.
+        number: Unique among those that listeners of this process accepted, later ones higher; 0 until it is open.
     """
 
     __slots__ = (
@@ -70,6 +71,7 @@ class Connection:
         "link",
         "listener",
         "marked",
+        "number",
         "over",
         "protocol",
         "proxied",
@@ -104,6 +106,7 @@ class Connection:
         self.fault: Exception | None = None
         self.address: bytes | None = None  # what the admission counts it by
         self.bytes_in = self.bytes_out = 0
+        self.number = 0
         self.reported = (0, 0)  # bytes that are in the metrics already
         self.marked = -1  # bytes in all when the idle sweep last saw some move
         self.since = self.began = 0.0  # when that was; when it was opened
@@ -152,6 +155,13 @@ class Connection:
         """TLS was started in the middle: another transport, and maybe another protocol."""
         self.link = self.top = link
         self.bottom = self.protocol = protocol
+
+    def end(self, *, now: bool = False) -> None:
+        """Close it: once all that is written is sent, as far as its peer takes it, or now."""
+        if now and self.link is not None:
+            self.link.abort()
+        elif self.top is not None:
+            self.top.close()
 
     def leaving(self) -> None:
         """It closes, for whatever reason, once all that is written is sent."""

@@ -76,6 +76,10 @@ class Listener:
         """How many are open."""
         return len(self._roll)
 
+    def peers(self) -> list[Connection]:
+        """Those that are open."""
+        return list(self._roll)
+
     def close(self) -> None:
         """Take no more connections; those that are there stay."""
         if self._closed:

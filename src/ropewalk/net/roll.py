@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable, Iterator
-from itertools import islice
+from itertools import count, islice
 
 from ropewalk.net.connection import Connection
 from ropewalk.net.counting import Counts
@@ -19,6 +19,7 @@ __all__ = ["Roll"]
 
 _SWEEPS = 4  # in one span of the idle limit; a connection sleeps at most a quarter longer than it may
 _READ_AT_ONCE = 1_000  # connections whose bytes are asked for when metrics are read: about 2 ms
+_numbers = count(1)
 
 
 class Roll:
@@ -48,6 +49,7 @@ class Roll:
 
     def opened(self, connection: Connection) -> None:
         """One more."""
+        connection.number = next(_numbers)
         connection.began = connection.since = self._loop.time()
         self._open[connection] = None
         self._counts.accepted.inc()

@@ -16,6 +16,7 @@ import msgspec
 
 from ropewalk.errors import Misuse, RopewalkError
 from ropewalk.net.certificates import Certificates, check_named
+from ropewalk.net.connection import Connection
 from ropewalk.net.endpoint import Endpoint
 from ropewalk.net.limits import Limits
 from ropewalk.net.listen import listen
@@ -137,6 +138,10 @@ class Serving(Service):
                     errors.append(error)
         if errors:
             raise errors[0]
+
+    def peers(self) -> list[Connection]:
+        """The connections of all listeners."""
+        return [connection for listener in self.listeners for connection in listener.peers()]
 
     def statistics(self) -> Mapping[str, float]:
         """How many are connected."""

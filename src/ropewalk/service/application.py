@@ -17,9 +17,11 @@ from ropewalk.errors import Misuse, RopewalkError, Unavailable
 from ropewalk.metrics import Registry, using
 from ropewalk.metrics.process import measure_loop, measure_process
 from ropewalk.service.board import Board
+from ropewalk.service.control import Control
 from ropewalk.service.interface import Context, Service
 from ropewalk.service.plan import Plan, checked_order
-from ropewalk.service.unit import Standing, Unit
+from ropewalk.service.standing import Standing
+from ropewalk.service.unit import Unit
 
 __all__ = ["Application"]
 
@@ -28,6 +30,9 @@ _log = logging.getLogger("ropewalk.service")
 
 class Application:
     """Some services and how they hang together.
+
+    Attributes:
+        control: What an operator may do with it.
 
     Args:
         name: For people, logs and metrics.
@@ -64,6 +69,16 @@ class Application:
         self._board = Board()
         self._error: RopewalkError | None = None
         self._turn = asyncio.Lock()  # of reloads
+        self.control = Control(
+            name,
+            self._units,
+            board=self._board,
+            registry=self.registry,
+            reload=self.reload,
+            stopping=lambda: self._stop_asked,
+            patience=2 * deadline,
+            application=self,
+        )
         self._loop: asyncio.AbstractEventLoop | None = None  # while it runs
         self._told: Callable[[], None] = lambda: None
         self._ran = self._stop_asked = False
@@ -99,7 +114,7 @@ class Application:
             raise Misuse(f"application {self.name!r} has run", hint="make another one of the same plans")
         self._ran, self._loop, self._told = True, asyncio.get_running_loop(), stopping
         try:
-            with using(self.registry), ExitStack() as measured:
+            with using(self.registry), self.control.running(), ExitStack() as measured:
                 measured.callback(measure_process())
                 measured.callback(measure_loop(self.name))
                 await self._run(up)
@@ -216,7 +231,7 @@ class Application:
         self.stop()
 
     def _context(self, plan: Plan, needed: Mapping[str, Service]) -> Context:
-        return Context(plan.name, self.name, self.registry, needed, self._folder)
+        return Context(plan.name, self.name, self.registry, needed, self._folder, self.control)
 
     def _add(self, plan: Plan, *, late: bool = False) -> None:
         assert self._tasks is not None

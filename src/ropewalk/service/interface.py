@@ -7,7 +7,7 @@ Never: knows of other services than those it needs, or of how it is restarted.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +15,8 @@ from pathlib import Path
 import msgspec
 
 from ropewalk.metrics import Registry
+from ropewalk.service.control import Control
+from ropewalk.service.peers import Peer
 
 __all__ = ["Context", "NoConfig", "Service"]
 
@@ -33,6 +35,7 @@ class Context:
         registry: Where it counts.
         services: Those it needs, by name; all of them are up for as long as it is.
         folder: Where relative paths of its configuration begin.
+        control: Of the application, for services by which operators reach it; None outside of one.
     """
 
     name: str
@@ -40,6 +43,7 @@ class Context:
     registry: Registry
     services: Mapping[str, Service] = field(default_factory=dict)
     folder: Path = field(default_factory=Path)
+    control: Control | None = None
 
 
 class Service:
@@ -85,3 +89,7 @@ class Service:
     def statistics(self) -> Mapping[str, float]:
         """Figures for people who look at it now; what has a history is counted in metrics."""
         return {}
+
+    def peers(self) -> Iterable[Peer]:
+        """The connections that it has accepted and that are open, for who looks at them or ends one."""
+        return ()

@@ -1,6 +1,7 @@
 """Logs: what the process says, as text for people or as JSON for programs, written by a thread of its own.
 
 Flow: logging -> a bounded queue -> a thread -> one line each on standard error
+      logging -> RECENT -> who asks for the last lines
 Never: lets a slow reader of the log hold up the loop: past the queue's bound, lines are dropped and counted.
 """
 
@@ -19,8 +20,9 @@ import msgspec
 
 from ropewalk.metrics import current_registry
 from ropewalk.service.config import LogSettings
+from ropewalk.service.recent import RECENT, LogLine, Recent
 
-__all__ = ["JsonLines", "TextLines", "logging_to"]
+__all__ = ["RECENT", "JsonLines", "LogLine", "Recent", "Said", "TextLines", "logging_to"]
 
 _WAITING = 10_000  # lines
 _PATIENCE = 2.0  # seconds, with a reader, once all is to be written
@@ -40,7 +42,18 @@ def _encodable(value: object) -> str:
     return str(value).encode(errors="backslashreplace").decode()
 
 
-class TextLines(logging.Formatter):
+class Said(logging.Formatter):
+    """``connection refused ... listener=web``: what is said, and below it what of it has several lines."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        fields = "".join(f" {name}={_one_line(str(value))}" for name, value in _fields(record).items())
+        first, *rest = record.getMessage().split("\n")
+        if record.exc_info:
+            rest += self.formatException(record.exc_info).split("\n")
+        return "\n".join([f"{_one_line(first)}{fields}", *(f"  | {_one_line(more)}" for more in rest)])
+
+
+class TextLines(Said):
     """``12:04:55 warning ropewalk.net: connection refused ... listener=web``.
 
     What has several lines, such as a stack, follows below it, set off so that nothing in it looks like another event.
@@ -48,12 +61,7 @@ class TextLines(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         when = time.strftime("%H:%M:%S", time.localtime(record.created))
-        fields = "".join(f" {name}={_one_line(str(value))}" for name, value in _fields(record).items())
-        first, *rest = record.getMessage().split("\n")
-        if record.exc_info:
-            rest += self.formatException(record.exc_info).split("\n")
-        line = f"{when} {record.levelname.lower()} {record.name}: {_one_line(first)}{fields}"
-        return "\n".join([line, *(f"  | {_one_line(more)}" for more in rest)])
+        return f"{when} {record.levelname.lower()} {record.name}: {super().format(record)}"
 
 
 class JsonLines(logging.Formatter):
@@ -118,12 +126,15 @@ def logging_to(stream: TextIO | None = None, settings: LogSettings | None = None
     level = root.level
     writer = threading.Thread(target=_write, args=(lines, stream, ended), name="ropewalk log", daemon=True)
     writer.start()
+    RECENT.setFormatter(Said())
     root.addHandler(handler)
+    root.addHandler(RECENT)
     root.setLevel(settings.level.upper())
     try:
         yield
     finally:
         root.removeHandler(handler)
+        root.removeHandler(RECENT)
         root.setLevel(level)
         with suppress(queue.Full):  # a reader that hangs must not keep the process
             lines.put(ended, timeout=_PATIENCE)

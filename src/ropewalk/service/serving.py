@@ -28,7 +28,7 @@ from ropewalk.service.config import Configuration, LogSettings, Settings, load
 from ropewalk.service.logs import logging_to
 from ropewalk.service.notify import Notifier
 from ropewalk.service.plan import Plan
-from ropewalk.service.unit import State
+from ropewalk.service.standing import State
 from ropewalk.threads import Watchdog
 
 __all__ = ["application_of", "serve", "serve_file", "serve_made"]

@@ -9,17 +9,17 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from enum import StrEnum
 
 from ropewalk.errors import Misuse, RopewalkError, Unavailable
 from ropewalk.metrics import Registry
 from ropewalk.service.board import Board
 from ropewalk.service.interface import Context, Service
 from ropewalk.service.life import Escaped, Life, within
+from ropewalk.service.peers import Peer
 from ropewalk.service.plan import Plan, Restart
+from ropewalk.service.standing import Standing, State
 
-__all__ = ["ServiceFailed", "Standing", "State", "Unit"]
+__all__ = ["ServiceFailed", "Unit"]
 
 _log = logging.getLogger("ropewalk.service")
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 60.0  # seconds between a failure and the next start
@@ -45,38 +45,7 @@ class LeftBehind(Unavailable):
     code = "service.left-behind"
 
 
-class State(StrEnum):
-    """How a service is."""
-
-    WAITING = "waiting"  # for what it needs
-    STARTING = "starting"
-    UP = "up"
-    STOPPING = "stopping"
-    PAUSING = "pausing"  # between a failure and the next start
-    ENDED = "ended"  # by itself
-    FAILED = "failed"  # and is not started again
-    STOPPED = "stopped"
-
-
 _RUNNING = frozenset({State.STARTING, State.UP, State.STOPPING})
-
-
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """How a service is, for people and panels.
-
-    Attributes:
-        why: What its last failure was, "" without one.
-        since: When it came into this state, in the loop's seconds.
-    """
-
-    name: str
-    state: State
-    why: str
-    starts: int
-    failures: int
-    since: float
-    statistics: Mapping[str, float]
 
 
 class Unit:
@@ -116,6 +85,7 @@ class Unit:
         self.leaving = False  # it is to go down, and to stay down
         self.over = False  # it is down, and stays down
         self.held = False  # it is not to start yet
+        self.halted = False  # an operator wants it down: it stays so, through reloads, until one says otherwise
         self._again = False  # it is to go down, and to start anew
         self._going = False  # it waits for those that need it to be down
         self._proven = False  # it has been up with this plan
@@ -150,6 +120,47 @@ class Unit:
         """Whether it is up, or will not come up by itself."""
         return self.stays_up or self._given_up()
 
+    @property
+    def at_rest(self) -> bool:
+        """Whether nothing happens to it now: it is up or down, or waits for a time or for others to come up."""
+        if self.over or self.halted:
+            return self.state == State.STOPPED or self.over
+        if self.state == State.WAITING:
+            lacks = self.lacks
+            return bool(lacks) and not self.held and all(self._units[one].at_rest for one in lacks)
+        return self.stays_up or (self.state in (State.PAUSING, State.FAILED, State.ENDED) and not self._again)
+
+    @property
+    def lacks(self) -> tuple[str, ...]:
+        """Those that it needs and that are not up."""
+        return tuple(name for name in self.plan.needs if name in self._units and not self._units[name].stays_up)
+
+    def peers(self) -> list[Peer]:
+        """The connections that it has accepted and that are open."""
+        if self.service is None:
+            return []
+        try:
+            return list(self.service.peers())
+        except Exception as error:  # noqa: BLE001 - user code, as in `_figures`
+            _log.warning("service %s does not tell its peers: %s", self.plan.name, error)
+            return []
+
+    def halt(self) -> None:
+        """Go down, after those that need it, and stay down until `resume`."""
+        self.halted = True
+        self._board.changed()
+
+    def resume(self, *, anew: bool = False) -> None:
+        """Start once all that it needs is up, without waiting for the end of a pause; no matter if it is up.
+
+        Args:
+            anew: Go down first.
+        """
+        self.halted = False
+        if (anew and self.running) or self.state in (State.PAUSING, State.FAILED, State.ENDED):
+            self._again = True
+        self._board.changed()
+
     def leave(self) -> None:
         """Go down and stay down."""
         self.leaving = True
@@ -158,7 +169,8 @@ class Unit:
     def renew(self, plan: Plan) -> None:
         """Go down, and start by another plan once `held` is taken back."""
         self.plan, self._proven, self._late = plan, False, True
-        self._again = self.held = True
+        self.held = True
+        self._again = self._again or self.state not in (State.WAITING, State.STOPPED)
         self._board.changed()
 
     async def reload(self) -> None:
@@ -186,10 +198,18 @@ class Unit:
 
     async def _may_start(self) -> bool:
         """Wait for what it needs; False when it is to stay down."""
-        if not self.leaving:
-            self._set(State.WAITING)
-            await self._board.until(lambda: self.leaving or (not self.held and self._up_are(self.plan.needs)))
+        self._again = False
+        while not self.leaving:
+            self._set(State.STOPPED if self.halted else State.WAITING)
+            await self._board.until(
+                lambda: self.leaving or self._is_free() or self.halted != (self.state == State.STOPPED)
+            )
+            if self._is_free():
+                break
         return not self.leaving
+
+    def _is_free(self) -> bool:
+        return not self.held and not self.halted and self._up_are(self.plan.needs)
 
     async def _live(self) -> tuple[bool, BaseException | None]:
         """One life of the service; whether it ended by itself, and what it failed of.
@@ -242,7 +262,7 @@ class Unit:
 
     async def _rest(self, failure: BaseException | None, pauses: Iterator[float]) -> None:
         """Stay down for as long as the plan says, or until someone says otherwise."""
-        if self.leaving or self._again:
+        if self._summoned():
             return
         restart = self.plan.restart
         # A wrong configuration does not get better by trying again, and who is left behind may still hold everything.
@@ -260,10 +280,14 @@ class Unit:
             self._set(State.PAUSING)
             pause = next(pauses)
             _log.info("service %s starts again in %.1f s", self.plan.name, pause, extra={"service": self.plan.name})
-            await self._board.until(lambda: self.leaving or self._again, pause)
+            await self._board.until(self._summoned, pause)
             return
         self._say_who_waits()
-        await self._board.until(lambda: self.leaving or self._again)
+        await self._board.until(self._summoned)
+
+    def _summoned(self) -> bool:
+        """Whether somebody wants something of it, so that it does not rest."""
+        return self.leaving or self._again or self.halted
 
     def _made(self) -> Service:
         needed = {name: self._units[name].service for name in self._needs}
@@ -280,10 +304,10 @@ class Unit:
         return all(self._units[name].stays_up for name in needs if name in self._units)
 
     def _to_go_down(self) -> bool:
-        return self.leaving or self._again or not self._up_are(self._needs)
+        return self._summoned() or not self._up_are(self._needs)
 
     def _given_up(self) -> bool:
-        if self._again:
+        if self._again and not self.halted:
             return False
         if self.state == State.WAITING:
             return any(self._units[name]._given_up() for name in self.plan.needs)  # noqa: SLF001 - our own kind
