@@ -1,7 +1,8 @@
 """Run: `make bench`: rates beside the floors and other programs on this machine, and which goals are met.
 
     python bench/run.py --quick             smaller data, three rounds
-    python bench/run.py --only platform     the network platform's parts alone; or `spaces`, `remote`, `groups`, `nodes`
+    python bench/run.py --only platform     the network platform's parts alone; or `spaces`, `remote`, `groups`,
+                                            `nodes`, `web`
     python bench/run.py --only large        one part; may be repeated
     python bench/run.py --ram               the large file once more on /dev/shm
     python bench/run.py --large             memory for 4 GiB and for 1,000,000 files too (many minutes)
@@ -55,10 +56,14 @@ REMOTE = {"calls": ("remote", "calls"), "holding": ("remote", "holding")}
 TOGETHER = {"merge": ("groups", "merge"), "removal": ("people", "removal"), "opening": ("people", "opening")}
 OVER_NODES = {"stream": ("nodes", "stream"), "rest": ("nodes", "rest")}
 OVER_NODES |= {part: ("nodes_away", part) for part in ("dead", "first", "slow")}
-MODULES = PLATFORM | REMOTE | TOGETHER | OVER_NODES
-PACKAGES = ("uvloop", "websockets", "twisted", "aiofastnet", "anyio", "prometheus-client", "opentelemetry-sdk")
+WEB = {"requests": ("web", "requests")}
+MODULES = PLATFORM | REMOTE | TOGETHER | OVER_NODES | WEB
+PACKAGES = (
+    *("uvloop", "httptools", "websockets", "twisted", "uvicorn", "starlette", "aiofastnet", "anyio"),
+    *("prometheus-client", "opentelemetry-sdk"),
+)
 GROUPS = {"spaces": SPACES, "platform": tuple(PLATFORM), "remote": tuple(REMOTE), "groups": tuple(TOGETHER)}
-GROUPS |= {"nodes": tuple(OVER_NODES)}
+GROUPS |= {"nodes": tuple(OVER_NODES), "web": tuple(WEB)}
 
 
 def main(words: list[str] | None = None) -> int:

@@ -1,0 +1,85 @@
+"""Heads: the head of an answer, from what an app says of it.
+
+Flow: status and headers of `http.response.start` -> Framing, lines -> bytes
+Never: lets an app end a line, or say two things of the length of a body.
+Source: RFC 9112, section 6; RFC 9110, section 8.6.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from ropewalk.web.errors import BrokenAnswer
+from ropewalk.web.plain import BODILESS, first_line
+
+__all__ = ["AnswerHead"]
+
+_OURS = frozenset({b"connection", b"content-length", b"date", b"keep-alive", b"transfer-encoding", b"upgrade"})
+
+
+class AnswerHead:
+    """What an app says, taken apart.
+
+    Attributes:
+        length: Of the body as the app has it; None where it does not say.
+        close: The app wants the connection closed.
+        bodiless: The answer has no body by its status.
+    """
+
+    __slots__ = ("_dated", "_lines", "bodiless", "close", "length", "status")
+
+    def __init__(self, status: int, headers: Iterable[tuple[bytes, bytes]]) -> None:
+        """Take it apart.
+
+        Raises:
+            BrokenAnswer: A header has a line end in it, or the length is none.
+        """
+        if not 200 <= status <= 999:
+            raise BrokenAnswer(f"status of an answer is {status}, expected 200 to 999")
+        self.status = status
+        self.bodiless = status in BODILESS
+        self.length: int | None = None
+        self.close = self._dated = False
+        lines = [first_line(status)]
+        for name, value in headers:
+            low = name.lower()
+            if low in _OURS:
+                if low == b"date":
+                    self._dated = True
+                else:
+                    self._note(low, value)
+                    continue
+            lines.append(low + b": " + value)
+        self._lines = lines
+
+    def _note(self, name: bytes, value: bytes) -> None:
+        """What the host says itself, in its own words."""
+        if name == b"content-length":
+            if not value.isdigit() or self.length is not None:
+                raise BrokenAnswer("content-length of an answer is not one number")
+            self.length = int(value)
+        elif name == b"connection":
+            self.close = self.close or b"close" in value.lower()
+
+    def encode(self, date: bytes, length: int | None, *, chunked: bool, keep: bytes) -> bytes:
+        """The head as it is sent.
+
+        Args:
+            date: A header line with its end.
+            length: Of the body; None to say nothing of it.
+            chunked: The body comes in chunks.
+            keep: A header line about the connection with its end, or b"".
+
+        Raises:
+            BrokenAnswer: A header has a line end or a zero byte in it.
+        """
+        lines = self._lines
+        text = b"\r\n".join(lines)
+        ends = len(lines) - 1
+        if text.count(b"\n") != ends or text.count(b"\r") != ends or b"\0" in text:
+            raise BrokenAnswer("a header of an answer has a line end or a zero byte in it")
+        if chunked:
+            framing = b"transfer-encoding: chunked\r\n"
+        else:
+            framing = b"" if length is None else b"content-length: %d\r\n" % length
+        return b"%b\r\n%b%b%b\r\n" % (text, b"" if self._dated else date, framing, keep)
