@@ -74,6 +74,7 @@ COMMANDS: tuple[tuple[str, str, str, str], ...] = (
     ("node take-back", "node_trash:take_back", "", "SPACE LABEL... [OPTIONS]"),
     ("node veto", "node_trash:veto", "", "SPACE DAYS [OPTIONS]"),
     ("serve", "serve:serve", "Servers", "FILE [OPTIONS]"),
+    ("console", "console:console", "Servers", "[COMMAND...] [OPTIONS]"),
     ("new protocol", "new:protocol", "", "NAME [OPTIONS]"),
     ("new service", "new:service", "", "NAME [OPTIONS]"),
     ("account add", "account:add", "", "NAME --in FILE [OPTIONS]"),
