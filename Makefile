@@ -8,7 +8,7 @@
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help setup test lint types arrow vectors pytest demo bench fuzz constraints clean
+.PHONY: help setup up test lint types arrow vectors pytest demo bench fuzz constraints clean
 
 # Left set, these would put someone else's packages before those of .venv.
 unexport PYTHONHOME PYTHONPATH
@@ -26,7 +26,7 @@ AT_ONCE = -n $(WORKERS) --maxprocesses 4 --dist loadgroup
 # The build's own tools are pinned like the rest, so the build must not fetch others in a place of its own.
 BUILD := hatchling editables
 PIP = -m pip --disable-pip-version-check --no-input --quiet install
-TYPED = src tests $(wildcard bench/*.py examples/*.py)
+TYPED = src tests $(wildcard bench/*.py examples/*.py examples/*/*.py)
 VECTORS = $(wildcard docs/spec/vectors/make.py)
 
 help: ## print these lines
@@ -45,8 +45,11 @@ $(READY): pyproject.toml constraints.txt src/ropewalk/_version.py
 	@echo "setting up .venv (a minute or so, once)"
 	@"$(PYTHON)" -m venv .venv
 	@$(BIN)/python $(PIP) --constraint constraints.txt $(BUILD)
-	@$(BIN)/python $(PIP) --constraint constraints.txt --no-build-isolation --editable '.[engines,keyring,otel,qt,dev]'
+	@$(BIN)/python $(PIP) --constraint constraints.txt --no-build-isolation --editable '.[console,engines,keyring,otel,qt,ssh,telnet,dev]'
 	@touch $@
+
+up: $(READY) ## a node with a web page, and all that it takes; ^C stops it
+	@$(BIN)/ropewalk up --new --browser $(ARGS) || test $$? -eq 130
 
 test: lint types arrow vectors pytest ## all that CI runs: the targets from lint to pytest, in this order
 
@@ -78,7 +81,7 @@ fuzz: $(READY) ## property tests with far more cases than usual; ARGS=tests/... 
 constraints: ## write constraints.txt anew: the newest of everything that pyproject.toml allows
 	@rm -rf .venv/fresh
 	@"$(PYTHON)" -m venv .venv/fresh
-	@.venv/fresh/bin/python $(PIP) $(BUILD) '.[engines,keyring,otel,qt,dev]'
+	@.venv/fresh/bin/python $(PIP) $(BUILD) '.[console,engines,keyring,otel,qt,ssh,telnet,dev]'
 	@{ echo "# The exact versions that make uses; users get the ranges of pyproject.toml. Written by make constraints,"; \
 		echo "# with the oldest Python we support, since that one needs the most packages."; \
 		.venv/fresh/bin/python -m pip freeze --exclude ropewalk --exclude setuptools; } >constraints.new

@@ -50,10 +50,12 @@ class Up:
             env={**os.environ, "ROPEWALK_HOME": str(self.home)},
         )
         assert self._process.stdout is not None
-        line = self._process.stdout.readline()
-        if not line:
-            raise AssertionError(self.end()[1])
-        self.told = json.loads(line)
+        self.told = {}
+        while "addresses" not in self.told:  # what --new sets up is told before
+            line = self._process.stdout.readline()
+            if not line:
+                raise AssertionError(self.end()[1])
+            self.told = json.loads(line)
 
     def stop(self) -> int:
         """As systemd does it; the exit status."""

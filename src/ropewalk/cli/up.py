@@ -8,20 +8,25 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
 
+from ropewalk.cli.first import first
 from ropewalk.cli.options import KEYED, Keyed
 from ropewalk.cli.output import Voice, count
+from ropewalk.cli.pages import PAGE, open_in_browser, page_plans, way_in
 from ropewalk.cli.reach import node_file, reached
 from ropewalk.cli.session import device_keys
+from ropewalk.console import ConsoleConfig, ConsoleService
+from ropewalk.console.place import socket_of
 from ropewalk.errors import Misuse
 from ropewalk.net.metrics_page import MetricsService
 from ropewalk.net.serving import ServingConfig
 from ropewalk.node import LISTEN, NodeConfig, NodeService, Passports, Upkeep, UpkeepService, listening
 from ropewalk.node.running import NodeRunning
-from ropewalk.service import Application, Context, LogSettings, NoConfig, Plan, Settings, serve_made
+from ropewalk.service import Application, Context, LogSettings, NoConfig, Plan, Restart, Settings, serve_made
 from ropewalk.spaces.home import Home
 from ropewalk.spaces.identity import DeviceKeys
 
@@ -40,20 +45,44 @@ def up(
         str | None,
         Parameter(metavar="URL", help="A page of metrics, such as tcp://127.0.0.1:9464; else as node.toml says."),
     ] = None,
+    page: Annotated[
+        str | None,
+        Parameter(metavar="URL", help=f"Pages for a browser of this machine, such as {PAGE}; else as node.toml says."),
+    ] = None,
+    browser: Annotated[bool, Parameter(negative="", help="Open the pages in a browser.")] = False,
+    new: Annotated[
+        bool,
+        Parameter(
+            negative="", help="First make what is not there yet: keys, and a space over three folders of this machine."
+        ),
+    ] = False,
+    yes: Annotated[
+        bool,
+        Parameter(
+            name=("--yes", "-y"), negative="", help="Do not ask whether the words of a new key were written down."
+        ),
+    ] = False,
     no_spaces: Annotated[
         bool, Parameter(name="--no-spaces", negative="", help="Only the node; the keys of this machine are not needed.")
+    ] = False,
+    no_console: Annotated[
+        bool, Parameter(name="--no-console", negative="", help="No socket for `ropewalk console`.")
     ] = False,
     common: Keyed = KEYED,
 ) -> int:
     """Run the node of this machine, and look after your spaces: pay what stores are owed, beat, watch.
 
-    It goes on until SIGTERM or ^C. What `ropewalk node`, `store` and `space` change counts at once.
+    It goes on until SIGTERM or ^C. What `ropewalk node`, `store` and `space` change counts at once; `ropewalk console`
+    looks at it meanwhile.
     """
     home = Home.of_user()
     settings = node_file(home).load()
     urls = tuple(listen or settings.listen or (LISTEN,))
     config = NodeConfig(listen=urls, home="")
-    page = ServingConfig(listen=metrics or settings.metrics) if metrics or settings.metrics else None
+    counts = ServingConfig(listen=metrics or settings.metrics) if metrics or settings.metrics else None
+    shown = page or settings.page or (PAGE if browser else "")
+    if new:
+        first(home, common, yes=yes)
     spaces = home.load().spaces  # what is wrong with them is told before anything starts
     if listening(home.state) is not None:
         raise NodeRunning("this machine's node runs already", hint="one is enough: it takes new settings by itself")
@@ -66,17 +95,20 @@ def up(
         common.voice.note("spaces are not looked after")
 
     def make() -> Application:
-        return Application("ropewalk", _plans(config, page, home, device), deadline=DEADLINE)
+        plans = [*_plans(config, counts, home, device), *([] if no_console else [_console(home)])]
+        if shown:
+            plans += page_plans(shown, home, spaces="spaces" if device is not None else None)
+        return Application("ropewalk", plans, deadline=DEADLINE)
 
     async def told(application: Application) -> None:
         await application.wait_up()
-        _tell(home, common.voice)
+        await _tell(home, common.voice, way_in(application), browser=browser)
 
     serve_made(make, Settings(deadline=DEADLINE), LogSettings(), told)
     return 0
 
 
-def _plans(config: NodeConfig, page: ServingConfig | None, home: Home, device: DeviceKeys | None) -> Sequence[Plan]:
+def _plans(config: NodeConfig, counts: ServingConfig | None, home: Home, device: DeviceKeys | None) -> Sequence[Plan]:
     plans = [Plan("node", NodeService, config, critical=True)]
     if device is not None:
         keys = device
@@ -85,17 +117,27 @@ def _plans(config: NodeConfig, page: ServingConfig | None, home: Home, device: D
             return UpkeepService(Upkeep(home, keys), Passports(home, keys), context)
 
         plans.append(Plan("spaces", upkeep, NoConfig()))
-    if page is not None:
-        plans.append(Plan("metrics", MetricsService, page))
+    if counts is not None:
+        plans.append(Plan("metrics", MetricsService, counts))
     return plans
 
 
-def _tell(home: Home, voice: Voice) -> None:
+def _console(home: Home) -> Plan:
+    # Without one the node is as good, and nothing is to wait for it.
+    return Plan("console", ConsoleService, ConsoleConfig(str(socket_of(home.state))), restart=Restart.NEVER)
+
+
+async def _tell(home: Home, voice: Voice, page: tuple[str, Path] | None, *, browser: bool) -> None:
     near = reached(home)
     offers = sorted(node_file(home).load().offers)
     spaces = sorted(home.load().spaces)
-    voice.answer(
-        [*near.addresses, f"{count(len(offers), 'offer')}, {count(len(spaces), 'space')}; ^C ends it"],
-        {"key": near.key, "addresses": list(near.addresses), "offers": offers, "spaces": spaces},
-    )
+    lines = [*near.addresses, f"{count(len(offers), 'offer')}, {count(len(spaces), 'space')}; ^C ends it"]
+    fields = {"key": near.key, "addresses": list(near.addresses), "offers": offers, "spaces": spaces}
+    if page is not None:
+        url, file = page
+        lines.insert(-1, f"page: {url}, by {file.as_uri()}")
+        fields |= {"page": url, "opens": str(file)}
+    voice.answer(lines, fields)
     sys.stdout.flush()
+    if page is not None and browser and not await open_in_browser(page[1]):
+        voice.note(f"no browser was found: open {page[1].as_uri()} in one")

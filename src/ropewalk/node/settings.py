@@ -96,6 +96,7 @@ class NodeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit
     listen: tuple[str, ...] = ()  # endpoints; where there are none, the service's own
     reached: tuple[str, ...] = ()  # endpoints by which others come here, where those of `listen` do not say it
     metrics: str = ""  # an endpoint for a page of metrics
+    page: str = ""  # an endpoint for pages in a browser of this machine
     offers: dict[str, OfferSetting] = {}
     grants: tuple[GrantSetting, ...] = ()  # the oldest first
 

@@ -1,0 +1,310 @@
+"""Changing: what people do to files and folders; each request is one version, and can be taken back.
+
+Flow: form, or bytes of files -> one change of the space -> Notice with its Undo -> page, JSON
+Never: does a part of what was asked, or takes the place of something that the asker has not seen.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from ropewalk.counting import count
+from ropewalk.errors import Misuse, Unavailable
+from ropewalk.pages.answers import json_answer, wants_json
+from ropewalk.pages.asking import asker_of, body_of
+from ropewalk.pages.multipart import BadForm, Parts
+from ropewalk.pages.names import BadAddress, quoted, shown, unquoted
+from ropewalk.pages.notices import Notices
+from ropewalk.pages.opened import Spaces
+from ropewalk.pages.places import Place, place_of
+from ropewalk.pages.receiving import SMALL, LengthNeeded, TooSlow, at_hand, in_time, receive_file, seconds_for
+from ropewalk.pages.undoing import Path, Undo, found_at, put_back, undo
+from ropewalk.spaces.change import AlreadyThere, Change
+from ropewalk.spaces.space import Space
+from ropewalk.spaces.version import NoSuchPath, Version, parse_path
+
+__all__ = ["Changing", "UploadsBusy"]
+
+AT_ONCE = 4  # uploads of one node: each holds a small body whole, or some blocks of a large one
+MOST_PATHS = 10_000  # things that one form may name
+LONGEST_TIME = 2**62  # nanoseconds
+_Files = AsyncIterator[tuple[Path, int | None, AsyncIterator[bytes]]]  # where it goes, nanoseconds, its bytes
+_MEANWHILE = "somebody may have renamed or removed it meanwhile; load the folder again"
+
+
+class UploadsBusy(Unavailable):
+    """Too many uploads are under way."""
+
+    code = "pages.uploads-busy"
+
+
+class Changing:
+    """Endpoints; the gate has seen to it that a person asked for this.
+
+    Args:
+        spaces: What can be changed.
+        notices: What is told on the next page.
+    """
+
+    def __init__(self, spaces: Spaces, notices: Notices) -> None:
+        self._spaces, self._notices = spaces, notices
+        self.uploads = asyncio.Semaphore(AT_ONCE)
+
+    # -- names and places ------------------------------------------------------------------------------------------
+
+    async def folder(self, request: Request) -> Response:
+        """Make a folder here: ``name``."""
+        place = await self._place(request)
+        new = (*place.parts, _name(_field(request, "name")))
+
+        async def work(change: Change) -> str:
+            await change.make_folder(b"/".join(new))
+            return f"Made the folder {shown(new[-1])}."
+
+        return await self._done(request, place, f"mkdir {_words([new])}", work, [new])
+
+    async def move(self, request: Request) -> Response:
+        """Rename one thing (``p``, ``name``), or move some (``p``, ..., ``to``)."""
+        place = await self._place(request)
+        paths = _paths(request, place)
+        fields = asker_of(request).fields
+        if "to" in fields:
+            folder = parse_path(fields["to"])
+            moves = [(path, (*folder, path[-1])) for path in paths]
+        elif len(paths) == 1:
+            moves = [(paths[0], (*paths[0][:-1], _name(_field(request, "name"))))]
+        else:
+            raise BadForm("expected a new name for one thing, or a folder to move into")
+
+        async def work(change: Change) -> str:
+            for old, new in moves:
+                if old == new:
+                    raise AlreadyThere(f"{_word(new)} is where it was")
+                await _there(change, old)
+                if await found_at(change, new) is not None:
+                    raise AlreadyThere(f"{_word(new)} is there already", hint="choose another name")
+                await change.move(b"/".join(old), b"/".join(new))
+            if "to" not in fields:
+                return f"Renamed {shown(moves[0][0][-1])} to {shown(moves[0][1][-1])}."
+            return f"Moved {_several(paths)} to {fields['to']}."
+
+        words = " ".join(f"{_word(old)} {_word(new)}" for old, new in moves[:10])
+        return await self._done(request, place, f"mv {words}", work, moved=moves)
+
+    async def remove(self, request: Request) -> Response:
+        """Remove things, folders with all that is in them: ``p``, ..."""
+        place = await self._place(request)
+        paths = _paths(request, place)
+
+        async def work(change: Change) -> str:
+            gone = 0
+            for path in paths:
+                await _there(change, path)
+                gone += await change.remove(b"/".join(path), recursive=True)
+            inside = f" with {count(gone - len(paths), 'entry/entries')} inside" if gone > len(paths) else ""
+            return f"Deleted {_several(paths)}{inside}. Older versions keep it."
+
+        return await self._done(request, place, f"rm {_words(paths)}", work, paths)
+
+    async def restore(self, request: Request) -> Response:
+        """Have this place as it was in a version: ``at``."""
+        place = await self._place(request)
+        at = _field(request, "at")
+        if not place.parts:
+            raise Misuse("a whole space is not restored at once", hint="restore the folders in it that you want back")
+        then = await place.space.at(at)
+        if await found_at(then, place.parts) is None:
+            raise NoSuchPath(f"no {place.whole} in version {at[:12]}")
+
+        async def work(change: Change) -> str:
+            entries = await put_back(change, then, place.parts)
+            inside = f" with {count(entries - 1, 'entry/entries')} inside" if entries > 1 else ""
+            return f"{place.label} is as it was in version {at[:12]}{inside}."
+
+        note = f"restore {place.whole} from {at[:12]}"
+        return await self._done(request, place, note, work, [place.parts], folder=place.above)
+
+    async def undo(self, request: Request) -> Response:
+        """Take back what a notice told of: ``word``."""
+        place = await self._place(request)
+        what = self._notices.take_undo(asker_of(request).session, _field(request, "word"))
+        if what.space is not place.space:
+            raise Unavailable("the space was opened anew since", hint="its versions show what there was")
+
+        async def work(change: Change) -> str:
+            await undo(change, what)
+            return "Undone."
+
+        paths = [*what.paths, *(path for pair in what.moved for path in pair)]
+        return await self._done(request, place, f"undo {_words(paths)}", work, undoable=False, folder=what.folder)
+
+    # -- files -----------------------------------------------------------------------------------------------------
+
+    async def upload(self, request: Request) -> Response:
+        """Files into this folder: a form of ``file`` parts, each after its ``mtime`` (milliseconds), if it has one."""
+        place = await self._place(request)
+        form = asker_of(request).parts
+        if form is None:
+            raise BadForm("expected a form with files")
+
+        def files(body: AsyncIterator[bytes]) -> _Files:
+            form.body = body
+            return _form_files(form, place.parts)
+
+        return await self._received(request, place, form.body, files, place.parts)
+
+    async def put(self, request: Request) -> Response:
+        """One file at this place, its bytes as the body: ``?mtime=`` has milliseconds since 1970."""
+        place = await self._place(request)
+        if not place.parts:
+            raise AlreadyThere("the top of the space is a folder")
+        mtime = _mtime(request.query_params.get("mtime", ""))
+
+        async def files(body: AsyncIterator[bytes]) -> _Files:
+            yield place.parts, mtime, body
+
+        return await self._received(request, place, body_of(request.receive), files, place.above)
+
+    async def _received(
+        self,
+        request: Request,
+        place: Place,
+        source: AsyncIterator[bytes],
+        files: Callable[[AsyncIterator[bytes]], _Files],
+        folder: Path,
+    ) -> Response:
+        length = request.headers.get("content-length", "")
+        if not (length.isascii() and length.isdigit() and len(length) < 19):
+            raise LengthNeeded("the request does not say how long its body is")
+        if self.uploads.locked():
+            raise UploadsBusy(f"{AT_ONCE} uploads are under way", hint="wait for one of them to end")
+        paths: list[Path] = []
+
+        async def work(change: Change) -> str:
+            size = 0
+            async for path, mtime, pieces in files(body):
+                size += await receive_file(change, place.space.core, path, pieces, mtime)
+                paths.append(path)
+            if not paths:
+                raise BadForm("got no file", hint="choose one or more, then upload")
+            return f"Uploaded {_several(paths)}."
+
+        async with self.uploads:
+            try:
+                async with asyncio.timeout(seconds_for(int(length))):
+                    body = in_time(source)
+                    if int(length) <= SMALL:
+                        body = await at_hand(body)
+                    note = f"upload to {_word(folder)}"
+                    return await self._done(request, place, note, work, paths, folder=folder)
+            except TimeoutError:
+                raise TooSlow("the upload came too slowly", hint="nothing was kept; send it again") from None
+
+    # -- all of them -----------------------------------------------------------------------------------------------
+
+    async def _place(self, request: Request) -> Place:
+        place = await place_of(request, self._spaces)
+        if place.at:
+            raise BadAddress("an older version cannot be changed", hint="restore what you want back")
+        return place
+
+    async def _done(
+        self,
+        request: Request,
+        place: Place,
+        note: str,
+        work: Callable[[Change], Awaitable[str]],
+        paths: Sequence[Path] = (),
+        moved: Sequence[tuple[Path, Path]] = (),
+        *,
+        undoable: bool = True,
+        folder: Path | None = None,
+    ) -> Response:
+        space = place.space
+        async with space.change(shown(note)) as change:
+            before = change.base
+            text = await work(change)
+        text, after, warning = _outcome(space, text)
+        folder = place.parts if folder is None else folder
+        way_back = None
+        if undoable and after is not None:
+            way_back = Undo(space, place.name, before, after, tuple(paths), tuple(reversed(moved)), folder)
+        notice = self._notices.add(asker_of(request).session, text, way_back, warning=warning)
+        if wants_json(request):
+            return json_answer({"message": text, "done": notice.word, "undo": way_back is not None})
+        address = f"/spaces/{quoted([place.name.encode()])}/files/{quoted(folder)}?done={notice.word}"
+        return RedirectResponse(address, 303)
+
+
+async def _form_files(parts: Parts, folder: Path) -> _Files:
+    mtime: int | None = None
+    while (part := await parts.next()) is not None:
+        if part.name == "mtime":
+            mtime = _mtime(await part.text())
+        elif part.name == "file" and part.file:
+            names = parse_path(part.file)
+            if not names:
+                raise BadAddress("a file has no name")
+            yield (*folder, *names), mtime, part.pieces()
+            mtime = None
+
+
+def _outcome(space: Space, text: str) -> tuple[str, Version | None, bool]:
+    """What to say of the change that was just made, the version that it is, and whether there is a catch."""
+    outcome = space.outcome
+    if outcome is None:
+        return "Nothing had to be changed.", None, False
+    after = space.core.version(outcome.head.root)
+    if outcome.queued:
+        return f"{text} It waits on this machine alone until enough stores answer.", after, True
+    return text, after, False
+
+
+async def _there(change: Change, path: Path) -> None:
+    if await found_at(change, path) is None:
+        raise NoSuchPath(f"{_word(path)} is not there any more", hint=_MEANWHILE)
+
+
+def _field(request: Request, name: str) -> str:
+    value = asker_of(request).fields.get(name)
+    if value is None:
+        raise BadForm(f"the form has no field {name!r}")
+    return value
+
+
+def _paths(request: Request, place: Place) -> list[Path]:
+    paths = [(*place.parts, *unquoted(value)) for key, value in asker_of(request).form if key == "p"]
+    if not 1 <= len(paths) <= MOST_PATHS or not all(len(path) > len(place.parts) for path in paths):
+        raise BadForm(f"got {len(paths)} names of things, expected 1 to {MOST_PATHS}", hint="mark what you mean first")
+    return list(dict.fromkeys(paths))
+
+
+def _name(text: str) -> bytes:
+    parts = parse_path(text)
+    if len(parts) != 1 or "/" in text:
+        raise Misuse(f"{shown(text[:80])!r} is no name", hint="give one without a slash, and not an empty one")
+    return parts[0]
+
+
+def _mtime(text: str) -> int | None:
+    if not text:
+        return None
+    if not (text.isascii() and text.isdigit() and int(text[:20]) * 10**6 < LONGEST_TIME):
+        raise BadForm(f"mtime is {text[:20]!r}, expected milliseconds since 1970")
+    return int(text) * 10**6
+
+
+def _word(path: Path) -> str:
+    return "/" + "/".join(shown(part) for part in path)
+
+
+def _words(paths: Sequence[Path]) -> str:
+    return " ".join(_word(path) for path in paths[:10])
+
+
+def _several(paths: Sequence[Path]) -> str:
+    return shown(paths[0][-1]) if len(paths) == 1 else count(len(paths), "thing")
