@@ -5,6 +5,9 @@
     python node_process.py sink FOLDER PORT   takes all that comes from there; prints seconds
     python node_process.py file FOLDER PORT   the same, and does to each MiB what nobody can do without who gets a file
                                               of a space: decrypts it, hashes it and writes it, in two threads
+    python node_process.py takes FOLDER SIZE  takes a column of a file of SIZE bytes from whoever connects; prints port
+    python node_process.py gives FOLDER FILE PORT..
+                                              puts a file to five of these, and does what it must; prints seconds
 
 Flow: nodes.py -> this, as processes -> lines on standard output
 Never: measures a node together with its clients.
@@ -24,6 +27,7 @@ from typing import cast
 import uvloop
 from blake3 import blake3
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from nodes_floor import gives, takes
 
 import ropewalk
 from ropewalk import net
@@ -129,9 +133,7 @@ class Keeps(Takes):
 
 async def raw(folder: Path, size: int) -> None:
     """Serve the bare stream until it is ended."""
-    node_key(folder / KEY_FILE)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(folder / KEY_FILE)
+    context = _of_server(folder)
     loop = asyncio.get_running_loop()
     server = await loop.create_server(lambda: Sends(size), "127.0.0.1", 0, ssl=context)
     print(server.sockets[0].getsockname()[1], flush=True)
@@ -140,8 +142,7 @@ async def raw(folder: Path, size: int) -> None:
 
 async def sink(folder: Path, port: int, *, keep: bool = False) -> None:
     """Take the bare stream once."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    context = _of_client()
     loop = asyncio.get_running_loop()
     ended: asyncio.Future[None] = loop.create_future()
     began = time.perf_counter()
@@ -151,6 +152,19 @@ async def sink(folder: Path, port: int, *, keep: bool = False) -> None:
     print(time.perf_counter() - began, flush=True)
 
 
+def _of_server(folder: Path) -> ssl.SSLContext:
+    node_key(folder / KEY_FILE)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(folder / KEY_FILE)
+    return context
+
+
+def _of_client() -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    return context
+
+
 if __name__ == "__main__":
     ropewalk.keep_freed()
     what, folder = sys.argv[1], Path(sys.argv[2])
@@ -158,5 +172,9 @@ if __name__ == "__main__":
         uvloop.run(node(folder, sys.argv[3]))
     elif what == "raw":
         uvloop.run(raw(folder, int(sys.argv[3])))
+    elif what == "takes":
+        uvloop.run(takes(folder, int(sys.argv[3]), _of_server(folder)))
+    elif what == "gives":
+        uvloop.run(gives(Path(sys.argv[3]), [int(port) for port in sys.argv[4:]], _of_client()))
     else:
         uvloop.run(sink(folder, int(sys.argv[3]), keep=what == "file"))

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from figures import Figure, Load, in_turns
 from measure import Failed, say
+from nodes_floor import COUNT
 from report import Goal, Report, beside
 from town import SECRET, Client, Town, line_of, process, town_in
 
@@ -40,56 +41,55 @@ def stream(report: Report, load: Load, folder: Path) -> None:
     small.mkdir()
     for number in range(load.small_files):
         (small / str(number)).write_bytes(os.urandom(SMALL))
-    (folder / "raw").mkdir()
-    server = process("raw", folder / "raw", source.stat().st_size)
-    try:
-        port = line_of(server)
-        with town_in(folder) as town, town.client("net") as net, town.client("disk") as disk:
-            sides = _Sides(town, folder, port)
-            for space in ("net", "disk"):
-                for what in (source, small):
-                    town.words("put", "--quiet", str(what), f"{space}:/{what.name}")
-            work = f"{load.streamed >> 20:,} MiB"
-            mb, many = source.stat().st_size / 1e6, load.small_files
-            puts = in_turns(
-                f"put of {work}", "MB/s",
-                {
-                    "bare TLS stream": lambda: mb / sides.bare(),
-                    "five nodes": lambda: mb / sides.put_open(net, source),
-                    "five folders": lambda: mb / sides.put_open(disk, source),
-                },
-                load.rounds,
-            )  # fmt: skip
-            gets = in_turns(
-                f"get of {work}", "MB/s",
-                {
-                    "bare TLS stream": lambda: mb / sides.bare(),
-                    "bare, decrypted, hashed, written": lambda: mb / sides.bare("file"),
-                    "five nodes": lambda: mb / sides.get_open(net, "large"),
-                    "five folders": lambda: mb / sides.get_open(disk, "large"),
-                    "five nodes, a command": lambda: mb / sides.get("net", "large"),
-                },
-                load.rounds,
-            )  # fmt: skip
-            files = in_turns(
-                f"put of {many} files of {SMALL:,} bytes", "files/s",
-                {
-                    "five folders": lambda: many / sides.put("disk", small),
-                    "five nodes": lambda: many / sides.put("net", small),
-                },
-                load.rounds,
-            )  # fmt: skip
-            back = in_turns(
-                f"get of {many} files of {SMALL:,} bytes", "files/s",
-                {
-                    "five folders": lambda: many / sides.get("disk", "small"),
-                    "five nodes": lambda: many / sides.get("net", "small"),
-                },
-                load.rounds,
-            )  # fmt: skip
-    finally:
-        with server:
-            server.kill()
+    with (
+        _peers(folder, source.stat().st_size) as (port, *ports),
+        town_in(folder) as town,
+        town.client("net") as net,
+        town.client("disk") as disk,
+    ):
+        sides = _Sides(town, folder, port, ports)
+        for space in ("net", "disk"):
+            for what in (source, small):
+                town.words("put", "--quiet", str(what), f"{space}:/{what.name}")
+        work = f"{load.streamed >> 20:,} MiB"
+        mb, many = source.stat().st_size / 1e6, load.small_files
+        puts = in_turns(
+            f"put of {work}", "MB/s",
+            {
+                "bare TLS stream": lambda: mb / sides.bare(),
+                "read, sealed, coded, sent, written": lambda: mb / sides.given(source),
+                "five nodes": lambda: mb / sides.put_open(net, source),
+                "five folders": lambda: mb / sides.put_open(disk, source),
+            },
+            load.rounds,
+        )  # fmt: skip
+        gets = in_turns(
+            f"get of {work}", "MB/s",
+            {
+                "bare TLS stream": lambda: mb / sides.bare(),
+                "bare, decrypted, hashed, written": lambda: mb / sides.bare("file"),
+                "five nodes": lambda: mb / sides.get_open(net, "large"),
+                "five folders": lambda: mb / sides.get_open(disk, "large"),
+                "five nodes, a command": lambda: mb / sides.get("net", "large"),
+            },
+            load.rounds,
+        )  # fmt: skip
+        files = in_turns(
+            f"put of {many} files of {SMALL:,} bytes", "files/s",
+            {
+                "five folders": lambda: many / sides.put("disk", small),
+                "five nodes": lambda: many / sides.put("net", small),
+            },
+            load.rounds,
+        )  # fmt: skip
+        back = in_turns(
+            f"get of {many} files of {SMALL:,} bytes", "files/s",
+            {
+                "five folders": lambda: many / sides.get("disk", "small"),
+                "five nodes": lambda: many / sides.get("net", "small"),
+            },
+            load.rounds,
+        )  # fmt: skip
     for found in (puts, gets, files, back):
         report.figures += found.values()
     report.goals += [
@@ -110,12 +110,18 @@ class _Sides:
     town: Town
     folder: Path
     port: str  # of the bare stream
+    ports: list[str]  # of those that take a column each
     turn: Iterator[int] = field(default_factory=count)
 
     def bare(self, how: str = "sink") -> float:
         """The bare stream, once."""
         with process(how, self.folder, self.port) as sink:
             return float(line_of(sink))
+
+    def given(self, source: Path) -> float:
+        """Five columns of a file, as the floor puts it."""
+        with process("gives", self.folder, source, *self.ports) as giver:
+            return float(line_of(giver))
 
     def put_open(self, ask: Client, source: Path) -> float:
         """In an open space."""
@@ -136,6 +142,21 @@ class _Sides:
         """By a command."""
         with _target(self.folder, next(self.turn)) as target:
             return self.town.words("get", "--quiet", f"{space}:/{path}", str(target))
+
+
+@contextmanager
+def _peers(folder: Path, size: int) -> Iterator[list[str]]:
+    """The bare stream's server, and those that take a column each: their ports."""
+    servers = []
+    try:
+        for name, what in (("raw", "raw"), *((f"column{number}", "takes") for number in range(COUNT))):
+            (folder / name).mkdir()
+            servers.append(process(what, folder / name, size))
+        yield [line_of(server) for server in servers]
+    finally:
+        for server in servers:
+            with server:
+                server.kill()
 
 
 @contextmanager

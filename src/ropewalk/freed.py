@@ -29,7 +29,8 @@ def keep_freed(most: int = 64 << 20) -> bool:
         return False
     import ctypes  # which `import ropewalk` need not wait for
 
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt is None:
-        return False
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (OSError, TypeError, AttributeError):
+        return False  # not glibc
     return bool(mallopt(_MMAP_THRESHOLD, min(most, _LARGEST)) and mallopt(_TRIM_THRESHOLD, min(most, 2**31 - 1)))

@@ -1,6 +1,6 @@
 """Memory: the C library keeps the memory that it once got, and garbage is looked for only while a command works.
 
-Flow: main -> keep_memory -> mallopt; main -> collect_later, collect_again, collect_no_more -> gc
+Flow: main -> keep_memory -> keep_freed, mallopt; main -> collect_later, collect_again, collect_no_more -> gc
 Never: changes what the C library does where it is not glibc, or how garbage is collected in a process that is not ours.
 """
 
@@ -8,28 +8,25 @@ from __future__ import annotations
 
 import gc
 
+from ropewalk.freed import keep_freed
+
 __all__ = ["collect_again", "collect_later", "collect_no_more", "keep_memory"]
 
 # By default glibc maps every block of some hundred KiB afresh and gives it back when it is freed, so each pack and each
 # MiB read is paid for with page faults; measured, those cost more than the coding itself.
-MAPPED_FROM = 64 * 1024 * 1024  # bytes; above the largest buffer that is used again and again
 KEPT_FREE = 256 * 1024 * 1024  # bytes; at most so much stays with the process, within its bound on memory
 # Left to itself, each thread frees into a heap of its own, which it and no other takes memory from again.
 HEAPS = 1
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8  # malloc.h
+_M_ARENA_MAX = -8  # malloc.h
 
 
 def keep_memory() -> bool:
     """Ask for it; whether it was granted."""
+    if not keep_freed(KEPT_FREE):
+        return False  # not glibc
     import ctypes
 
-    try:
-        mallopt = ctypes.CDLL(None).mallopt
-    except (OSError, TypeError, AttributeError):
-        return False  # not glibc
-    wanted = {_M_MMAP_THRESHOLD: MAPPED_FROM, _M_TRIM_THRESHOLD: KEPT_FREE, _M_ARENA_MAX: HEAPS}
-    refused = [what for what, value in wanted.items() if not mallopt(what, value)]
-    return not refused
+    return bool(ctypes.CDLL(None).mallopt(_M_ARENA_MAX, HEAPS))
 
 
 def collect_later() -> None:
