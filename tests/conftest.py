@@ -1,7 +1,8 @@
-"""What all tests share: one seed for the whole run, and how hard Hypothesis tries.
+"""What all tests share: one seed for the whole run, how hard Hypothesis tries, and folders that cost no disk's time.
 
 Flow: --hypothesis-seed, else CI's own, else a fresh one -> Hypothesis, the `seed` fixture, the lines printed first
       what a worker found -> something that can be sent to the process that prints it
+      a test -> `tmp_path`, on a disk if the test is about disks, and else in memory
 Never: holds fixtures of one part of ropewalk; those stand beside that part's tests.
 """
 
@@ -9,12 +10,19 @@ from __future__ import annotations
 
 import os
 import secrets
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 SUITES_TAKE = 600  # seconds: property tests and liars are run often only while they are quick
+ABOUT_DISKS = Path(__file__).parent / "spaces" / "store"
+MEMORY = Path("/dev/shm")
+ROOM = 2 << 30  # bytes free there, of which workers use a few hundred MB at most
 SEED_OF_CI = 0  # the same cases each time: a change is judged by what it changed, not by its luck
 
 # No deadline anywhere: how long one case takes on a busy machine says nothing about the code.
@@ -56,6 +64,35 @@ def seed(pytestconfig: pytest.Config) -> int:
     return number
 
 
+@pytest.fixture(scope="session")
+def memory(pytestconfig: pytest.Config) -> Iterator[Path | None]:
+    """A folder in memory, if this machine has such; none where `-n0 --basetemp` says where folders are to be kept."""
+    given = pytestconfig.option.basetemp
+    kept = given is not None and not Path(given).name.startswith("popen-")  # each worker is given one by xdist
+    if kept or not os.access(MEMORY, os.W_OK) or shutil.disk_usage(MEMORY).free < ROOM:
+        yield None
+        return
+    for left in MEMORY.glob("ropewalk-tests-*"):  # by runs that were killed: nobody else would give the memory back
+        if not Path("/proc", left.name.split("-")[2]).exists():
+            shutil.rmtree(left, ignore_errors=True)
+    prefix = f"ropewalk-tests-{os.getpid()}-"
+    with tempfile.TemporaryDirectory(prefix=prefix, dir=MEMORY, ignore_cleanup_errors=True) as folder:
+        yield Path(folder)
+
+
+@pytest.fixture
+def tmp_path(request: pytest.FixtureRequest, memory: Path | None, tmp_path: Path) -> Iterator[Path]:
+    """A folder for one test: on a disk if that is marked `system` or about stores on disks, and else in memory.
+
+    A third of the time that tests on folders take goes into waiting until a disk has something.
+    """
+    if memory is None or request.node.get_closest_marker("system") or ABOUT_DISKS in request.node.path.parents:
+        yield tmp_path
+        return
+    with tempfile.TemporaryDirectory(dir=memory, ignore_cleanup_errors=True) as folder:
+        yield Path(folder)
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     """Print how long property tests and liars took."""
     reports = [one for some in terminalreporter.stats.values() for one in some if isinstance(one, pytest.TestReport)]
@@ -79,4 +116,6 @@ def _sendable(data: Any) -> Any:
         return data.encode(errors="backslashreplace").decode()
     if isinstance(data, dict):
         return {_sendable(key): _sendable(value) for key, value in data.items()}
-    return [_sendable(one) for one in data] if isinstance(data, list | tuple) else data
+    if isinstance(data, tuple):  # which the reason of a skipped test must stay
+        return tuple(_sendable(one) for one in data)
+    return [_sendable(one) for one in data] if isinstance(data, list) else data

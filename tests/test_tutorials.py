@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import os
-import random
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
-from collections.abc import Container, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
+
+from tests.ports import free_ports
 
 pytestmark = [pytest.mark.system, pytest.mark.slow]
 
@@ -25,7 +25,8 @@ PAGES = [*TUTORIALS, *sorted((ROOT / "docs" / "howto").glob("*.md"))]  # a page 
 _BLOCK = re.compile(r"^```(\w*) ?(\S*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _PORT = re.compile(r"\b70\d\d\b")
 _EARLY = re.compile(r"refused|no such file|nobody listens", re.IGNORECASE)
-_OTHERS = ("openssl", "systemd-socket-activate", "rclone", "weed")  # programs that a page needs and a machine may lack
+# Programs that a page needs and a machine may lack.
+_OTHERS = ("openssl", "systemd-socket-activate", "rclone", "weed", "ssh", "ssh-keygen")
 _LINK = re.compile(r"\]\(([^)#: ]*)(?:#([^) ]+))?\)")
 _WITHIN = 60.0  # seconds in which a server that was started is there, and has told what it knows
 _CURL = """
@@ -36,26 +37,6 @@ try:
 except OSError as error:
     sys.exit(str(error))
 """
-
-
-def _free_port(taken: Container[str]) -> str:
-    """One more port that nobody has, below those that the system gives away.
-
-    One of those would be taken by any connection of another program before the page's server listens on it, and stay
-    so for a minute after that has ended.
-    """
-    while True:
-        port = random.randrange(10_000, _first_given())
-        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
-            if str(port) not in taken:
-                return str(port)
-
-
-def _first_given() -> int:
-    try:
-        return max(11_000, int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0]))
-    except OSError:
-        return 32_768  # of other systems, mostly 49,152
 
 
 @pytest.fixture
@@ -110,10 +91,10 @@ def test_a_page_does_what_it_says(page: Path, bash: Path) -> None:
         for _, name, body in _BLOCK.findall(before.read_text(encoding="utf-8")):
             if name:
                 (bash / name).write_text(body, encoding="utf-8")
-    ports: dict[str, str] = {}
-    text = _PORT.sub(
-        lambda port: ports.setdefault(port[0], _free_port(ports.values())), page.read_text(encoding="utf-8")
-    )
+    text = page.read_text(encoding="utf-8")
+    fixed = sorted(set(_PORT.findall(text)))
+    ports = dict(zip(fixed, free_ports(len(fixed)), strict=True))
+    text = _PORT.sub(lambda port: str(ports[port[0]]), text)
     env = {
         **os.environ,
         "PATH": path,

@@ -10,8 +10,10 @@ from typing import Any
 
 import pytest
 
+from ropewalk.cli import outcome
 from ropewalk.cli.main import main
 from ropewalk.spaces import identity
+from tests.cli.keeping import kept
 
 STORES = 5
 
@@ -47,9 +49,10 @@ As = Callable[..., Result]
 
 @pytest.fixture
 def user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A user in a folder of their own, who has set up nothing; keys open fast."""
+    """A user in a folder of their own, who has set up nothing; keys open fast, and no busy disk is owed anything."""
     monkeypatch.setattr(identity, "MEMORY", 64)
     monkeypatch.setattr(identity, "PASSES", 1)
+    monkeypatch.setattr(outcome, "PATIENCE", 60.0)
     monkeypatch.setenv("ROPEWALK_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("ROPEWALK_PASSPHRASE", "one two three")
     work = tmp_path / "work"
@@ -76,11 +79,15 @@ def run(user: Path, capfdbinary: pytest.CaptureFixture[bytes]) -> Run:
 @pytest.fixture
 def photos(run: Run, user: Path) -> Path:
     """A space called photos over five stores, s0 to s4, any two of which may be lost."""
-    run("init", "--yes")
-    for at in range(STORES):
-        run("store", "add", f"s{at}", str(user / f"s{at}"), "--domain", f"machine=here,disk=d{at}")
-    names = ",".join(f"s{at}" for at in range(STORES))
-    run("space", "create", "photos", "--stores", names, "--survive", "2", "--across", "store")
+
+    def make() -> None:
+        run("init", "--yes")
+        for at in range(STORES):
+            run("store", "add", f"s{at}", str(user / f"s{at}"), "--domain", f"machine=here,disk=d{at}")
+        names = ",".join(f"s{at}" for at in range(STORES))
+        run("space", "create", "photos", "--stores", names, "--survive", "2", "--across", "store")
+
+    kept("photos", user, make)
     return user
 
 

@@ -23,6 +23,7 @@ from ropewalk.spaces.members import Role
 from ropewalk.spaces.space import Space, open_space
 from ropewalk.testing.letting_in import let_in, let_in_device
 from tests.cli.conftest import STORES, Result, Run
+from tests.cli.keeping import kept
 
 __all__ = ["Pair", "a_pair", "tablet_revoked"]
 
@@ -117,7 +118,7 @@ class Pair:
 
 
 def a_pair(photos: Path, run: Run, monkeypatch: pytest.MonkeyPatch, role: Role = Role.WRITER) -> Pair:
-    """Anna's space photos, with Bob in it."""
+    """Anna's space photos, as it was made, with Bob in it."""
     pair = Pair(photos, run, monkeypatch)
 
     async def named() -> None:
@@ -126,10 +127,13 @@ def a_pair(photos: Path, run: Run, monkeypatch: pytest.MonkeyPatch, role: Role =
             await group.call(space.core.membership.state.devices[mine], "anna")
             await group.call_device("laptop")
 
-    asyncio.run(named())
-    pair.machine("bob")
-    pair.let_in("bob", role)
-    pair.attach("bob")
+    def make() -> None:
+        asyncio.run(named())
+        pair.machine("bob")
+        pair.let_in("bob", role)
+        pair.attach("bob")
+
+    kept(f"photos with a {role.name}", photos, make)
     return pair
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import STORES, Result, Run
+from tests.cli.keeping import kept
 from tests.cli.pair import Pair
 
 __all__ = ["Anna", "Terminal", "an_anna", "grouped"]
@@ -61,9 +62,14 @@ class Anna(Pair):
 def an_anna(run: Run, user: Path, monkeypatch: pytest.MonkeyPatch) -> Anna:
     """Anna, with a space photos over all stores and a file in it."""
     anna = Anna(user, run, monkeypatch)
-    anna.words = str(anna.anna("init", "--yes", "--json").json["paper_key"])
-    anna.stores("home")
-    stores = ",".join(f"s{at}" for at in range(STORES))
-    anna.anna("space", "create", "photos", "--stores", stores, "--survive", "2")
-    anna.put("home", "a", "kept")
+
+    def make() -> str:
+        words = str(anna.anna("init", "--yes", "--json").json["paper_key"])
+        anna.stores("home")
+        stores = ",".join(f"s{at}" for at in range(STORES))
+        anna.anna("space", "create", "photos", "--stores", stores, "--survive", "2")
+        anna.put("home", "a", "kept")
+        return words
+
+    anna.words = kept("anna", user, make)
     return anna

@@ -35,7 +35,7 @@ WRONG: list[tuple[tuple[str, ...], int, str]] = [
     (("get", "photos:/", "no/such/b"), 3, "no folder"),
     (("restore", "photos:/", "b"), 2, "names no version"),
     (("restore", "photos:/@abc", "b"), 3, "not 4 or more hex digits"),
-    (("restore", "photos:/@abcd", "b"), 3, "no versions start with 'abcd'"),
+    (("restore", "photos:/@abcdabcd", "b"), 3, "no versions start with 'abcdabcd'"),
     (("diff", "photos@1234", "other@1234"), 2, "not one place in two versions"),
     (("ls", "films"), 3, "no space is called 'films', known are: photos"),
     (("ls", "photos:/nothing"), 3, "no /nothing"),

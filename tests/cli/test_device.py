@@ -13,6 +13,7 @@ from ropewalk.spaces.members import NO_CUT, Author, Role
 from ropewalk.spaces.space import open_space
 from ropewalk.testing.letting_in import let_in_device
 from tests.cli.conftest import Run
+from tests.cli.keeping import kept
 from tests.cli.pair import PASSPHRASE
 from tests.cli.restoring import Anna, Terminal, an_anna
 
@@ -20,10 +21,16 @@ from tests.cli.restoring import Anna, Terminal, an_anna
 @pytest.fixture
 def anna(run: Run, user: Path, monkeypatch: pytest.MonkeyPatch) -> Anna:
     """Anna's laptop, from which the space is, and her phone; the laptop is about to be stolen."""
-    anna = an_anna(run, user, monkeypatch)
-    let_in(anna, "phone", by="home")
-    anna.attach("phone")
-    call(anna, "home", "laptop")
+
+    def make() -> str:
+        anna = an_anna(run, user, monkeypatch)
+        let_in(anna, "phone", by="home")
+        anna.attach("phone")
+        call(anna, "home", "laptop")
+        return anna.words
+
+    anna = Anna(user, run, monkeypatch)
+    anna.words = kept("anna with a phone", user, make)
     return anna
 
 

@@ -37,7 +37,6 @@ def test_by_a_code_anna_reads_and_writes_the_same_space(machine: As, photos: Pat
 
 @pytest.mark.system
 def test_a_code_is_good_for_one_try(machine: As, photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(join, "PATIENCE", 0.5)
     with waiting(photos, "invite", "photos") as inviter:
         words = inviter.command
         number = words[1].partition("-")[0]
@@ -48,6 +47,7 @@ def test_a_code_is_good_for_one_try(machine: As, photos: Path, monkeypatch: pyte
         status, _, err = inviter.end()
         assert status == 4
         assert json.loads(err.splitlines()[-1])["error"]["code"] == "invite.wrong-code"
+    monkeypatch.setattr(join, "PATIENCE", 0.5)
     late = machine("anna", *words, "--yes", "--json", status=5)
     assert "nobody listens there" in late.err
     assert [one["role"] for one in machine("home", "members", "photos", "--json").lines] == ["admin"]

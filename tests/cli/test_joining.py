@@ -9,8 +9,8 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 
 import msgspec
@@ -313,20 +313,27 @@ def test_a_program_is_told_where_this_machine_is_the_mailbox(
             assert elsewhere.told["listens"] is None
 
 
+@contextmanager
+def nobody_there() -> Iterator[int]:
+    """A port that nobody else can get, and where nobody listens."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield taken.getsockname()[1]
+
+
 @pytest.mark.system
 def test_a_mailbox_that_is_not_there_is_told_once(machine: As, user: Path) -> None:
     machine("anna", "init", "--yes")
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
-    words = ["join", "7-crossover-clockwork", "--mailbox", f"tcp://127.0.0.1:{port}", "--json"]
     script = MAIN.replace("sys.exit", "from ropewalk.cli import join\njoin.PATIENCE = 0.5\nsys.exit")
-    done = subprocess.run(
-        [sys.executable, "-c", script, *words],
-        check=False,
-        capture_output=True,
-        env={**os.environ, "ROPEWALK_HOME": str(user.parent / "anna")},
-        timeout=60,
-    )
+    with nobody_there() as port:
+        words = ["join", "7-crossover-clockwork", "--mailbox", f"tcp://127.0.0.1:{port}", "--json"]
+        done = subprocess.run(
+            [sys.executable, "-c", script, *words],
+            check=False,
+            capture_output=True,
+            env={**os.environ, "ROPEWALK_HOME": str(user.parent / "anna")},
+            timeout=60,
+        )
     assert done.returncode == 5
     (line,) = done.stderr.splitlines()
     assert json.loads(line)["error"]["code"] == "net.connection-refused"
@@ -337,10 +344,9 @@ def test_a_mailbox_that_is_not_there_is_told_before_there_are_keys(
     machine: As, user: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(join_command, "PATIENCE", 0.5)
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
-    words = ["join", "7-crossover-clockwork", "--mailbox", f"tcp://127.0.0.1:{port}", "--yes", "--json"]
-    refused = machine("anna", *words, status=5)
+    with nobody_there() as port:
+        words = ["join", "7-crossover-clockwork", "--mailbox", f"tcp://127.0.0.1:{port}", "--yes", "--json"]
+        refused = machine("anna", *words, status=5)
     assert (refused.error["code"], refused.out) == ("net.connection-refused", "")
     assert not home_of(user, "anna").has_keys
 

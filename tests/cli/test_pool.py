@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import Run
+from tests.cli.keeping import kept
 
 SIZE = 300_000
 
@@ -17,10 +18,14 @@ SIZE = 300_000
 @pytest.fixture
 def wide(run: Run, user: Path) -> Path:
     """A space over five of six stores, two on each machine."""
-    run("init", "--yes")
-    for at in range(6):
-        run("store", "add", f"s{at}", f"s{at}", "--domain", f"machine=m{at // 2}")
-    run("space", "create", "photos", "--stores", "s0,s1,s2,s3,s4", "--survive", "2", "--across", "store")
+
+    def make() -> None:
+        run("init", "--yes")
+        for at in range(6):
+            run("store", "add", f"s{at}", f"s{at}", "--domain", f"machine=m{at // 2}")
+        run("space", "create", "photos", "--stores", "s0,s1,s2,s3,s4", "--survive", "2", "--across", "store")
+
+    kept("wide", user, make)
     (user / "large").write_bytes(os.urandom(SIZE))
     run("put", "large", "photos:/")
     return user

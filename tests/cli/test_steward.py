@@ -15,6 +15,7 @@ from ropewalk.cli.output import Voice
 from ropewalk.cli.watch import _Watching, watch
 from tests.cli.conftest import As, Result, Run
 from tests.cli.inviting import by_file
+from tests.cli.keeping import kept
 from tests.cli.pair import Pair
 
 LARGE = random.Random(1).randbytes(1024 * 1024)
@@ -23,10 +24,14 @@ LARGE = random.Random(1).randbytes(1024 * 1024)
 @pytest.fixture
 def work(photos: Path, machine: As) -> Path:
     """A space of two versions, and "box", a machine whose member is a steward of it."""
-    for name, data in (("small", b"small"), ("large", LARGE)):
-        (photos / name).write_bytes(data)
-        machine("home", "put", str(photos / name), f"photos:/{name}", "--note", f"with {name}")
-    by_file(photos, machine, "box", "--role", "steward", "--as", "box")
+
+    def make() -> None:
+        for name, data in (("small", b"small"), ("large", LARGE)):
+            (photos / name).write_bytes(data)
+            machine("home", "put", str(photos / name), f"photos:/{name}", "--note", f"with {name}")
+        by_file(photos, machine, "box", "--role", "steward", "--as", "box")
+
+    kept("photos with a steward", photos, make)
     return photos
 
 

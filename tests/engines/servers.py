@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import os
-import random
 import re
 import shutil
 import signal
@@ -23,6 +22,8 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Self
+
+from tests.ports import free_ports
 
 __all__ = ["KEY", "PROFILE", "READER", "SECRET", "Rclone", "Seaweed", "Server", "program"]
 
@@ -189,7 +190,7 @@ class Seaweed:
         assert wait_until(lambda: self.live() == number, self._servers[:1])
 
     def _started(self) -> bool:
-        ports = _free_ports(12)
+        ports = free_ports(12)
         self._master, self._door = ports[0], ports[4]
         weed, here = program("weed"), ["-ip=127.0.0.1"]
         config = self.folder / "s3.json"
@@ -255,18 +256,3 @@ _IDENTITIES = {
         },
     ]
 }
-
-
-def _free_ports(number: int) -> list[int]:
-    """Ports that nobody has, below those that the system gives to whoever connects."""
-    try:
-        end = max(11_000, int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0]))
-    except OSError:
-        end = 32_768  # of other systems, mostly 49,152
-    found: list[int] = []
-    while len(found) < number:
-        port = random.randrange(10_000, end)
-        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
-            if port not in found:
-                found.append(port)
-    return found

@@ -17,17 +17,12 @@ from tests.net.loops import each_loop
 from tests.net.peers import Echo, counted, echoed
 
 
-def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as sock:
-        port: int = sock.getsockname()[1]
-    return port
-
-
 @each_loop
 async def test_nobody_there_is_told() -> None:
-    with pytest.raises(net.ConnectionRefused) as caught:
-        await net.connect(f"tcp://127.0.0.1:{free_port()}", Recorder)
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # so that nobody else listens there
+        with pytest.raises(net.ConnectionRefused) as caught:
+            await net.connect(f"tcp://127.0.0.1:{taken.getsockname()[1]}", Recorder)
     assert isinstance(caught.value, Unavailable)
     assert caught.value.code == "net.connection-refused"
 

@@ -124,7 +124,7 @@ async def test_bad_input_is_ended_told_and_harms_nobody(
     row: Row, tmp_path: Path, files: dict[str, str], caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, "ropewalk.net")
-    registry, limits = Registry(), net.Limits(handshake=row.handshake, close=0.2)
+    registry, limits = Registry(), net.Limits(handshake=AMPLE, close=0.2)
     url = row.url.format(folder=tmp_path, **files)
     told: list[object] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context))
@@ -136,7 +136,9 @@ async def test_bad_input_is_ended_told_and_harms_nobody(
             assert await protocol.until_received(6) == b"before"
             before = counted(registry, "ropewalk_net_connections_total", listener="it")
 
+            listener.limits = net.Limits(handshake=row.handshake, close=0.2)  # not for those that are merely slow
             await answer(listener.endpoint, row.sent, end=row.end)
+            listener.limits = limits
             await until(lambda: counted(registry, METRICS[row.metric], listener="it", reason=row.reason) == 1)
             await until(lambda: listener._admission.inside == 1)
             assert sum(counted(registry, name, listener="it") for name in METRICS.values()) == 1

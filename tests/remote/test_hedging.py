@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import Any
 
 from ropewalk import broker, net
 from ropewalk.auth import Perspectives, Portal
+from ropewalk.loops import Simulated, run
 from ropewalk.node.node import _AnyKey
 from ropewalk.remote import Nodes
 from ropewalk.spaces.pool.health import REST
@@ -119,22 +120,34 @@ async def _remote(tmp_path: Path) -> AsyncIterator[Remote]:
         await host.close(1)
 
 
+def _play(tmp_path: Path, act: Callable[[Remote], Awaitable[None]]) -> None:
+    """In simulated time: how long a store may take before another is asked does not pass by itself."""
+
+    async def main() -> None:
+        async with _remote(tmp_path) as remote:
+            await act(remote)
+
+    run(main(), loop=Simulated(3))
+
+
 def are_no_more_than_needed(asked: dict[str, int]) -> bool:
     """Three columns of five give a range of any other; one that ends before it is not asked for."""
     return 0 < len(asked) <= 3 and set(asked.values()) == {1}
 
 
-async def test_a_healthy_read_is_one_and_a_slow_store_holds_none_up(tmp_path: Path) -> None:
-    async with _remote(tmp_path) as remote:
+def test_a_healthy_read_is_one_and_a_slow_store_holds_none_up(tmp_path: Path) -> None:
+    async def act(remote: Remote) -> None:
         assert await remote.read() == {remote.name: 1}
         remote.slow.open.clear()
         asked = await remote.read()
         assert asked.pop(remote.name) == 1
         assert are_no_more_than_needed(asked)
 
+    _play(tmp_path, act)
 
-async def test_a_slow_store_is_avoided_and_costs_the_others_no_more_than_is_needed(tmp_path: Path) -> None:
-    async with _remote(tmp_path) as remote:
+
+def test_a_slow_store_is_avoided_and_costs_the_others_no_more_than_is_needed(tmp_path: Path) -> None:
+    async def act(remote: Remote) -> None:
         remote.slow.open.clear()
         await remote.read()
         assert remote.late
@@ -143,9 +156,11 @@ async def test_a_slow_store_is_avoided_and_costs_the_others_no_more_than_is_need
             assert remote.name not in asked
             assert are_no_more_than_needed(asked)
 
+    _play(tmp_path, act)
 
-async def test_a_slow_store_is_tried_again_while_others_serve_and_is_used_once_it_is_quick(tmp_path: Path) -> None:
-    async with _remote(tmp_path) as remote:
+
+def test_a_slow_store_is_tried_again_while_others_serve_and_is_used_once_it_is_quick(tmp_path: Path) -> None:
+    async def act(remote: Remote) -> None:
         remote.slow.open.clear()
         await remote.read()
         remote.world.clock.seconds += REST
@@ -162,9 +177,11 @@ async def test_a_slow_store_is_tried_again_while_others_serve_and_is_used_once_i
                 await asyncio.sleep(0)
         assert await remote.read() == {remote.name: 1}
 
+    _play(tmp_path, act)
 
-async def test_a_slow_store_is_used_where_too_few_others_are_left(tmp_path: Path) -> None:
-    async with _remote(tmp_path) as remote:
+
+def test_a_slow_store_is_used_where_too_few_others_are_left(tmp_path: Path) -> None:
+    async def act(remote: Remote) -> None:
         remote.slow.open.clear()
         await remote.read()
         for name in [name for name in remote.doors if name != remote.name][:2]:
@@ -176,3 +193,5 @@ async def test_a_slow_store_is_used_where_too_few_others_are_left(tmp_path: Path
         assert not reading.done()
         remote.slow.open.set()
         assert remote.name in await reading
+
+    _play(tmp_path, act)

@@ -261,7 +261,7 @@ TestHears = Hears.TestCase
 @dataclass
 class Process:
     rota: Rota
-    seen: tuple[int, int] = (0, 0)  # who beat last, and which one it was, as far as we know
+    seen: tuple[int, int] = (-1, 0)  # who beat last, and which one it was, as far as we know: nobody at first
     polled: float = 0.0
     longest: float = 0.0  # seconds without a beat of anybody else's
     heard: float = 0.0

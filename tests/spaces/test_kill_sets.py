@@ -125,7 +125,7 @@ def test_forty_stores_and_ten_thousand_packs_take_less_than_a_second() -> None:
     spent = time.process_time() - start
     assert promise.packs == 10_000
     assert promise.keeps.mixed.exact
-    assert spent < 2  # seconds; a quarter of one on a quiet machine
+    assert spent < 3  # seconds; a quarter of one on a quiet machine
 
 
 def test_a_search_that_is_cut_short_says_at_least_and_at_most() -> None:

@@ -43,7 +43,6 @@ class Doors:
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(roster, "LINGER", 0.01)
-    monkeypatch.setattr(roster, "WAKING", 0.1)
 
 
 async def test_one_that_hangs_is_left_once_enough_are_open_and_taken_in_when_it_answers() -> None:
@@ -76,7 +75,7 @@ async def test_those_that_are_wanted_are_waited_for() -> None:
 async def test_too_few_end_it_too() -> None:
     doors = Doors(5)
     doors.let("d0")
-    await doors.pool.revive(3)
+    await doors.pool.revive(3, within=0.1)
     assert doors.up == ["d0"]
     await doors.pool.aclose()
 
