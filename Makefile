@@ -8,7 +8,7 @@
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help setup up test lint types arrow vectors pytest demo bench fuzz constraints clean
+.PHONY: help setup up test browser lint types arrow vectors pytest demo bench fuzz constraints clean
 
 # Left set, these would put someone else's packages before those of .venv.
 unexport PYTHONHOME PYTHONPATH
@@ -51,7 +51,12 @@ $(READY): pyproject.toml constraints.txt src/ropewalk/_version.py
 up: $(READY) ## a node with a web page, and all that it takes; ^C stops it
 	@$(BIN)/ropewalk up --new --browser $(ARGS) || test $$? -eq 130
 
-test: lint types arrow vectors pytest ## all that CI runs: the targets from lint to pytest, in this order
+test: browser lint types arrow vectors pytest ## all that CI runs: the targets from browser to pytest, in this order
+
+browser: ## a browser for tests of pages, where this system's packages may be installed by who asks
+	@command -v chromium >/dev/null || { test "$$(id -u)" = 0 && command -v apt-get >/dev/null && \
+		echo "installing chromium, for tests of pages" && { apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y chromium; } \
+		>/dev/null 2>&1 </dev/null; } || echo "no chromium, and it is not installed from here: its tests are skipped"
 
 lint: $(READY) ## style and likely bugs (`.venv/bin/ruff format` and `ruff check --fix` mend most)
 	$(BIN)/ruff check

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from itertools import pairwise
+from itertools import count, pairwise
 from typing import Any
 
 import pytest
@@ -210,6 +210,7 @@ async def test_a_request_in_front_is_answered_first_and_frames_behind_are_kept()
         (frame(Opcode.CLOSE, b"\x03"), 1002),
         (frame(Opcode.CLOSE, b"\x03\xed"), 1002),  # 1005 must not be sent
     ],
+    ids=count(),  # masks are drawn, and all workers must call a case the same
 )
 async def test_a_peer_that_breaks_a_rule_is_told_which_and_the_app_hears_of_it(sent: bytes, code: int | None) -> None:
     app = Talks()
