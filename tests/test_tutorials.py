@@ -30,10 +30,12 @@ _OTHERS = ("openssl", "systemd-socket-activate", "rclone", "weed", "ssh", "ssh-k
 _LINK = re.compile(r"\]\(([^)#: ]*)(?:#([^) ]+))?\)")
 _WITHIN = 60.0  # seconds in which a server that was started is there, and has told what it knows
 _CURL = """
-import sys, urllib.request
+import sys, urllib.error, urllib.request
 try:
     with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(sys.argv[-1], timeout=20) as answer:
         sys.stdout.write(answer.read().decode())
+except urllib.error.HTTPError as error:
+    sys.stdout.write(error.read().decode())
 except OSError as error:
     sys.exit(str(error))
 """

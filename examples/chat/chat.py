@@ -98,8 +98,11 @@ def talk(context: Context) -> Talk:
             terminal.write(f"{line}\n")
 
     async def chat(terminal: Terminal) -> None:
-        who = name_of(terminal.identity.name or await terminal.read_line("your name: "))
-        room = rooms_of(context).room(await terminal.read_line("room: "))
+        try:
+            who = name_of(terminal.identity.name or await terminal.read_line("your name: "))
+            room = rooms_of(context).room(await terminal.read_line("room: "))
+        except BadName as error:
+            return terminal.write(f"{error}\n")
         hearing = asyncio.create_task(hear(room, terminal))
         try:
             async for line in terminal:
@@ -114,8 +117,6 @@ def talk(context: Context) -> Talk:
 
 
 def host(context: Context) -> broker.Host:
-    """By remote objects."""
-
     class Lobby(broker.Perspective):
         @broker.remote
         def room(self, name: str) -> Room:

@@ -35,6 +35,9 @@ def test_from_nothing_to_pages_and_a_space(user: Path, machine: As) -> None:
         assert stat.S_IMODE(Path(bob.told["opens"]).stat().st_mode) == 0o600
         lines = machine("bob", "console", "services", "--json").json
         assert {one["name"]: one["state"] for one in lines}["pages"] == "up"
+        machine("bob", "console", "stop", "node")
+        again = machine("bob", "up", "--listen", "tls://127.0.0.1:0", status=5)
+        assert "is run by another process" in again.err, "also while its node is stopped"
         assert bob.stop() == 0
         assert not Path(bob.told["opens"]).exists()
 

@@ -18,7 +18,8 @@ from ropewalk.net.serving import ServingConfig
 from ropewalk.pages.panel import Panel, Past
 from ropewalk.service import Application, Context, NoConfig, Plan, Service
 from ropewalk.service.recent import RECENT
-from tests.pages.browser import Client, served
+from tests.pages.browser import Client, Served, served
+from tests.pages.chromium import chromium
 
 WITHIN = 60.0  # seconds for what takes some tenths of one
 VIEWS = [
@@ -42,6 +43,7 @@ class Process:
     application: Application
     client: Client
     url: str
+    served: Served
 
     def state(self, name: str) -> str:
         return next(str(one.state) for one in self.application.standings if one.name == name)
@@ -69,7 +71,7 @@ async def process(tmp_path: Path, *, kept: bool = True) -> AsyncIterator[Process
         panel = Panel(application.control, "pages", found if isinstance(found, Past) else None)
         try:
             async with served(tmp_path, panel=panel) as pages:
-                yield Process(application, await pages.client(), url)
+                yield Process(application, await pages.client(), url, pages)
         finally:
             application.stop()
 
@@ -175,12 +177,17 @@ async def test_tasks_and_log_are_seen_and_loggers_say_more_for_a_while(
 
 
 async def test_every_deed_leaves_a_line_that_says_who(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.INFO, "ropewalk.pages.audit")
     async with process(tmp_path) as one:
+        silent = [("logger", "ropewalk"), ("level", "error")]
+        assert (await one.client.post("/process/log/level", silent)).status == 303
         await one.client.post("/process/services/echo/stop")
         await one.client.post("/process/services/pages/stop")
     lines = [record for record in caplog.records if record.name == "ropewalk.pages.audit"]
-    assert [line.getMessage() for line in lines] == ["stop echo: done", "stop pages: refused"]
+    assert [line.getMessage() for line in lines] == [
+        "log level of ropewalk error: done",
+        "stop echo: done",
+        "stop pages: refused",
+    ], "what is said to loggers does not silence it"
     assert all((vars(line)["who"], vars(line)["by"]) == ("the owner", "web") for line in lines)
 
 
@@ -210,3 +217,15 @@ async def test_secrets_of_a_configuration_are_not_shown(tmp_path: Path) -> None:
         page = texts((await one.client.get("/process/services/echo")).text)
         assert f"listen {one.url}" in page
         assert "kind ropewalk.net.echo:EchoService" in page
+
+
+@pytest.mark.system
+async def test_what_changes_is_brought_up_to_date_in_a_browser(tmp_path: Path) -> None:
+    async with process(tmp_path) as one, chromium(one.served) as window:
+        await window.page.goto(f"{window.url}/process/connections")
+        await window.page.get_by_text("Nobody is connected.").wait_for()
+        transport, _ = await net.connect(one.url, Echo)
+        await window.page.locator("#connections td", has_text="echo").first.wait_for()
+        transport.close()
+        await window.page.get_by_text("Nobody is connected.").wait_for()
+        assert window.complaints == []

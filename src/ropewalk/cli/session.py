@@ -133,7 +133,7 @@ def new_passphrase(common: Keyed) -> str:
     if (given := os.environ.get(VARIABLE)) is not None:
         return checked_passphrase(given, f"${VARIABLE}")
     if not sys.stdin.isatty():
-        raise NoPassphrase("no passphrase was given", hint=f"{_NO_WAY}; or use --keyring")
+        raise NoPassphrase("no passphrase was given", hint=f"{_NO_WAY}; or `ropewalk init --keyring` first")
     first = checked_passphrase(_ask("new passphrase: "), "the terminal")
     if _ask("the same again: ") != first:
         raise NoPassphrase("the two passphrases differ", hint="nothing was set up; try again")

@@ -25,13 +25,14 @@ from ropewalk.errors import Misuse
 from ropewalk.net.metrics_page import MetricsService
 from ropewalk.net.serving import ServingConfig
 from ropewalk.node import LISTEN, NodeConfig, NodeService, Passports, Upkeep, UpkeepService, listening
-from ropewalk.node.running import NodeRunning
+from ropewalk.node.running import Claim, NodeRunning
 from ropewalk.service import Application, Context, LogSettings, NoConfig, Plan, Restart, Settings, serve_made
 from ropewalk.spaces.home import Home
 from ropewalk.spaces.identity import DeviceKeys
 
 __all__ = ["up"]
 
+UP_LOCK = "up.lock"
 DEADLINE = 20.0  # seconds in which all must be down: what stores were asked for may take as long
 
 
@@ -86,6 +87,8 @@ def up(
     spaces = home.load().spaces  # what is wrong with them is told before anything starts
     if listening(home.state) is not None:
         raise NodeRunning("this machine's node runs already", hint="one is enough: it takes new settings by itself")
+    claim = Claim(home.state, UP_LOCK)  # for as long as this process lives: an operator may stop the node alone
+    claim.take()
     device: DeviceKeys | None = None
     if not no_spaces and home.has_keys:
         device = device_keys(home, common)
@@ -102,9 +105,12 @@ def up(
 
     async def told(application: Application) -> None:
         await application.wait_up()
-        await _tell(home, common.voice, way_in(application), browser=browser)
+        await _tell(home, common.voice, way_in(application), browser=browser, asked=bool(shown))
 
-    serve_made(make, Settings(deadline=DEADLINE), LogSettings(), told)
+    try:
+        serve_made(make, Settings(deadline=DEADLINE), LogSettings(), told)
+    finally:
+        claim.leave()
     return 0
 
 
@@ -127,7 +133,7 @@ def _console(home: Home) -> Plan:
     return Plan("console", ConsoleService, ConsoleConfig(str(socket_of(home.state))), restart=Restart.NEVER)
 
 
-async def _tell(home: Home, voice: Voice, page: tuple[str, Path] | None, *, browser: bool) -> None:
+async def _tell(home: Home, voice: Voice, page: tuple[str, Path] | None, *, browser: bool, asked: bool) -> None:
     near = reached(home)
     offers = sorted(node_file(home).load().offers)
     spaces = sorted(home.load().spaces)
@@ -139,5 +145,7 @@ async def _tell(home: Home, voice: Voice, page: tuple[str, Path] | None, *, brow
         fields |= {"page": url, "opens": str(file)}
     voice.answer(lines, fields)
     sys.stdout.flush()
+    if page is None and asked:
+        voice.warning("the pages are not up: the log says why")
     if page is not None and browser and not await open_in_browser(page[1]):
         voice.note(f"no browser was found: open {page[1].as_uri()} in one")

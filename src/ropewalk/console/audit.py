@@ -16,7 +16,8 @@ __all__ = ["LOGGER", "auditable", "audited"]
 LOGGER = "ropewalk.console.audit"
 _LONGEST = 1_000  # characters of a line
 _SECRET = re.compile(
-    r"(?i)((?:[\w-]*(?:passw|passphrase|secret|token|credential|api[_-]?key)[\w-]*)[\"']?\s*(?::=|[=:]|\s)\s*[brfu]*)"
+    r"(?i)((?<![\w-])(?:[\w-]*(?:passw|passphrase|secret|token|credential|api[_-]?key)[\w-]*)[\"']?"
+    r"(?:\s*(?::=|[=:])\s*|\s+)[brfu]*)"
     r"(\"[^\"]*\"?|'[^']*'?|[^\s,;)]+)"
 )
 _USER_INFO = re.compile(r"(://[^/?#\s@:]*):[^/?#\s@]*@")

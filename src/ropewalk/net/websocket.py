@@ -248,7 +248,7 @@ class WebSocketSide(asyncio.Protocol):
         if frame.opcode is Opcode.BINARY or frame.opcode is Opcode.CONT:
             data = bytes(frame.data)
             if self._whole:
-                self._parts.append(data)
+                self._parts.extend([data] if data else ())  # parts of no bytes count for no limit
                 if not frame.fin:
                     return
                 data = b"".join(self._parts)

@@ -33,10 +33,11 @@ class Claim:
 
     Args:
         state: The home's folder for state.
+        file: What is claimed: the node, or all that `ropewalk up` does.
     """
 
-    def __init__(self, state: Path) -> None:
-        self._path = state / LOCK_FILE
+    def __init__(self, state: Path, file: str = LOCK_FILE) -> None:
+        self._path = state / file
         self._descriptor: int | None = None
 
     def take(self) -> None:

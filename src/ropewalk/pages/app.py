@@ -173,14 +173,19 @@ def _frame(request: Request) -> dict[str, object]:
     asker = request.scope.get("ropewalk.asker")
     if not isinstance(asker, Asker):
         return {}
-    said = {"csrf": asker.session.csrf, "who": asker.session.who, "back": _space_of(request)}
+    said = {"csrf": asker.session.csrf, "who": asker.session.who, "back": _back_of(request)}
     return {**said, "has_panel": request.scope.get("ropewalk.panel", False)}
 
 
-def _space_of(request: Request) -> str:
-    """The address of the space that a request was about, as far as it says one."""
-    pieces = (request.scope.get("raw_path") or b"").split(b"/", 3)
+def _back_of(request: Request) -> str:
+    """Where the page is that a request came from, as far as its address says it."""
+    pieces = (request.scope.get("raw_path") or b"").split(b"/", 4)
+    if pieces[1:2] == [b"process"]:
+        return "/process"
     try:
-        return f"/spaces/{quoted(unquoted(pieces[2]))}/files/" if pieces[1:2] == [b"spaces"] and pieces[3:] else ""
+        if pieces[1:2] != [b"spaces"] or not pieces[3:]:
+            return ""
+        below = quoted(unquoted(pieces[4])) if pieces[4:] and pieces[3] != b"files" else ""
+        return f"/spaces/{quoted(unquoted(pieces[2]))}/files/{below}"
     except BadAddress:
         return ""

@@ -7,6 +7,7 @@ Never: does a part of what was asked, or takes the place of something that the a
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
 from starlette.requests import Request
@@ -21,10 +22,11 @@ from ropewalk.pages.names import BadAddress, quoted, shown, unquoted
 from ropewalk.pages.notices import Notices
 from ropewalk.pages.opened import Spaces
 from ropewalk.pages.places import Place, place_of
-from ropewalk.pages.receiving import SMALL, LengthNeeded, TooSlow, at_hand, in_time, receive_file, seconds_for
+from ropewalk.pages.receiving import SMALL, LengthNeeded, at_hand, in_time, receive_file, seconds_for, within
 from ropewalk.pages.undoing import Path, Undo, found_at, put_back, undo
 from ropewalk.spaces.change import AlreadyThere, Change
 from ropewalk.spaces.space import Space
+from ropewalk.spaces.tree.entry import LONGEST_NAME
 from ropewalk.spaces.version import NoSuchPath, Version, parse_path
 
 __all__ = ["Changing", "UploadsBusy"]
@@ -73,6 +75,8 @@ class Changing:
         paths = _paths(request, place)
         fields = asker_of(request).fields
         if "to" in fields:
+            if not fields["to"].strip():
+                raise BadForm("the form does not say into which folder", hint="/ is the top of the space")
             folder = parse_path(fields["to"])
             moves = [(path, (*folder, path[-1])) for path in paths]
         elif len(paths) == 1:
@@ -131,7 +135,8 @@ class Changing:
     async def undo(self, request: Request) -> Response:
         """Take back what a notice told of: ``word``."""
         place = await self._place(request)
-        what = self._notices.take_undo(asker_of(request).session, _field(request, "word"))
+        word = _field(request, "word")
+        what = self._notices.undo_of(asker_of(request).session, word)
         if what.space is not place.space:
             raise Unavailable("the space was opened anew since", hint="its versions show what there was")
 
@@ -140,7 +145,10 @@ class Changing:
             return "Undone."
 
         paths = [*what.paths, *(path for pair in what.moved for path in pair)]
-        return await self._done(request, place, f"undo {_words(paths)}", work, undoable=False, folder=what.folder)
+        note = f"undo {_words(paths)}"
+        answer = await self._done(request, place, note, work, undoable=False, folder=what.folder)
+        self._notices.drop(word)  # one that failed can be tried again
+        return answer
 
     # -- files -----------------------------------------------------------------------------------------------------
 
@@ -183,26 +191,24 @@ class Changing:
         if self.uploads.locked():
             raise UploadsBusy(f"{AT_ONCE} uploads are under way", hint="wait for one of them to end")
         paths: list[Path] = []
+        seconds = seconds_for(int(length))  # of coming in: its turn, and the stores, take what they take
 
         async def work(change: Change) -> str:
-            size = 0
-            async for path, mtime, pieces in files(body):
-                size += await receive_file(change, place.space.core, path, pieces, mtime)
-                paths.append(path)
+            async with within(seconds):
+                async for path, mtime, pieces in files(body):
+                    await receive_file(change, place.space.core, path, pieces, mtime)
+                    paths.append(path)
             if not paths:
                 raise BadForm("got no file", hint="choose one or more, then upload")
             return f"Uploaded {_several(paths)}."
 
         async with self.uploads:
-            try:
-                async with asyncio.timeout(seconds_for(int(length))):
-                    body = in_time(source)
-                    if int(length) <= SMALL:
-                        body = await at_hand(body)
-                    note = f"upload to {_word(folder)}"
-                    return await self._done(request, place, note, work, paths, folder=folder)
-            except TimeoutError:
-                raise TooSlow("the upload came too slowly", hint="nothing was kept; send it again") from None
+            body = in_time(source)
+            if int(length) <= SMALL:
+                async with within(seconds):
+                    body = await at_hand(body)
+            note = f"upload to {_word(folder)}"
+            return await self._done(request, place, note, work, paths, folder=folder)
 
     # -- all of them -----------------------------------------------------------------------------------------------
 
@@ -284,16 +290,19 @@ def _paths(request: Request, place: Place) -> list[Path]:
 
 
 def _name(text: str) -> bytes:
-    parts = parse_path(text)
-    if len(parts) != 1 or "/" in text:
+    if not text.strip() or "/" in text or text in (".", ".."):
         raise Misuse(f"{shown(text[:80])!r} is no name", hint="give one without a slash, and not an empty one")
-    return parts[0]
+    if (size := len(os.fsencode(text))) > LONGEST_NAME:
+        hint = "letters beyond a to z take two bytes or more"
+        raise Misuse(f"the name has {size} bytes, expected {LONGEST_NAME} at most", hint=hint)
+    (name,) = parse_path(text)
+    return name
 
 
 def _mtime(text: str) -> int | None:
     if not text:
         return None
-    if not (text.isascii() and text.isdigit() and int(text[:20]) * 10**6 < LONGEST_TIME):
+    if not (text.isascii() and text.isdigit() and len(text) <= 20 and int(text) * 10**6 < LONGEST_TIME):
         raise BadForm(f"mtime is {text[:20]!r}, expected milliseconds since 1970")
     return int(text) * 10**6
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import logging
 import os
 import secrets
 import stat
@@ -23,6 +24,8 @@ from pathlib import Path
 from ropewalk.errors import Refused
 
 __all__ = ["LASTS", "Entrance", "FolderOpen"]
+
+_log = logging.getLogger("ropewalk.pages")
 
 LASTS = 120.0  # seconds that a word is good for: a browser may take one of them to start
 MOST_WORDS = 4  # at a time, since one that is being read is not to lapse under its reader's hands
@@ -78,10 +81,17 @@ class Entrance:
             FolderOpen, OSError.
         """
         self._url, self._over = url, False
+        written = False
         try:
             while True:
                 self._used.clear()
-                await asyncio.to_thread(self._write, self._new_word())
+                try:
+                    await asyncio.to_thread(self._write, self._new_word())
+                except OSError as error:  # a disk that is full for a while does not end the pages of who is in
+                    if not written:
+                        raise
+                    _log.warning("the file that lets in is not renewed: %s", error, extra={"code": "pages.entrance"})
+                written = True
                 with suppress(TimeoutError):
                     async with asyncio.timeout(LASTS / 2):
                         await self._used.wait()

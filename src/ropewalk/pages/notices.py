@@ -63,8 +63,12 @@ class Notices:
         whose, notice = self._held.get(word, (None, None))
         return notice if whose is session else None
 
-    def take_undo(self, session: Session, word: str) -> Undo:
-        """How to take something back; it is not known any more from then on.
+    def drop(self, word: str) -> None:
+        """It was taken back."""
+        self._held.pop(word, None)
+
+    def undo_of(self, session: Session, word: str) -> Undo:
+        """How to take something back.
 
         Raises:
             NothingToUndo.
@@ -72,7 +76,6 @@ class Notices:
         notice = self.find(session, word)
         if notice is None or notice.undo is None:
             raise NothingToUndo("this cannot be undone any more", hint="its versions are kept all the same")
-        del self._held[word]
         return notice.undo
 
     def forget(self, session: Session) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, asynccontextmanager
 from functools import partial
 
 from ropewalk.errors import Misuse, Unavailable
@@ -45,6 +45,20 @@ class LengthNeeded(Misuse):
 def seconds_for(length: int) -> float:
     """How long a body of so many bytes may take to come in."""
     return LEAST + length / SLOWEST
+
+
+@asynccontextmanager
+async def within(seconds: float) -> AsyncIterator[None]:
+    """What is done here ends within so many seconds.
+
+    Raises:
+        TooSlow.
+    """
+    try:
+        async with asyncio.timeout(seconds):
+            yield
+    except TimeoutError:
+        raise TooSlow("the upload came too slowly", hint="nothing was kept; send it again") from None
 
 
 async def in_time(body: AsyncIterator[bytes], silent: float = SILENT) -> AsyncIterator[bytes]:

@@ -32,10 +32,16 @@ _RANGE = re.compile(r"bytes=(?:([0-9]{1,18})-([0-9]{0,18})|-([0-9]{1,18}))\Z")
 class Streamed(StreamingResponse):
     """A response whose source is closed with it, however it ends; that somebody leaves is nothing to complain of."""
 
+    source: AsyncGenerator[bytes, None] | None = None  # began before; it ends, too, where nothing of it is sent
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI 3."""
-        with suppress(ClientDisconnect):
-            await super().__call__(scope, receive, send)
+        try:
+            with suppress(ClientDisconnect):
+                await super().__call__(scope, receive, send)
+        finally:
+            if self.source is not None:
+                await self.source.aclose()
 
     async def stream_response(self, send: Send) -> None:
         """Send all of it."""
@@ -71,7 +77,13 @@ async def file_answer(
     if tag in [one.strip() for one in request.headers.get("if-none-match", "").split(",")]:
         return Response(status_code=304, headers=headers)
     start, stop, status = 0, entry.size, 200
-    if request.headers.get("if-range", tag) == tag and (given := request.headers.get("range")) is not None:
+    if (
+        request.headers.get("if-range", tag) == tag
+        and (given := request.headers.get("range")) is not None
+        and (
+            request.method == "GET"  # RFC 9110 section 14.2: for no other
+        )
+    ):
         wanted = _wanted(given, entry.size)
         if wanted is not None and wanted[0] >= wanted[1]:
             return Response(status_code=416, headers={**headers, "content-range": f"bytes */{entry.size}"})
@@ -90,7 +102,9 @@ async def file_answer(
             async for block in source:
                 yield block
 
-    return Streamed(all_of_it(), status, headers, media_type)
+    answer = Streamed(all_of_it(), status, headers, media_type)
+    answer.source = source
+    return answer
 
 
 async def blocks(version: Version, entry: Entry, start: int, stop: int) -> AsyncGenerator[bytes, None]:

@@ -62,6 +62,7 @@ async def undo(change: Change, what: Undo) -> None:
         await change.move(b"/".join(new), b"/".join(old))
     for path in what.paths:
         await _unchanged(change, what, path)
+        await _unchanged_inside(change, what, path)
     for path in what.paths:
         await put_back(change, what.before, path, recursive=False)
 
@@ -70,6 +71,21 @@ async def _unchanged(change: Change, what: Undo, path: Path) -> None:
     if _items(await found_at(change, path)) != _items(await found_at(what.after, path)):
         raise ChangedMeanwhile(
             f"/{'/'.join(shown(part) for part in path)} was changed since",
+            hint="nothing was undone; its versions show what happened",
+        )
+
+
+async def _unchanged_inside(change: Change, what: Undo, path: Path) -> None:
+    """What is put back as it was goes with all that is in it now, so nothing in there may be of somebody else."""
+    was, there = await found_at(what.before, path), await found_at(change, path)
+    if was is None or there is None or there.kind != Kind.FOLDER:
+        return
+    raw = b"/".join(path)
+    then = {names: _items(found) async for names, found in what.after.walk(raw)}
+    now = {names: _items(found) async for names, found in change.base.walk(raw)}
+    if then != now:
+        raise ChangedMeanwhile(
+            f"something in /{'/'.join(shown(part) for part in path)} was changed since",
             hint="nothing was undone; its versions show what happened",
         )
 

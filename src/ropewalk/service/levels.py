@@ -43,8 +43,7 @@ class Levels:
 
     def names(self) -> list[str]:
         """All loggers there are."""
-        known = logging.root.manager.loggerDict
-        return [ROOT, *sorted(name for name in list(known) if isinstance(known.get(name), logging.Logger))]
+        return [ROOT, *sorted(logging.root.manager.loggerDict)]  # those that only others are below of, too
 
     def level(self, name: str) -> str:
         """From which level on a logger speaks now.

@@ -74,7 +74,7 @@ class TelnetService(Serving):
 
     async def start(self) -> None:
         """Make the host, then listen."""
-        check_installed()
+        await asyncio.to_thread(check_installed)
         if self._keys is None and not can_edit():
             self._keys = False
         self.host = await hosted(self.config.talk, self.context, self.owned, greeting=self.config.greeting)

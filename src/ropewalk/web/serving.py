@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from ropewalk.web.errors import BadRequest, BrokenAnswer
 from ropewalk.web.own_context import OwnContext
 from ropewalk.web.plain import plain
+from ropewalk.web.quick import Receive, Scope, Send
 
 if TYPE_CHECKING:
     from ropewalk.web.exchange import Exchange
@@ -43,14 +44,16 @@ async def serve(connection: Connection, exchange: Exchange, task: asyncio.Task[N
         await upgrade(connection, exchange, task)
         return
     exchange.began = site.time()
-    failure = await run_app(site, task, site.app(exchange.scope, exchange.receive, exchange.send))
+    failure = await run_app(site, task, exchange.scope, exchange.receive, exchange.send)
     if failure is None and not exchange.over and not exchange.cut:
         failure = BrokenAnswer("the app returned before its answer was whole")
     if failure is not None:
         _fail(connection, exchange, failure)
 
 
-async def run_app(site: Site, task: asyncio.Task[None], work: Awaitable[None]) -> BaseException | None:
+async def run_app(
+    site: Site, task: asyncio.Task[None], scope: Scope, receive: Receive, send: Send
+) -> BaseException | None:
     """Await an app in this task, the current one; what it raised, if it did.
 
     Raises:
@@ -58,6 +61,7 @@ async def run_app(site: Site, task: asyncio.Task[None], work: Awaitable[None]) -
     """
     site.running += 1
     try:
+        work = site.app(scope, receive, send)  # one that is no coroutine function may raise here
         coroutine = work if inspect.iscoroutine(work) else _awaited(work)
         await OwnContext(coroutine, site.context.copy())
     except asyncio.CancelledError as error:

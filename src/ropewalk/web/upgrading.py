@@ -41,7 +41,11 @@ async def upgrade(connection: Connection, exchange: Exchange, task: asyncio.Task
         return
     machine = ServerProtocol(max_size=site.limits.message, logger=QUIET)
     machine.receive_data(_request(exchange))
-    (request,) = machine.events_received()
+    found = machine.events_received()
+    if not found:  # the library's own bounds of a head are narrower than ours
+        connection.refuse_exchange(exchange, BadRequest(431, "a header is longer than a WebSocket's request may have"))
+        return
+    (request,) = found
     assert isinstance(request, Request)
     response = machine.accept(request)
     if response.status_code != 101:

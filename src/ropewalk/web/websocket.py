@@ -75,7 +75,7 @@ class WebSocket(asyncio.Protocol):
         if site.stopping:
             self.stop()
         try:
-            failure = await run_app(site, task, site.app(self._scope(), self.receive, self.send))
+            failure = await run_app(site, task, self._scope(), self.receive, self.send)
             self._app_ended(failure)
         finally:
             site.sockets -= 1
@@ -97,6 +97,9 @@ class WebSocket(asyncio.Protocol):
             return
         if self._stage == "asked" or (self._stage == "refusing" and self._head is not None):
             self._refuse(500 if failure else 403, "something went wrong here" if failure else "not taken")
+        elif self._stage == "refusing" and not gone:  # within its answer
+            self._over(1006, "")
+            self._transport.abort()
         elif self._stage == "open" and not gone:
             self._close(CloseCode.INTERNAL_ERROR if failure else CloseCode.NORMAL_CLOSURE, "")
 
@@ -287,7 +290,8 @@ class WebSocket(asyncio.Protocol):
         elif frame.opcode in (Opcode.TEXT, Opcode.BINARY, Opcode.CONT) and self._end is None:
             if frame.opcode is not Opcode.CONT:
                 self._text = frame.opcode is Opcode.TEXT
-            self._parts.append(bytes(frame.data))
+            if frame.data:  # parts of no bytes count for no limit
+                self._parts.append(bytes(frame.data))
             if frame.fin:
                 self._whole()
 

@@ -21,6 +21,7 @@ __all__ = ["Acting", "NoSuchVerb"]
 
 _DIGITS = 18
 _log = logging.getLogger("ropewalk.pages.audit")
+_log.setLevel(logging.INFO)  # of its own: it is written down whatever else the log leaves out
 
 
 class NoSuchVerb(Missing):

@@ -154,13 +154,18 @@ removing?.addEventListener("close", () => {
 function askRename(row) {
   const field = renaming.querySelector("input[name=name]");
   renaming.querySelector("input[name=p]").value = row.querySelector("input[name=p]").value;
-  field.value = nameOf(row);
+  field.value = renaming.dataset.was = nameOf(row);
   renaming.showModal();
   field.focus();
   const dot = field.value.lastIndexOf(".");
   field.setSelectionRange(0, dot > 0 ? dot : field.value.length);
 }
 
+renaming?.addEventListener("submit", (event) => {
+  if (renaming.querySelector("input[name=name]").value !== renaming.dataset.was) return;
+  event.preventDefault();
+  renaming.close();
+});
 renaming?.querySelector("[data-close]").addEventListener("click", () => renaming.close());
 list.addEventListener("change", showMarks);
 form.addEventListener("submit", (event) => {
