@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import errno
 from pathlib import Path
 
 import pytest
 
-from tests.pages.browser import Client, Served, served
+from tests.pages.browser import Client, Served, served, word_in
 from tests.pages.chromium import chromium
 
 
@@ -62,3 +64,23 @@ async def test_enter_moves_and_deletes_nothing(pages: Served, script: bool) -> N
         async with page.expect_navigation():
             await page.press("input[name=to]", "Enter")
     assert await pages.space.read("docs/kept") == b"1"
+
+
+async def test_a_disk_that_is_full_for_a_while_ends_the_pages_of_nobody(
+    pages: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entrance, tried = pages.app.entrance, asyncio.Event()
+    told, loop, write = word_in(pages.app), asyncio.get_running_loop(), entrance._write
+
+    def full(*_: object) -> None:
+        loop.call_soon_threadsafe(tried.set)
+        raise OSError(errno.ENOSPC, "no space left on device")
+
+    monkeypatch.setattr(entrance, "_write", full)
+    entrance._used.set()
+    async with asyncio.timeout(60):
+        await tried.wait()
+        monkeypatch.setattr(entrance, "_write", write)
+        while word_in(pages.app) == told:
+            entrance._used.set()  # as another visitor would
+            await asyncio.sleep(0.01)

@@ -18,9 +18,8 @@ from ropewalk.pages.service import PagesConfig, PagesService
 from ropewalk.service import Application, Context, NoConfig, Plan, Restart
 from ropewalk.spaces.home import Home
 
-__all__ = ["PAGE", "open_in_browser", "page_plans", "way_in"]
+__all__ = ["open_in_browser", "page_plans", "way_in"]
 
-PAGE = "tcp://127.0.0.1:8990"
 _NAME = "pages"
 
 

@@ -13,10 +13,8 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from ropewalk.cli.first import first
 from ropewalk.cli.options import KEYED, Keyed
 from ropewalk.cli.output import Voice, count
-from ropewalk.cli.pages import PAGE, open_in_browser, page_plans, way_in
 from ropewalk.cli.reach import node_file, reached
 from ropewalk.cli.session import device_keys
 from ropewalk.console import ConsoleConfig, ConsoleService
@@ -32,6 +30,7 @@ from ropewalk.spaces.identity import DeviceKeys
 
 __all__ = ["up"]
 
+PAGE = "tcp://127.0.0.1:8990"
 UP_LOCK = "up.lock"
 DEADLINE = 20.0  # seconds in which all must be down: what stores were asked for may take as long
 
@@ -83,6 +82,8 @@ def up(
     counts = ServingConfig(listen=metrics or settings.metrics) if metrics or settings.metrics else None
     shown = page or settings.page or (PAGE if browser else "")
     if new:
+        from ropewalk.cli.first import first
+
         first(home, common, yes=yes)
     spaces = home.load().spaces  # what is wrong with them is told before anything starts
     if listening(home.state) is not None:
@@ -100,12 +101,19 @@ def up(
     def make() -> Application:
         plans = [*_plans(config, counts, home, device), *([] if no_console else [_console(home)])]
         if shown:
+            from ropewalk.cli.pages import page_plans  # a fifth of a second, and memory, for those who want pages
+
             plans += page_plans(shown, home, spaces="spaces" if device is not None else None)
         return Application("ropewalk", plans, deadline=DEADLINE)
 
     async def told(application: Application) -> None:
         await application.wait_up()
-        await _tell(home, common.voice, way_in(application), browser=browser, asked=bool(shown))
+        page = None
+        if shown:
+            from ropewalk.cli.pages import way_in
+
+            page = way_in(application)
+        await _tell(home, common.voice, page, browser=browser, asked=bool(shown))
 
     try:
         serve_made(make, Settings(deadline=DEADLINE), LogSettings(), told)
@@ -147,5 +155,8 @@ async def _tell(home: Home, voice: Voice, page: tuple[str, Path] | None, *, brow
     sys.stdout.flush()
     if page is None and asked:
         voice.warning("the pages are not up: the log says why")
-    if page is not None and browser and not await open_in_browser(page[1]):
-        voice.note(f"no browser was found: open {page[1].as_uri()} in one")
+    if page is not None and browser:
+        from ropewalk.cli.pages import open_in_browser
+
+        if not await open_in_browser(page[1]):
+            voice.note(f"no browser was found: open {page[1].as_uri()} in one")
