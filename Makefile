@@ -10,8 +10,9 @@
 .NOTPARALLEL:
 .PHONY: help setup up test browser lint types arrow vectors pytest demo bench fuzz constraints clean
 
-# Left set, these would put someone else's packages before those of .venv.
-unexport PYTHONHOME PYTHONPATH
+# Left set, the first two would put someone else's packages before those of .venv, and the last would hide what is never
+# flushed.
+unexport PYTHONHOME PYTHONPATH PYTHONUNBUFFERED
 
 ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
 PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11 python; do \

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -37,10 +38,11 @@ class Waiting:
             [sys.executable, "-c", MAIN, *words, "--json"],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            env={**os.environ, "ROPEWALK_HOME": str(home)},
+            env={**os.environ, "ROPEWALK_HOME": str(home), "PYTHONUNBUFFERED": ""},  # as users have it
         )
         assert self.process.stdout is not None
-        self.told: dict[str, Any] = json.loads(self.process.stdout.readline() or b"{}")
+        came, _, _ = select.select([self.process.stdout], [], [], 60)  # seconds
+        self.told: dict[str, Any] = json.loads((self.process.stdout.readline() if came else b"") or b"{}")
 
     @property
     def command(self) -> list[str]:

@@ -7,6 +7,7 @@ Never: shows a stack of calls to someone who did not ask for it, or loads a libr
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -34,6 +35,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _told(words)
     from ropewalk.cli.memory import collect_later, collect_no_more
 
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(line_buffering=True)  # who reads a pipe needs a code while its command still waits
     collect_later()
     try:
         return _told(words)
