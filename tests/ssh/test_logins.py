@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,7 @@ from asyncssh.packet import Boolean, String
 
 from ropewalk.auth import FailureLimits, HeldKey, Password, Portal, Rate
 from ropewalk.ssh.limits import SshLimits
-from tests.ssh.place import ANN, BOB, MALLORY, WITHIN, gone, said, served
+from tests.ssh.place import ANN, BOB, MALLORY, WITHIN, Place, gone, said, served
 
 USERAUTH_REQUEST, USERAUTH_FAILURE, USERAUTH_PK_OK = 50, 51, 60
 SERVICE = "ssh-connection"
@@ -29,22 +31,46 @@ class Hearing(asyncssh.SSHClient):
         self.banners.append(msg)
 
 
+@asynccontextmanager
+async def among_others(place: Place) -> AsyncIterator[None]:
+    """Somebody is in the middle of a line: nothing is left of what comes within, a third is let in, the line ends."""
+    ann = await place.client()
+    process = await ann.create_process(term_type=None)
+    await said(process, "hello ann\n")
+    process.stdin.write("still ")
+    wires, tasks = set(place.server.wires), asyncio.all_tasks()
+    yield
+    async with asyncio.timeout(WITHIN):
+        while (  # noqa: ASYNC110 - nobody tells
+            set(place.server.wires) != wires or place.listener.connections != 1 or not asyncio.all_tasks() <= tasks
+        ):
+            await asyncio.sleep(0.001)
+    third = await place.client()
+    other = await third.create_process(term_type=None)
+    await said(other, "hello ann\n")
+    await gone(third)
+    process.stdin.write("here\n")
+    assert await said(process, "still here still here\n")
+    await gone(ann)
+
+
 async def test_a_wrong_key_ten_times_is_refused_and_the_others_are_unharmed(tmp_path: Path) -> None:
     limits = SshLimits(tries=10)
-    async with served(tmp_path, limits=limits) as place:
-        ann = await place.client()
-        process = await ann.create_process(term_type=None)
-        await said(process, "hello ann\n")
+    async with served(tmp_path, limits=limits) as place, among_others(place):
         wrong = [asyncssh.generate_private_key("ssh-ed25519") for _ in range(11)]
         with pytest.raises(asyncssh.PermissionDenied, match="too many logins failed"):
             await place.client(client_keys=wrong)
         asked = [one.key for one in place.people.asked[1:] if isinstance(one, HeldKey)]
         assert asked == [key.public_data for key in wrong[:10]]
-        process.stdin.write("still here\n")
-        assert await said(process, "still here still here\n")
-        again = await place.client()
-        await gone(again)
-        await gone(ann)
+
+
+async def test_a_wrong_key_in_ten_connections_at_once_is_refused_and_the_others_are_unharmed(tmp_path: Path) -> None:
+    async with served(tmp_path) as place, among_others(place):
+        told = await asyncio.gather(
+            *(place.client(name, client_keys=[MALLORY]) for name in ("ann", "bob", "nobody", "root", "x") * 2),
+            return_exceptions=True,
+        )
+        assert [type(one) for one in told] == [asyncssh.PermissionDenied] * 10
 
 
 async def test_many_tries_from_one_address_are_put_off_and_told_so(tmp_path: Path) -> None:

@@ -12,7 +12,24 @@ from hypothesis import strategies as st
 from ropewalk import net
 from ropewalk.telnet import Telnet
 from ropewalk.terminal import Host, Limits, Terminal
-from tests.telnet.clients import DO, ECHO, IAC, SB, SE, TTYPE, WILL, WONT, Raw, raw, serving
+from tests.telnet.clients import (
+    CHARSET,
+    DO,
+    ECHO,
+    ENVIRON,
+    IAC,
+    LINEMODE,
+    NAWS,
+    SB,
+    SE,
+    TTYPE,
+    WILL,
+    WITHIN,
+    WONT,
+    Raw,
+    raw,
+    serving,
+)
 
 
 async def hear(terminal: Terminal) -> None:
@@ -23,19 +40,53 @@ async def hear(terminal: Terminal) -> None:
 
 
 async def ended_for(reason: str, caplog: pytest.LogCaptureFixture, *pieces: bytes) -> None:
-    """Send this; the connection is closed for that reason, while another one goes on."""
+    """Send this; the connection is closed for that reason, and another one, in the middle of a line, does not notice:
+    nothing is left behind, a third is served, and the line that was half sent is read as a whole."""
     caplog.set_level(logging.INFO)
-    async with serving(hear) as listener, raw(listener.endpoint) as other, raw(listener.endpoint) as client:
-        await client.expect(b"ready")
-        client.send(*pieces)
-        await client.wait_lost()
-        other.send(b"still here\n")
-        await other.expect(b"<still here>")
+    async with serving(hear) as listener, raw(listener.endpoint) as other:
+        await other.expect(b"ready")
+        other.send(b"half a line, ")
+        tasks = asyncio.all_tasks()
+        async with raw(listener.endpoint) as client:
+            await client.expect(b"ready")
+            client.send(*pieces)
+            await client.wait_lost()
+        async with asyncio.timeout(WITHIN):
+            while listener.connections != 1 or not asyncio.all_tasks() <= tasks:  # noqa: ASYNC110 - nobody tells
+                await asyncio.sleep(0.001)
+        async with raw(listener.endpoint) as third:
+            third.send(b"new here\n")
+            await third.expect(b"<new here>")
+        other.send(b"and the rest\n")
+        await other.expect(b"<half a line, and the rest>")
     assert reason in {getattr(record, "reason", "") for record in caplog.records}
 
 
-async def test_a_subnegotiation_without_end(caplog: pytest.LogCaptureFixture) -> None:
-    await ended_for("telnet.subnegotiation-too-long", caplog, IAC, SB, TTYPE, b"\0", b"x" * 1_000_000)
+@pytest.mark.parametrize(
+    "option", [TTYPE + b"\0", NAWS, CHARSET + b"\x02", ENVIRON + b"\0", LINEMODE, b"\xee", b"\xff\xff"]
+)
+@pytest.mark.parametrize("what", [b"x", IAC + IAC, b"\r\n", b"\0"])
+async def test_a_subnegotiation_without_end(option: bytes, what: bytes, caplog: pytest.LogCaptureFixture) -> None:
+    await ended_for("telnet.subnegotiation-too-long", caplog, IAC, SB, option, what * 500_000)
+
+
+async def test_a_subnegotiation_that_comes_byte_by_byte_and_does_not_end(caplog: pytest.LogCaptureFixture) -> None:
+    """It has as few bytes as any other, whatever they come in."""
+    caplog.set_level(logging.INFO)
+    async with serving(hear, "memory://drips") as listener, raw(listener.endpoint) as other:
+        other.send(b"half a line, ")
+        async with raw(listener.endpoint) as client:
+            await client.expect(b"ready")
+            client.send(IAC, SB, TTYPE)
+            sent = 0
+            while not client.lost:
+                client.send(b"x")
+                sent += 1
+                assert sent < 100_000
+                await asyncio.sleep(0)
+        other.send(b"and the rest\n")
+        await other.expect(b"<half a line, and the rest>")
+    assert "telnet.subnegotiation-too-long" in {getattr(record, "reason", "") for record in caplog.records}
 
 
 @pytest.mark.parametrize("option", [b"\x01", b"\x06", b"\x18", b"\xee"])

@@ -7,6 +7,7 @@ Never: trusts what comes in, or lets one peer's slowness be another's.
 from __future__ import annotations
 
 from ropewalk.web.body_limit import BodyLimit
+from ropewalk.web.by_host import ByHost
 from ropewalk.web.errors import BadApp, BadRequest, BrokenAnswer, Disconnected, NotStarted
 from ropewalk.web.events import Event, EventStream
 from ropewalk.web.headers import SecurityHeaders
@@ -27,6 +28,7 @@ __all__ = [
     "BadWebLimit",
     "BodyLimit",
     "BrokenAnswer",
+    "ByHost",
     "Disconnected",
     "Event",
     "EventStream",

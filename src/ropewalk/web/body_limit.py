@@ -40,6 +40,6 @@ class BodyLimit:
         """The app's quick answer."""
         return None if self._quick is None else self._quick(asked)
 
-    def takes(self, path: str) -> Takes | None:
+    def takes(self, path: str, host: bytes) -> Takes | None:
         """What the app does."""
-        return takes_of(self.app, path)
+        return takes_of(self.app, path, host)

@@ -40,7 +40,7 @@ class RemoteObjects:
         """What is no WebSocket finds nothing."""
         await not_here(scope, receive, send)
 
-    def takes(self, path: str) -> Takes | None:
+    def takes(self, path: str, host: bytes) -> Takes | None:  # noqa: ARG002 - any host
         """Right at the mount's path, and nowhere below it."""
         return self._takes if path in {"", "/"} else None
 

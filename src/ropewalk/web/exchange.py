@@ -52,6 +52,7 @@ class Exchange:
         "_connection",
         "_expects",
         "_head",
+        "_is_silent",
         "_left",
         "_shared",
         "_stirred",
@@ -95,7 +96,7 @@ class Exchange:
         self._stirred: asyncio.Event | None = None
         self._head: AnswerHead | None = None
         self._left: int | None = None  # bytes of the answer's body that must still come
-        self._chunked = False
+        self._chunked = self._is_silent = False
         self.started = self.cut = self.over = self.upgrade = self.hungry = False
         self.received = self.sent = self.status = 0
         self.fed_at = self.hungry_for = self.began = 0.0
@@ -229,7 +230,7 @@ class Exchange:
         if head is None:
             raise BrokenAnswer("got a part of an answer before its beginning")
         length = head.length
-        silent = self.method == "HEAD" or head.bodiless
+        silent = self._is_silent = self.method == "HEAD" or head.bodiless
         if silent:
             if length is None and not more and not head.bodiless:
                 length = body
@@ -253,16 +254,14 @@ class Exchange:
         self.started = True
         return text
 
-    def _silent(self) -> bool:
-        assert self._head is not None
-        return self.method == "HEAD" or self._head.bodiless
-
     def _send_body(self, body: bytes, *, more: bool) -> None:
         if self.over:
             raise BrokenAnswer("got a part of an answer after its end")
         head = b"" if self.started else self._begin(len(body), more=more)
-        if self._silent():
+        if self._is_silent:
             body = b""
+        elif self._left is None:
+            self.sent += len(body)
         else:
             self._account(len(body), more=more, head=head)
         connection = self._connection
@@ -292,7 +291,8 @@ class Exchange:
     def _finish(self) -> None:
         self.over = True
         self._waiting = b""
-        self.stir()
+        if self._stirred is not None:
+            self._stirred.set()
         self._connection.answered(self)
 
     # ---- files ----
@@ -316,7 +316,7 @@ class Exchange:
         if self.over:
             raise BrokenAnswer("got a part of an answer after its end")
         head = b"" if self.started else self._begin(count, more=more)
-        if self._silent():
+        if self._is_silent:
             self._connection.write(head)
             if not more:
                 self._finish()

@@ -75,6 +75,6 @@ class SecurityHeaders:
         )
         return Answer(answer.status, answer.lines + more, answer.body)
 
-    def takes(self, path: str) -> Takes | None:
+    def takes(self, path: str, host: bytes) -> Takes | None:
         """What the app does."""
-        return takes_of(self.app, path)
+        return takes_of(self.app, path, host)

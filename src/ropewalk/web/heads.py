@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from ropewalk.web.errors import BrokenAnswer
-from ropewalk.web.plain import BODILESS, first_line
+from ropewalk.web.plain import BODILESS, FIRST_LINES, first_line
 
 __all__ = ["AnswerHead"]
 
@@ -40,26 +40,22 @@ class AnswerHead:
         self.bodiless = status in BODILESS
         self.length: int | None = None
         self.close = self._dated = False
-        lines = [first_line(status)]
+        lines = [FIRST_LINES.get(status) or first_line(status)]
         for name, value in headers:
             low = name.lower()
             if low in _OURS:
-                if low == b"date":
+                if low == b"content-length":
+                    if self.length is not None or not value.isdigit():
+                        raise BrokenAnswer("content-length of an answer is not one number")
+                    self.length = int(value)
+                elif low == b"date":
                     self._dated = True
-                else:
-                    self._note(low, value)
+                elif low == b"connection":
+                    self.close = self.close or b"close" in value.lower()
+                if low != b"date":
                     continue
             lines.append(low + b": " + value)
         self._lines = lines
-
-    def _note(self, name: bytes, value: bytes) -> None:
-        """What the host says itself, in its own words."""
-        if name == b"content-length":
-            if not value.isdigit() or self.length is not None:
-                raise BrokenAnswer("content-length of an answer is not one number")
-            self.length = int(value)
-        elif name == b"connection":
-            self.close = self.close or b"close" in value.lower()
 
     def encode(self, date: bytes, length: int | None, *, chunked: bool, keep: bytes) -> bytes:
         """The head as it is sent.

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
+from contextlib import AsyncExitStack
 from typing import Any
 
 from ropewalk.web.errors import NotStarted
-from ropewalk.web.quick import App, Message
+from ropewalk.web.quick import App, Message, Receive, Scope, Send
 
-__all__ = ["Lifespan"]
+__all__ = ["Lifespan", "live_all"]
 
 _log = logging.getLogger("ropewalk.web")
 
@@ -111,3 +112,30 @@ class Lifespan:
                     "app did not stop well: %s", message.get("message", "")[-500:], extra={"code": "web.lifespan"}
                 )
                 self._stopped.set()
+
+
+async def live_all(
+    apps: Mapping[str, App], states: dict[str, dict[str, Any]], scope: Scope, receive: Receive, send: Send
+) -> None:
+    """Be one app that is several: start all, one after the other, and stop them in reverse.
+
+    Args:
+        apps: By what the failure of one is told with.
+        states: Filled with theirs.
+    """
+    await receive()
+    async with asyncio.TaskGroup() as tasks, AsyncExitStack() as lives:
+        for name, app in apps.items():
+            life = Lifespan(app, scope["asgi"])
+            try:
+                await life.start(tasks.create_task)
+            except Exception as error:  # noqa: BLE001 - whatever it is, the others are stopped and it is told
+                await send({"type": "lifespan.startup.failed", "message": f"{name or '/'}: {error}"})
+                return
+            states[name] = life.state
+            watch = tasks.create_task(life.broken())
+            lives.push_async_callback(life.stop)
+            lives.callback(watch.cancel)
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+    await send({"type": "lifespan.shutdown.complete"})

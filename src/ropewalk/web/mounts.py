@@ -7,13 +7,11 @@ Source: ASGI 3.0, HTTP 2.5: `path` is whole, `root_path` the part that is the mo
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
-from contextlib import AsyncExitStack
 from typing import Any
 
 from ropewalk.web.errors import BadApp
-from ropewalk.web.lifespan import Lifespan
+from ropewalk.web.lifespan import live_all
 from ropewalk.web.quick import Answer, App, Asked, Receive, Scope, Send, quick_of
 from ropewalk.web.taking import Takes, takes_of
 
@@ -58,7 +56,7 @@ class Mounts:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Hand on to the app whose path it is."""
         if scope["type"] == "lifespan":
-            await self._live(scope, receive, send)
+            await live_all({prefix: app for prefix, _, app, _ in self._apps}, self._states, scope, receive, send)
             return
         root = scope.get("root_path", "")
         prefix, app = self._found(scope["path"].removeprefix(root))
@@ -75,32 +73,13 @@ class Mounts:
                 return None if quick is None else quick(Asked(asked.method, path[len(prefix) :], asked.headers))
         return None
 
-    def takes(self, path: str) -> Takes | None:
+    def takes(self, path: str, host: bytes) -> Takes | None:
         """What takes over WebSockets at this path instead of an app."""
         prefix, app = self._found(path)
-        return takes_of(app, path[len(prefix) :])
+        return takes_of(app, path[len(prefix) :], host)
 
     def _found(self, path: str) -> tuple[str, App]:
         for prefix, below, app, _ in self._apps:
             if path.startswith(below) or path == prefix:
                 return prefix, app
         return "", not_here
-
-    async def _live(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Start all apps, one after the other, and stop them in reverse."""
-        await receive()
-        async with asyncio.TaskGroup() as tasks, AsyncExitStack() as lives:
-            for prefix, _, app, _ in self._apps:
-                life = Lifespan(app, scope["asgi"])
-                try:
-                    await life.start(tasks.create_task)
-                except Exception as error:  # noqa: BLE001 - whatever it is, the others are stopped and it is told
-                    await send({"type": "lifespan.startup.failed", "message": f"{prefix or '/'}: {error}"})
-                    return
-                self._states[prefix] = life.state
-                watch = tasks.create_task(life.broken())
-                lives.push_async_callback(life.stop)
-                lives.callback(watch.cancel)
-            await send({"type": "lifespan.startup.complete"})
-            await receive()
-        await send({"type": "lifespan.shutdown.complete"})

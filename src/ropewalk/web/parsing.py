@@ -28,7 +28,8 @@ _FOREIGN = frozenset(  # of RTSP and ICE, which llhttp takes for HTTP's
 )
 _ONCE = (b"host", b"transfer-encoding", b"expect", b"content-length")
 
-_SHORT = 100  # bytes of a host that is remembered: most requests of a server are for the same few
+_TELLING = frozenset({b"transfer-encoding", b"expect", b"content-length", b"upgrade"})
+_SHORT = 100  # bytes of a target and of a host that are remembered: most requests of a server are for the same few
 
 Headers = Sequence[tuple[bytes, bytes]]
 
@@ -66,21 +67,30 @@ def read_head(method: bytes, version: str, target: bytes, headers: Headers) -> H
     Raises:
         BadRequest.
     """
-    if version not in {"1.1", "1.0"}:
-        raise BadRequest(505, "only HTTP/1.1 and HTTP/1.0 are spoken here")
-    if method == b"CONNECT" or method in _FOREIGN:
-        raise BadRequest(501, "this method is not known here")
     found = dict(headers)
-    if len(found) != len(headers):
+    if len(found) == len(headers):
+        if len(target) < _SHORT and b"?" not in target and _TELLING.isdisjoint(found):
+            host = found.get(b"host")
+            if host is None or len(host) < _SHORT:
+                return _short_head(method, version, target, host)
+    else:
         names = [name for name, _ in headers]
         for name in _ONCE:
             if names.count(name) > 1:
                 raise BadRequest(400, f"there is more than one {name.decode()} header")
+    return _head(method, version, target, found)
+
+
+def _head(method: bytes, version: str, target: bytes, found: dict[bytes, bytes]) -> Head:
+    if version not in {"1.1", "1.0"}:
+        raise BadRequest(505, "only HTTP/1.1 and HTTP/1.0 are spoken here")
+    if method == b"CONNECT" or method in _FOREIGN:
+        raise BadRequest(501, "this method is not known here")
     host = found.get(b"host")
     if host is None:
         if version == "1.1":
             raise BadRequest(400, "there is no host header")
-    elif not _is_host(host):
+    elif not _HOST.match(host):
         raise BadRequest(400, "the host header is no host")
     if target.startswith(b"/"):
         path, raw, query = _path(target)
@@ -99,13 +109,10 @@ def read_head(method: bytes, version: str, target: bytes, headers: Headers) -> H
     return Head(path, raw, query, host, absolute, length, expects, upgrade)
 
 
-def _is_host(host: bytes) -> bool:
-    return _is_short_host(host) if len(host) < _SHORT else _HOST.match(host) is not None
-
-
 @lru_cache(maxsize=256)
-def _is_short_host(host: bytes) -> bool:
-    return _HOST.match(host) is not None
+def _short_head(method: bytes, version: str, target: bytes, host: bytes | None) -> Head:
+    """The head of a request without a query, which may be secret, and whose headers tell nothing more."""
+    return _head(method, version, target, {} if host is None else {b"host": host})
 
 
 def host_name(host: bytes) -> str:

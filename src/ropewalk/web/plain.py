@@ -8,15 +8,15 @@ from __future__ import annotations
 
 from http import HTTPStatus
 
-__all__ = ["BODILESS", "first_line", "phrase", "plain"]
+__all__ = ["BODILESS", "FIRST_LINES", "first_line", "phrase", "plain"]
 
 BODILESS = frozenset({204, 304})  # RFC 9110, 6.4.1: these answers have no body, whatever they say
-_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}".encode() for status in HTTPStatus}
+FIRST_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}".encode() for status in HTTPStatus}
 
 
 def first_line(status: int) -> bytes:
     """The first line of an answer, without its end."""
-    return _LINES.get(status) or b"HTTP/1.1 %d " % status
+    return FIRST_LINES.get(status) or b"HTTP/1.1 %d " % status
 
 
 def phrase(status: int) -> str:

@@ -19,7 +19,7 @@ from ropewalk.web.progress import Progress
 from ropewalk.web.quick import Asked
 from ropewalk.web.reading import BODY_WAITING, Reader
 from ropewalk.web.scopes import address_of, scope_of
-from ropewalk.web.sending import DirectSending, can_send_directly, pieces_of
+from ropewalk.web.sending import DirectSending, can_send_directly, half_closed, pieces_of
 from ropewalk.web.serving import serve
 
 if TYPE_CHECKING:
@@ -197,7 +197,13 @@ class Connection(Reader):
                     continue
                 self._begin_next()
             self._rest = self.site.loop.create_future()
-            await self._rest
+            try:
+                await self._rest
+            except asyncio.CancelledError:
+                if self._worker is me:  # an app asked for it at its end: the next request has another task
+                    self._worker = self._rest = None
+                    self.site.loop.call_soon(self._go_on)
+                raise
             if self._worker is not me:
                 return
             self._rest = None
@@ -227,9 +233,8 @@ class Connection(Reader):
 
     def handed_over(self, exchange: Exchange) -> None:
         """Something else speaks on the transport from now on."""
-        exchange.over = True
         self.current = None
-        self.gone = self.last = True
+        exchange.over = self.gone = self.last = True
         self.site.connections.discard(self)
 
     # ---- refusing ----
@@ -313,9 +318,8 @@ class Connection(Reader):
         self.since = self.site.now
         if self.gone or self.transport.is_closing():
             return
-        if linger and not self.eof and not self._secure and self.transport.can_write_eof():
+        if linger and not self.eof and not self._secure and half_closed(self.transport):
             self.lingering = True
-            self.transport.write_eof()
             self.read_on()
         else:
             self.transport.close()

@@ -35,6 +35,7 @@ class Reader(asyncio.Protocol):
         line: Requests that came and are not begun, in order; a refusal is the last.
         incoming: The request whose body is coming.
         last: No more requests are taken.
+        reads: What the peer sends is read now.
         since: When what the peer is to do next began: to send a head, or a request.
     """
 
@@ -49,9 +50,9 @@ class Reader(asyncio.Protocol):
         self.version = "1.1"
         self.headers: list[tuple[bytes, bytes]] = []
         self.unfed = memoryview(b"")  # was read, and there is no room for what may be in it
+        self.reads = True
         self._parser = httptools.HttpRequestParser(self)
         self._most_in_line = site.limits.pipelined
-        self._reading = True
         self._url = b""
         self._body_left = self._head_fed = self._gap = 0
         self._in_head = self._begun = self._upgrading = False
@@ -73,7 +74,7 @@ class Reader(asyncio.Protocol):
         if self.unfed:
             self.unfed = memoryview(bytes(self.unfed) + data)
             self.parse()
-        elif len(data) <= SLICE and self._room():
+        elif len(data) <= SLICE and len(self.line) < self._most_in_line and (self.incoming is None or self._room()):
             self._feed(data)
             if self.unfed:  # behind an upgrade that was not taken
                 self.parse()
@@ -91,17 +92,12 @@ class Reader(asyncio.Protocol):
     def read_on(self) -> None:
         """Read as long as there is room; who is not listened to any more is read too, for its end to be seen."""
         reading = self.last or (not self.unfed and self._room())
-        if reading is not self._reading:
-            self._reading = reading
+        if reading is not self.reads:
+            self.reads = reading
             if reading:
                 self.transport.resume_reading()
             else:
                 self.transport.pause_reading()
-
-    @property
-    def reads(self) -> bool:
-        """Whether what the peer sends is read now."""
-        return self._reading
 
     @property
     def in_head(self) -> bool:
@@ -221,7 +217,8 @@ class Reader(asyncio.Protocol):
         if head.absolute:
             assert head.host is not None
             self.headers = [(b"host", head.host), *(one for one in headers if one[0] != b"host")]
-        self.site.check_host(head.host)
+        if (hosts := self.site.hosts) is not None:
+            hosts.check(head.host)
         return head
 
     def _upgrade(self, rest: memoryview) -> None:
@@ -233,7 +230,7 @@ class Reader(asyncio.Protocol):
         socket = names.get(b"upgrade", b"").lower() == b"websocket" and method == b"GET" and self.version == "1.1"
         if socket and not names.keys() & {b"content-length", b"transfer-encoding"}:
             self.took(read_head(method, self.version, url, headers), "GET", keep=False, upgrade=True)
-            self._reading = self.last = False
+            self.reads = self.last = False
             self._most_in_line = 0  # what follows are frames
             self.unfed = rest
             self.transport.pause_reading()

@@ -13,10 +13,21 @@ import os
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-__all__ = ["DirectSending", "can_send_directly", "pieces_of"]
+__all__ = ["DirectSending", "can_send_directly", "half_closed", "pieces_of"]
 
 _PIECE = 256 * 1024  # bytes read at once: a thread's call costs 80 us, little beside reading and sending so much
 _AT_ONCE = 1024 * 1024  # bytes given to the kernel in one turn of the loop
+
+
+def half_closed(transport: asyncio.Transport) -> bool:
+    """Say that this was all, and let the peer go on; False where neither can be, or where it has just gone."""
+    if not transport.can_write_eof():
+        return False
+    try:
+        transport.write_eof()
+    except OSError:  # what was written before was answered with a reset
+        return False
+    return True
 
 
 def can_send_directly(transport: asyncio.Transport) -> bool:

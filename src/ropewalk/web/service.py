@@ -1,6 +1,6 @@
 """Service: an ASGI app, or several at their paths, as a part of an application.
 
-Flow: configuration -> apps, trees -> Mounts -> SecurityHeaders -> Site -> a connection each -> drained, lifespan ended
+Flow: configuration -> apps, trees -> Mounts, ByHost -> SecurityHeaders -> Site -> a connection each -> drained, ended
 Never: serves before the app has said that it is ready.
 """
 
@@ -18,6 +18,7 @@ from ropewalk.net.serving import Serving, ServingConfig, of_key
 from ropewalk.service import Context
 from ropewalk.service.kinds import imported
 from ropewalk.web.body_limit import BodyLimit
+from ropewalk.web.by_host import ByHost
 from ropewalk.web.errors import BadApp
 from ropewalk.web.headers import SecurityHeaders
 from ropewalk.web.hosts import Hosts
@@ -30,7 +31,7 @@ from ropewalk.web.site import Site
 if TYPE_CHECKING:
     from ropewalk.web.static import TreeConfig
 
-__all__ = ["MountConfig", "WebConfig", "WebService"]
+__all__ = ["MountConfig", "NameConfig", "WebConfig", "WebService"]
 
 _REQUESTS = 0.8  # of the seconds of a stop; what is left is for the app's own end
 
@@ -77,6 +78,18 @@ class MountConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise BadApp(str(error)) from None
 
 
+class NameConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """``names."www.example.org"`` of a service: what is served by this name alone, with the same keys as there."""
+
+    app: str = ""
+    factory: bool = False
+    mounts: dict[str, MountConfig] = msgspec.field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """The apps are there."""
+        _check(self)
+
+
 class WebConfig(ServingConfig, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The keys of kind ``web``.
 
@@ -84,6 +97,7 @@ class WebConfig(ServingConfig, frozen=True, forbid_unknown_fields=True, kw_only=
         app: ``package.module:name`` of an ASGI app, for all paths that no mount has.
         factory: It is a function that gives the app, called with the service's `Context`; may be as a coroutine.
         mounts: Apps and folders by the path where they begin.
+        names: Other apps by the name that a request is for, instead of these; see `ByHost`.
         web_limits: What a peer may take, beside the limits of the listener.
         hosts: Names that requests may be for; all, where there are none.
         access_log: One line for each request.
@@ -94,6 +108,7 @@ class WebConfig(ServingConfig, frozen=True, forbid_unknown_fields=True, kw_only=
     app: str = ""
     factory: bool = False
     mounts: dict[str, MountConfig] = msgspec.field(default_factory=dict)
+    names: dict[str, NameConfig] = msgspec.field(default_factory=dict)
     web_limits: WebLimitsConfig = WebLimitsConfig()
     hosts: tuple[str, ...] = ()
     access_log: bool = False
@@ -103,17 +118,15 @@ class WebConfig(ServingConfig, frozen=True, forbid_unknown_fields=True, kw_only=
     def __post_init__(self) -> None:
         """The apps are there, and the names are names."""
         super().__post_init__()
-        if not self.app and not self.mounts:
-            raise BadApp("there is nothing to serve, expected app or mounts")
-        if self.app:
-            with of_key("app"):
-                _found(self.app)
         with of_key("hosts"):
             Hosts(self.hosts)
-        with of_key("mounts"):
-            Mounts(dict.fromkeys((*self.mounts, *(["/"] if self.app else [])), _nothing))
-            if self.app and not {"", "/"}.isdisjoint(self.mounts):
-                raise BadApp('"/" is taken by app')
+        if not self.names:
+            _check(self)
+            return
+        with of_key("names"):
+            ByHost(dict.fromkeys(self.names, _nothing))
+            if self.app or self.mounts or self.hosts:
+                raise BadApp("there are app, mounts or hosts beside them, expected those in each name alone")
 
 
 class WebService(Serving):
@@ -174,14 +187,21 @@ class WebService(Serving):
 
     async def _app(self) -> App:
         config = self.config
+        app: App
+        if config.names:
+            app = ByHost({name: await self._one(one) for name, one in config.names.items()})
+        else:
+            app = await self._one(config)
+        return SecurityHeaders(app, policy=config.policy or None) if config.security_headers else app
+
+    async def _one(self, config: NameConfig | WebConfig) -> App:
         apps: dict[str, App] = {}
         if config.app:
             apps["/"] = await self._made(config.app, factory=config.factory)
         for path, mount in config.mounts.items():
             app = await self._mounted(mount)
             apps[path] = app if mount.body is None else BodyLimit(app, mount.body)
-        app = apps["/"] if set(apps) == {"/"} else Mounts(apps)
-        return SecurityHeaders(app, policy=config.policy or None) if config.security_headers else app
+        return apps["/"] if set(apps) == {"/"} else Mounts(apps)
 
     async def _mounted(self, mount: MountConfig) -> App:
         if mount.app:
@@ -207,6 +227,19 @@ def _found(where: str) -> Callable[..., Any]:
     if not callable(found):
         raise BadApp(f"{where} cannot be called, expected an ASGI app or what makes one")
     return cast("Callable[..., Any]", found)
+
+
+def _check(config: NameConfig | WebConfig) -> None:
+    """Whether there is something to serve, and no path has two of it."""
+    if not config.app and not config.mounts:
+        raise BadApp("there is nothing to serve, expected app or mounts")
+    if config.app:
+        with of_key("app"):
+            _found(config.app)
+    with of_key("mounts"):
+        Mounts(dict.fromkeys((*config.mounts, *(["/"] if config.app else [])), _nothing))
+        if config.app and not {"", "/"}.isdisjoint(config.mounts):
+            raise BadApp('"/" is taken by app')
 
 
 async def _nothing(scope: object, receive: object, send: object) -> None:

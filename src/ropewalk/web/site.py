@@ -69,6 +69,7 @@ class Site:
         taken_over: What speaks on WebSockets that went to protocols, and how each is asked to end.
         stopping: No more requests are taken.
         over: Nobody waits for apps any more.
+        hosts: Names that a request may be for; None for all.
     """
 
     def __init__(
@@ -96,7 +97,7 @@ class Site:
             "http.response.pathsend": {},
             "http.response.zerocopysend": {},
         }
-        self._hosts = Hosts(hosts)
+        self.hosts = Hosts(hosts) or None
         self._wall, self.loop = wall, asyncio.get_running_loop()
         self.time = self.loop.time
         self.counts = Counts(registry or current_registry(), name, lambda: self.running, lambda: self.sockets)
@@ -233,15 +234,6 @@ class Site:
 
     # ---- what connections ask and tell ----
 
-    def check_host(self, host: bytes | None) -> None:
-        """Whether a request for this host is taken.
-
-        Raises:
-            BadRequest.
-        """
-        if self._hosts:
-            self._hosts.check(host)
-
     def ask_quickly(self, asked: Asked) -> Answer | None:
         """The app's quick answer, if it has one; what it raises is in the log, and answered with 500."""
         assert self.quick is not None
@@ -254,16 +246,16 @@ class Site:
 
     def note(self, connection: Connection, exchange: Exchange) -> None:
         """An answer has ended."""
-        seconds = self.time() - exchange.began
-        self.counts.ended(exchange.status, seconds, exchange.sent)
         if self.log_requests:
-            path = exchange.scope["raw_path"]
-            access.note(self.name, connection.peer, exchange.method, path, exchange.status, exchange.sent, seconds)
+            path, status, sent = exchange.scope["raw_path"], exchange.status, exchange.sent
+            self.note_quick(connection, exchange.method, path, status, sent, exchange.began)
+        else:
+            self.counts.ended(exchange.status, self.time() - exchange.began, exchange.sent)
 
     def note_quick(
         self, connection: Connection, method: str, path: bytes, status: int, sent: int, began: float
     ) -> None:
-        """A quick answer was given."""
+        """An answer was given."""
         seconds = self.time() - began
         self.counts.ended(status, seconds, sent)
         if self.log_requests:

@@ -1,6 +1,6 @@
 """Taking over: a WebSocket that goes to an asyncio protocol, as bytes, instead of to an app as messages.
 
-Flow: request for an upgrade -> an app's `takes(path)` -> Takes: the protocol's factory -> the connection is its own
+Flow: request for an upgrade -> an app's `takes(path, host)` -> Takes: a protocol's factory -> the connection is its own
 Never: runs an app.
 """
 
@@ -34,11 +34,11 @@ class Takes(NamedTuple):
 class TakesOver(Protocol):
     """An app that takes WebSockets over."""
 
-    def takes(self, path: str) -> Takes | None:
-        """For a path below the app's mount; None has the app run instead."""
+    def takes(self, path: str, host: bytes) -> Takes | None:
+        """For a path below the app's mount, and a host as it came; None has the app run instead."""
 
 
-def takes_of(app: App, path: str) -> Takes | None:
+def takes_of(app: App, path: str, host: bytes) -> Takes | None:
     """What an app would have take over a WebSocket at a path below its mount, if it would."""
-    takes: Callable[[str], Takes | None] | None = getattr(app, "takes", None)
-    return None if takes is None else takes(path)
+    takes: Callable[[str, bytes], Takes | None] | None = getattr(app, "takes", None)
+    return None if takes is None else takes(path, host)

@@ -33,7 +33,8 @@ async def upgrade(connection: Connection, exchange: Exchange, task: asyncio.Task
     from ropewalk.web.websocket import WebSocket
 
     site = connection.site
-    if (takes := takes_of(site.app, exchange.scope["path"])) is not None:
+    host = next((value for name, value in exchange.scope["headers"] if name == b"host"), b"")
+    if (takes := takes_of(site.app, exchange.scope["path"], host)) is not None:
         if _from_elsewhere(exchange, takes.origins):
             connection.refuse_exchange(exchange, BadRequest(403, "pages of other origins may not connect here"))
         else:
