@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ropewalk.service.hiding import HIDDEN, shown_config
+from ropewalk.service.hiding import HIDDEN, shown_config, shown_of
 
 
 class Inner(msgspec.Struct):
@@ -61,3 +61,18 @@ def test_what_has_no_end_is_cut() -> None:
     deep: list[Any] = []
     deep.append(deep)
     assert "..." in str(shown_config(One(deep)))
+
+
+def test_what_is_said_of_a_text_has_no_secret_of_it() -> None:
+    text = """
+    [services.a]
+    password = "hunter2"
+    pins = [4711]
+    url = "https://u:sesame@h"
+    name = "shop"
+    [services.a.private]
+    "x y" = "it's"
+    """
+    said = "got 'shop', 4711, \"it's\" and hunter2 in https://u:sesame@h"
+    assert shown_of(text, said) == f"got 'shop', {HIDDEN}, \"{HIDDEN}\" and {HIDDEN} in https://u:{HIDDEN}@h"
+    assert shown_of("= no TOML", "https://u:sesame@h") == f"https://u:{HIDDEN}@h"

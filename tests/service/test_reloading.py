@@ -188,3 +188,41 @@ def test_a_service_whose_reload_hangs_does_not_hold_up_the_next(
     simulated(running(here.application, steps))
     assert "service slow failed at reload: it did not reload within 3.0 s" in caplog.text
     assert "reload other" in story.told
+
+
+@pytest.mark.parametrize("one_alone", [False, True])
+def test_who_asks_for_a_change_and_leaves_in_the_middle_does_not_leave_a_service_down(
+    simulated: Simulated, one_alone: bool
+) -> None:
+    story = Story()
+    here = Reloaded([story.plan("one"), story.plan("two", stop=a_second)])
+
+    async def steps() -> None:
+        await here.application.wait_up()
+        here.plans = [here.plans[0], story.plan("two")]
+        control = here.application.control
+        asked = asyncio.create_task(control.take("two") if one_alone else control.reload())
+        await asyncio.sleep(0.5)
+        asked.cancel()
+        await asyncio.wait([asked])
+        assert asked.cancelled()
+        await asyncio.sleep(100)
+        assert states(here.application) == {"one": State.UP, "two": State.UP}
+        assert story.told.count("start two") == 2
+
+    simulated(running(here.application, steps))
+
+
+def test_plans_that_are_wrong_are_told_to_who_takes_one_of_them_and_harm_nothing(simulated: Simulated) -> None:
+    story = Story()
+    here = Reloaded([story.plan("one"), story.plan("two")])
+
+    async def steps() -> None:
+        await here.application.wait_up()
+        here.plans = [story.plan("one", "nobody"), here.plans[1]]
+        with pytest.raises(Misuse, match="nobody"):
+            await here.application.take("one")
+        assert states(here.application) == {"one": State.UP, "two": State.UP}
+        assert sorted(story.told) == ["start one", "start two"]
+
+    simulated(running(here.application, steps))

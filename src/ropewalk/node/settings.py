@@ -7,7 +7,9 @@ Never: holds a secret, or what was used; that is in the register.
 from __future__ import annotations
 
 import fcntl
+import math
 import os
+import time
 import tomllib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -90,13 +92,24 @@ class GrantSetting(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit
 
 
 class NodeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """All of node.toml."""
+    """All of node.toml.
+
+    Attributes:
+        listen: Endpoints at which others reach this node, such as tls://0.0.0.0:7086.
+        reached: Endpoints by which others come here, where those of `listen` do not say it.
+        metrics: An endpoint for a page of metrics.
+        page: An endpoint for these pages, in a browser of this machine, such as tcp://127.0.0.1:8990.
+        collector: The endpoint of a collector's page, whose numbers are shown here, too.
+        offers: The stores that are offered to others: `ropewalk node offer` changes them.
+        grants: Who may use what is offered: `ropewalk node allow` changes it.
+    """
 
     format: int = 1
     listen: tuple[str, ...] = ()  # endpoints; where there are none, the service's own
     reached: tuple[str, ...] = ()  # endpoints by which others come here, where those of `listen` do not say it
     metrics: str = ""  # an endpoint for a page of metrics
     page: str = ""  # an endpoint for pages in a browser of this machine
+    collector: str = ""  # the endpoint of a collector's page, for these pages
     offers: dict[str, OfferSetting] = {}
     grants: tuple[GrantSetting, ...] = ()  # the oldest first
 
@@ -126,6 +139,14 @@ class NodeFile:
             raise NodeSettingsDamaged(f"{self.path} cannot be read: {error}") from None
         if len(text) > LONGEST:
             raise NodeSettingsDamaged(f"{self.path} has more than {LONGEST} bytes")
+        return self.read(text)
+
+    def read(self, text: bytes) -> NodeSettings:
+        """What a text says that is, or is to be, in it.
+
+        Raises:
+            NodeSettingsDamaged.
+        """
         try:
             told = tomllib.loads(text.decode())
             settings = msgspec.convert(told, NodeSettings)
@@ -173,18 +194,40 @@ class NodeFile:
         """
         import tomli_w
 
-        with self._locked():
+        with self.locked():
             settings = change(self.load())
             told = {"format": settings.format, **msgspec.to_builtins(settings)}  # an empty file would say nothing
             write_file(self.path, tomli_w.dumps(told).encode())
         return settings
 
     @contextmanager
-    def _locked(self) -> Iterator[None]:
+    def locked(self, within: float = math.inf) -> Iterator[None]:
+        """While it is held, no other process changes the file.
+
+        Args:
+            within: Seconds to wait for who holds it.
+
+        Raises:
+            TimeoutError: It was held for all of them.
+        """
         self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         descriptor = os.open(self.path.with_name(".node.lock"), os.O_CREAT | os.O_RDWR, 0o600)
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            if math.isinf(within):
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
+            else:
+                _take(descriptor, within)
             yield
         finally:
             os.close(descriptor)
+
+
+def _take(descriptor: int, within: float) -> None:
+    until = time.monotonic() + within
+    while True:
+        try:
+            return fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= until:
+                raise TimeoutError from None
+            time.sleep(0.02)

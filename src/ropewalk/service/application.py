@@ -9,9 +9,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from contextlib import ExitStack, suppress
 from pathlib import Path
+from typing import Any
 
 from ropewalk.errors import Misuse, RopewalkError, Unavailable
 from ropewalk.metrics import Registry, using
@@ -41,6 +42,7 @@ class Application:
         registry: Where everything counts; a new one by default.
         again: Gives the plans anew for a reload; without it the services only look again at what is outside.
         folder: Where relative paths of configurations begin.
+        file: What `again` reads; None where there is none.
         jitter: Random numbers from 0 to 1.
 
     Raises:
@@ -56,6 +58,7 @@ class Application:
         registry: Registry | None = None,
         again: Callable[[], Iterable[Plan]] | None = None,
         folder: Path | None = None,
+        file: Path | None = None,
         jitter: Callable[[], float] = random.random,
     ) -> None:
         self.name = name
@@ -78,6 +81,8 @@ class Application:
             stopping=lambda: self._stop_asked,
             patience=2 * deadline,
             application=self,
+            file=file,
+            take=self.take,
         )
         self._loop: asyncio.AbstractEventLoop | None = None  # while it runs
         self._told: Callable[[], None] = lambda: None
@@ -176,6 +181,9 @@ class Application:
         Returns:
             Whether the new plans are in force; if they are wrong, all goes on as it was.
         """
+        return await self._to_the_end(self._reload())
+
+    async def _reload(self) -> bool:
         async with self._turn:
             if self._tasks is None or self._stop_asked:
                 return False
@@ -192,7 +200,46 @@ class Application:
             self._reloads.of("done").inc()
             return True
 
-    async def _change_to(self, plans: Mapping[str, Plan]) -> bool:
+    async def take(self, name: str) -> bool:
+        """Read the plans anew for one service: where its own is another, it is restarted by that, with what needs it.
+
+        All others go on as they are, whatever the plans say of them.
+
+        Returns:
+            Whether it was another.
+
+        Raises:
+            RopewalkError: The plans are wrong, or this one does not go with those that run.
+        """
+        return await self._to_the_end(self._take(name))
+
+    async def _take(self, name: str) -> bool:
+        async with self._turn:
+            if self._tasks is None or self._stop_asked or self._replan is None:
+                return False
+            found = checked_order(self._replan()).get(name)
+            if found is None or found == self._plans.get(name):
+                return False
+            return await self._change_to(checked_order({**self._plans, name: found}.values()), alone=True)
+
+    async def _to_the_end(self, work: Coroutine[Any, Any, bool]) -> bool:
+        """Also where who asked for it waits no more: what is half done would leave services down for good."""
+        if self._tasks is None:
+            work.close()
+            return False
+
+        async def told() -> bool | Exception:
+            try:
+                return await work
+            except Exception as error:  # noqa: BLE001 - for who asked, and not for the other services
+                return error
+
+        found = await asyncio.shield(self._tasks.create_task(told(), name=f"change {self.name}"))
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    async def _change_to(self, plans: Mapping[str, Plan], *, alone: bool = False) -> bool:
         units = self._units
         gone = [unit for name, unit in units.items() if name not in plans]
         changed = [units[name] for name, plan in plans.items() if name in units and plan != self._plans[name]]
@@ -214,7 +261,7 @@ class Application:
         for unit in changed:
             unit.held = False
         self._board.changed()
-        for unit in kept:
+        for unit in () if alone else kept:
             await unit.reload()
         return True
 

@@ -22,7 +22,7 @@ from ropewalk.service.kinds import UnknownKind, kind_of
 from ropewalk.service.lines import line_of
 from ropewalk.service.plan import BadPlan, Plan, Restart, checked_order
 
-__all__ = ["BadConfig", "Configuration", "LogSettings", "Settings", "load", "parse"]
+__all__ = ["BadConfig", "Configuration", "LogSettings", "Settings", "decoded", "load", "parse"]
 
 T = TypeVar("T")
 
@@ -38,9 +38,16 @@ Seconds = Annotated[float, msgspec.Meta(gt=0, le=3600)]
 
 
 class BadConfig(Misuse):
-    """The configuration says something that it cannot mean."""
+    """The configuration says something that it cannot mean.
+
+    Attributes:
+        keys: Where, from the top, as far as it is known.
+        what: The message without the place.
+    """
 
     code = "service.bad-config"
+    keys: tuple[str, ...] = ()
+    what: str = ""
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -149,6 +156,15 @@ def parse(text: str, name: str = "configuration", folder: Path | None = None) ->
     return Configuration(file.application, file.log, tuple(ordered.values()), folder or Path())
 
 
+def decoded(table: object, into: type[T]) -> T:
+    """A table as a struct, checked as one of a file is.
+
+    Raises:
+        BadConfig: With ``keys`` and ``what``.
+    """
+    return _Source("", "configuration").convert(table, into, ())
+
+
 def _not_toml(name: str, said: str) -> str:
     place = _AT_LINE.search(said)
     what = _lowered(said[: place.start()] if place else said)
@@ -221,7 +237,9 @@ class _Source:
             below, message = [*below, key], rest
         for old, new in (("Object ", ""), ("`object", "`table"), (" | null`", "`")):
             message = message.replace(old, new)
-        raise BadConfig(self.at((*path, *below), _lowered(message)), hint=hint)
+        found = BadConfig(self.at((*path, *below), _lowered(message)), hint=hint)
+        found.keys, found.what = (*path, *below), _lowered(message)
+        raise found
 
 
 def _fields(struct: object, steps: list[str]) -> list[str]:

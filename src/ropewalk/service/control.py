@@ -11,6 +11,7 @@ import heapq
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 import msgspec
@@ -18,6 +19,7 @@ import msgspec
 from ropewalk.errors import Missing, Refused, Unavailable
 from ropewalk.metrics import Registry
 from ropewalk.service.board import Board
+from ropewalk.service.called import kind_of
 from ropewalk.service.hiding import shown_config
 from ropewalk.service.levels import Levels
 from ropewalk.service.near import hint_of
@@ -147,12 +149,15 @@ class Control:
         stopping: Whether it goes down.
         patience: Seconds that stopping a service, and those that need it, is waited for.
         application: The whole of it.
+        file: What it is described in; None where it is made by a program.
+        take: Reads that anew for one service, and restarts it where it says something else of it.
 
     Attributes:
         levels: From where on loggers speak.
         log: The last lines of the process's log.
         presence: Who is there.
         application: What this controls, for those who may do anything with it.
+        file: What the application is described in; None where it is made by a program.
     """
 
     def __init__(
@@ -166,12 +171,14 @@ class Control:
         stopping: Callable[[], bool],
         patience: float,
         application: object = None,
+        file: Path | None = None,
+        take: Callable[[str], Awaitable[bool]] | None = None,
     ) -> None:
-        self.name, self.registry, self.application = name, registry, application
+        self.name, self.registry, self.application, self.file = name, registry, application, file
         self.levels, self.log = Levels(), RECENT
         self.presence = Presence(_now)
         self._units, self._board = units, board
-        self._reload, self._stopping, self._patience = reload, stopping, patience
+        self._reload, self._take, self._stopping, self._patience = reload, take, stopping, patience
         self._began = 0.0
 
     @contextmanager
@@ -257,6 +264,18 @@ class Control:
         wait = self._may_cut(name, by, "restart", force=force)
         return await self._steered(name, lambda unit: unit.resume(anew=True), wait=wait)
 
+    async def take(self, name: str, *, by: str = "") -> list[ServiceShown]:
+        """Restart a service by what the file says of it now; arguments and what comes back as of `restart`.
+
+        Raises:
+            NoService, StopsNow, CutsOff.
+            RopewalkError: The file is wrong, or what it says of the service does not go with the others.
+        """
+        wait = self._may_cut(name, by, "restart", force=False)
+        self._check_runs()
+        taken = await self._take(name) if self._take is not None else False
+        return await self._steered(name, lambda unit: unit.resume(anew=not taken), wait=wait)
+
     async def reload(self) -> bool:
         """Read the configuration again; whether it is in force. If it is wrong, the log says why.
 
@@ -307,15 +326,19 @@ class Control:
         Raises:
             NoService.
         """
-        plan = self._unit(name).plan
+        plan = self.plan(name)
         config: dict[str, Any] = shown_config(plan.config)
         common = {
-            "kind": _kind(plan),
+            "kind": kind_of(plan.make),
             "needs": list(plan.needs),
             "restart": str(plan.restart),
             "critical": plan.critical,
         }
         return {**common, **config}
+
+    def plan(self, name: str) -> Planned:
+        """By what a service runs, or would start; or NoService."""
+        return self._unit(name).plan
 
     # -- how -----------------------------------------------------------------------------------------------------
 
@@ -364,13 +387,9 @@ class Control:
             plan.needs,
             tuple(self.with_it(now.name)[1:]),
             unit.lacks,
-            _kind(plan),
+            kind_of(plan.make),
             now.statistics,
         )
-
-
-def _kind(plan: Planned) -> str:
-    return f"{getattr(plan.make, '__module__', '?')}:{getattr(plan.make, '__qualname__', '?')}"
 
 
 def _now() -> float:

@@ -10,16 +10,16 @@ import re
 import tomllib
 from collections.abc import Iterator, Sequence
 
-__all__ = ["line_of"]
+__all__ = ["STATEMENT", "TOKEN", "line_of", "split_key"]
 
 _BARE, _BASIC, _LITERAL = r"[A-Za-z0-9_-]+", r'"(?:[^"\\\n]|\\.)*"', r"'[^'\n]*'"
 _PART = f"(?:{_BARE}|{_BASIC}|{_LITERAL})"
 _KEY = rf"{_PART}(?:[ \t]*\.[ \t]*{_PART})*"
-_STATEMENT = re.compile(rf"[ \t\r\n]*(?:#[^\n]*|(\[\[?)[ \t]*({_KEY})[ \t]*\]\]?|({_KEY})[ \t]*=)")
+STATEMENT = re.compile(rf"[ \t\r\n]*(?:#[^\n]*|(\[\[?)[ \t]*({_KEY})[ \t]*\]\]?|({_KEY})[ \t]*=)")
 # What a value is made of, as far as its end is concerned; strings first, since they may hold all the others.
 _BASICS, _LITERALS = r'"""(?:[^\\]|\\.)*?"{3,5}', r"'''.*?'{3,5}"
 _STRING = f"{_BASICS}|{_LITERALS}|{_BASIC}|{_LITERAL}"
-_TOKEN = re.compile(rf"{_STRING}|#[^\n]*|[\[\]{{}}\n]|[^\"'#\[\]{{}}\n]+", re.DOTALL)
+TOKEN = re.compile(rf"{_STRING}|#[^\n]*|[\[\]{{}}\n]|[^\"'#\[\]{{}}\n]+", re.DOTALL)
 
 
 def line_of(text: str, path: Sequence[str]) -> int:
@@ -41,10 +41,10 @@ def _keys(text: str) -> Iterator[tuple[int, tuple[str, ...]]]:
     table: tuple[str, ...] = ()
     seen: dict[tuple[str, ...], int] = {}
     at = 0
-    while found := _STATEMENT.match(text, at):
+    while found := STATEMENT.match(text, at):
         at = found.end()
         if found[2]:
-            table = _split(found[2])
+            table = split_key(found[2])
             if found[1] == "[[":
                 seen[table] = seen.get(table, -1) + 1
             table = _placed(table, seen)
@@ -52,13 +52,13 @@ def _keys(text: str) -> Iterator[tuple[int, tuple[str, ...]]]:
                 yield found.start(2), table[:-1]  # the array, which has no other line
             yield found.start(2), table
         elif found[3]:
-            yield found.start(3), table + _split(found[3])
+            yield found.start(3), table + split_key(found[3])
             at = _past_value(text, at)
 
 
 def _past_value(text: str, at: int) -> int:
     depth = 0
-    while token := _TOKEN.match(text, at):
+    while token := TOKEN.match(text, at):
         if token[0] == "\n" and depth == 0:
             break
         depth += (token[0] in "[{") - (token[0] in "]}")
@@ -66,7 +66,8 @@ def _past_value(text: str, at: int) -> int:
     return at
 
 
-def _split(key: str) -> tuple[str, ...]:
+def split_key(key: str) -> tuple[str, ...]:
+    """The parts of a key, as it is written."""
     parts: list[str] = []
     level: object = tomllib.loads(f"{key} = 0")
     while isinstance(level, dict):

@@ -61,6 +61,7 @@ def application_of(configuration: Configuration, path: Path | None = None) -> Ap
         deadline=configuration.application.deadline,
         again=again if path is not None else None,
         folder=configuration.folder,
+        file=path,
     )
 
 
