@@ -76,6 +76,10 @@ def test_one_command(folder: Path) -> None:
     assert done.stderr == "error: no service 'dta'\nhint: did you mean data?\n"
     done = told(folder, "--json", "stop", "dta")
     assert json.loads(done.stderr)["error"]["code"] == "service.no-service"
+    done = told(folder, "log", "--level", "debug")
+    assert done.returncode == 2
+    assert "hint: options of the console's commands come after `--`" in done.stderr
+    assert told(folder, "--", "log", "--level", "debug").returncode == 0
     done = told(folder, "--", "restart", "console", "--force")
     assert (done.returncode, done.stdout) == (0, "console goes down and comes back\n")
 

@@ -102,3 +102,11 @@ async def test_accounts_from_the_command_line(tmp_path: Path) -> None:
     ):
         done = account(*wrong, said="x\n")
         assert (done.returncode, done.stderr.startswith("error: ")) == (status, True), (wrong, done.stderr)
+
+
+@pytest.mark.system
+def test_a_bad_name_gets_a_hint_of_one_that_is_taken(tmp_path: Path) -> None:
+    done = _run("ropewalk", "new", "service", "a b", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "hint: `ropewalk new service a_b`" in done.stderr
+    assert list(tmp_path.iterdir()) == []

@@ -6,7 +6,7 @@ Never: hides what had no effect, or needs keys, a home or a store to check a fil
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -18,48 +18,20 @@ from ropewalk.cli.output import date, iso
 from ropewalk.cli.place import parse_place
 from ropewalk.cli.session import opened
 from ropewalk.errors import Damaged, Missing, Misuse
-from ropewalk.spaces.audit import Audit, Deed, Effect, HeadLine, ProofLine, RecordLine, Stand
+from ropewalk.spaces.audit import HeadLine, RecordLine, Stand
 from ropewalk.spaces.audit import audit as audit_of
 from ropewalk.spaces.core import Core
+from ropewalk.spaces.deeds import Deeds, did, of_store
 from ropewalk.spaces.home import Home
 from ropewalk.spaces.members import Names
 from ropewalk.spaces.members.operations import Prove
-from ropewalk.spaces.proof import LARGEST_PROOF_FILE, Kind, ProofDamaged, Verdict, digest
+from ropewalk.spaces.proof import LARGEST_PROOF_FILE, ProofDamaged, Verdict, digest
 from ropewalk.spaces.proof import verify as verify_proof
 from ropewalk.spaces.state import State
 
 __all__ = ["NoSuchProof", "audit", "export", "verify"]
 
 SHORTEST_ID = 4  # hex digits that name a proof
-
-_KINDS: Mapping[Kind, str] = {
-    Kind.FORK: "signed two different changes as one and the same",
-    Kind.FORKED_RECORD: "signed two different membership records under one number",
-    Kind.WENT_BACK: "signed as if it had not seen what it had seen",
-    Kind.DOWNGRADE: "signed in an older format than before",
-    Kind.ROLLBACK: "no longer shows a change that it had",
-    Kind.REPLAY: "showed a change of another space",
-}
-_OF_RECORDS: Mapping[Kind, str] = {
-    Kind.ROLLBACK: "no longer shows a membership record that it had",
-    Kind.REPLAY: "showed a membership record of another space",
-}
-_DEEDS: Mapping[Deed, str] = {
-    Deed.BEGIN: "made the space",
-    Deed.EPOCH: "began an epoch, with new keys",
-    Deed.ADD: "let {member} in, as {role}",
-    Deed.REMOVE: "put {member} out",
-    Deed.ROLE: "made {member} a {role}",
-    Deed.DEVICE: "let {device} in, for the same member",
-    Deed.REVOKE: "put {device} out",
-    Deed.POLICY: "changed what is promised",
-    Deed.LEVEL: "raised the format to one with members",
-    Deed.ACCEPT: "took in what was set aside",
-    Deed.WRAP: "handed keys to who came late",
-    Deed.PROOF: "reported {accused}",
-    Deed.LABEL: "named {named}",
-    Deed.UNKNOWN: "did what this version does not know",
-}
 
 
 class NoSuchProof(Missing):
@@ -92,7 +64,8 @@ async def audit(
         raise Misuse(f"--limit is {limit}, expected 0 or more")
     async with opened(parse_place(space).space, common, stewards=True) as one:
         found = await audit_of(one.core)
-        told = _Told(found, Names(one.core.membership, one.core.keys), one.core)
+        stores = {bytes.fromhex(setting.id): name for name, setting in Home.of_user().load().stores.items()}
+        told = _Told(Deeds(found, Names(one.core.membership, one.core.keys), stores))
     voice = common.voice
     for title, lines in (
         ("found out:", told.findings()),
@@ -110,145 +83,54 @@ _Line = tuple[str, dict[str, object]]
 
 
 class _Told:
-    """An audit in words, and as values."""
+    """An audit in lines of text, each with its values."""
 
-    def __init__(self, found: Audit, names: Names, core: Core) -> None:
-        self._found, self._names, self._core = found, names, core
-        self._authors = {line.hash: line.author for line in found.records}
-        self._stores = {bytes.fromhex(one.id): name for name, one in Home.of_user().load().stores.items()}
+    def __init__(self, deeds: Deeds) -> None:
+        self._deeds = deeds
 
     def findings(self) -> Iterator[_Line]:
         """What speaks against devices and stores."""
-        for line in reversed(self._found.proofs):
+        deeds, found = self._deeds, self._deeds.found
+        for line in reversed(found.proofs):
             sure = "proven" if line.proven else "testimony"
             where = "" if line.recorded or not line.proven else "; not in the space's records yet"
-            text = f"{line.file.hex()[:SHORT]}  {sure:<9}  {self._accused(line)}{where}"
-            yield text, {"kind": "proof", **_proof_fields(line), "text": self._accused(line)}
-        for device in sorted(self._found.frozen):
-            who = self._names.whose(device)
-            text = f"{who} is frozen: what it writes does not count until an admin lets it go on, by `audit accept`"
-            yield text, {"kind": "frozen", "device": device.hex(), "who": who}
-        for writer, sequence in self._found.forks:
+            yield f"{line.file.hex()[:SHORT]}  {sure:<9}  {deeds.accused(line)}{where}", deeds.of_proof(line)
+        for device in sorted(found.frozen):
+            text = "is frozen: what it writes does not count until an admin lets it go on, by `audit accept`"
+            yield f"{deeds.whose(device)} {text}", deeds.of_frozen(device)
+        for writer, sequence in found.forks:
             text = f"there are two changes {writer.hex()[:8]}-{sequence}; both count, each as a branch of its own"
-            yield text, {"kind": "fork", "writer": writer.hex(), "sequence": sequence}
-        for one, other in self._found.doubled:
-            who = self._names.whose(self._authors.get(one, b""))
-            text = f"{who} signed two membership records under one number: {one.hex()[:8]}, {other.hex()[:8]}"
-            yield text, {"kind": "doubled", "records": [one.hex(), other.hex()], "who": who}
+            yield text, deeds.of_fork(writer, sequence)
+        for one, other in found.doubled:
+            _, fields = deeds.of_doubled(one, other)
+            two = f"{one.hex()[:8]}, {other.hex()[:8]}"
+            yield f"{fields['who']} signed two membership records under one number: {two}", fields
 
     def records(self, lines: Sequence[RecordLine]) -> Iterator[_Line]:
         """What was done to who belongs."""
-        wide = max((len(self._names.whose(line.author)) for line in lines), default=0)
+        deeds = self._deeds
+        wide = max((len(deeds.whose(line.author)) for line in lines), default=0)
         for line in lines:
-            who, what, why = self._names.whose(line.author), self._deed(line), self._why(line)
+            who, why = deeds.whose(line.author), deeds.why(line)
             when = _padded(line.time or line.after)
-            yield (
-                f"{when}  {who:<{wide}}  {what}{f' -- no effect: {why}' if why else ''}",
-                {
-                    "kind": "record",
-                    "record": line.hash.hex(),
-                    "time": iso(line.time) if line.time else None,
-                    "after": iso(line.after) if line.after else None,
-                    "seen": iso(line.seen) if line.seen else None,
-                    "device": line.author.hex(),
-                    "who": who,
-                    "deed": line.deed.value,
-                    "text": what,
-                    "member": line.member.hex() or None,
-                    "about": line.device.hex() or None,
-                    "role": line.role.name.lower() if line.role is not None else None,
-                    "effect": line.effect.value,
-                    "by": line.by.hex() or None,
-                    "why": why or None,
-                },
-            )
+            text = f"{when}  {who:<{wide}}  {deeds.deed(line)}{f' -- no effect: {why}' if why else ''}"
+            yield text, deeds.of_record(line)
 
     def heads(self, lines: Sequence[HeadLine]) -> Iterator[_Line]:
         """What was changed in the tree."""
-        newest = set(self._found.standing)
-        wide = max((len(self._author(line)) for line in lines), default=0)
+        deeds = self._deeds
+        wide = max((len(deeds.whose(line.device)) for line in lines), default=0)
         for line in lines:
-            marks = ["newest"] * (line.hash in newest) + [line.stand.value] * (line.stand is not Stand.COUNTS)
+            marks = ["newest"] * deeds.newest(line) + [line.stand.value] * (line.stand is not Stand.COUNTS)
             mark = f" ({', '.join(marks)})" if marks else ""
             note = "seen here then" if line.seen else line.note
             when = _padded(line.time or line.seen)
-            text = f"{when}  {self._author(line):<{wide}}  {line.hash.hex()[:SHORT]}  {note}{mark}"
-            yield (
-                text.rstrip(),
-                {
-                    "kind": "head",
-                    "version": line.hash.hex(),
-                    "time": iso(line.time) if line.time else None,
-                    "seen": iso(line.seen) if line.seen else None,
-                    "device": line.device.hex() or None,
-                    "who": self._author(line),
-                    "writer": line.writer.hex(),
-                    "sequence": line.sequence,
-                    "note": line.note,
-                    "stand": line.stand.value,
-                    "newest": line.hash in newest,
-                },
-            )
-
-    def _author(self, line: HeadLine) -> str:
-        return self._names.whose(line.device) if line.device else "not known"
-
-    def _deed(self, line: RecordLine) -> str:
-        if line.deed is Deed.REMOVE and line.author in self._devices_of(line.member):
-            return "left"
-        return _DEEDS.get(line.deed, line.deed.value).format(
-            member=self._names.member(line.member),
-            device=self._device(line.device),
-            named=f"a device {self._names.device(line.device)}"
-            if line.device
-            else f"a member {self._names.member(line.member)}",
-            role=line.role.name.lower() if line.role is not None else "",
-            accused=self._accused(line.accused) if line.accused is not None else "somebody, and proved nothing",
-        )
-
-    def _device(self, device: bytes) -> str:
-        called = self._names.device(device)
-        return "a paper key" if called == "paper key" else called
-
-    def _devices_of(self, member: bytes) -> frozenset[bytes]:
-        return self._names.devices_of(member)
-
-    def _why(self, line: RecordLine) -> str:
-        if line.effect is Effect.STANDS:
-            return ""
-        if line.effect is Effect.VOID:
-            return "who signed it might not do that"
-        by = self._names.whose(self._authors[line.by]) if line.by in self._authors else "somebody senior"
-        return f"{by} had {line.why} who signed it, at the same time"
-
-    def _accused(self, line: ProofLine) -> str:
-        if line.kind in (Kind.ROLLBACK, Kind.REPLAY):
-            store = self._stores.get(line.store)
-            who = f"store {store}" if store else f"the store with id {line.store.hex()[:8]}"
-            said = f", says {self._names.whose(line.finder)}" if line.finder else ""
-            return f"{who} {_did(line)}{said}"
-        return f"{self._names.whose(line.device)} {_did(line)}"
-
-
-def _did(shown: ProofLine | Verdict) -> str:
-    return (_OF_RECORDS if shown.of_record else _KINDS)[shown.kind]
+            text = f"{when}  {deeds.whose(line.device):<{wide}}  {line.hash.hex()[:SHORT]}  {note}{mark}"
+            yield text.rstrip(), deeds.of_head(line)
 
 
 def _padded(time: int) -> str:
     return f"{date(time) if time else 'time not known':<{len(date(0))}}"
-
-
-def _proof_fields(line: ProofLine) -> dict[str, object]:
-    return {
-        "id": line.file.hex(),
-        "proven": line.proven,
-        "of": line.kind.name.lower().replace("_", "-"),
-        "device": line.device.hex(),
-        "store": line.store.hex() or None,
-        "finder": line.finder.hex() or None,
-        "time": iso(line.time) if line.time else None,
-        "recorded": line.recorded,
-    }
 
 
 # ---- files -----------------------------------------------------------------------------------------------------------
@@ -327,8 +209,8 @@ def verify(
 
 def _verdict(found: Verdict) -> list[str]:
     said = found.statement
-    about = "a store" if found.kind in (Kind.ROLLBACK, Kind.REPLAY) else "the device"
-    lines = [f"{'proven' if found.proven else 'testimony'}: {about} {_did(found)}"]
+    about = "a store" if of_store(found) else "the device"
+    lines = [f"{'proven' if found.proven else 'testimony'}: {about} {did(found)}"]
     lines += [f"store   {said.store.hex()}"] if said is not None and said.store is not None else []
     lines += [f"device  {found.device.hex()}", f"space   {found.space_id.hex()}", f"file    {found.file.hex()}"]
     if said is not None:

@@ -19,7 +19,7 @@ from ropewalk.cli.output import count, date, iso, path_fields, shown, size
 from ropewalk.cli.place import Place, parse_place
 from ropewalk.cli.session import opened
 from ropewalk.errors import Misuse, Refused, Unavailable
-from ropewalk.spaces.conflicts import Clash, HistoryOf, Side, clashes, offer
+from ropewalk.spaces.conflicts import Clash, HistoryOf, Side, clash_at, clashes, offer
 from ropewalk.spaces.members import Names
 from ropewalk.spaces.space import Space
 from ropewalk.spaces.textmerge import Merged
@@ -184,10 +184,9 @@ async def _clash(space: Space, place: Place, wanted: tuple[bytes, ...]) -> Clash
         NoSuchPath, NoConflict.
     """
     version = await space.current()
-    async for clash in clashes(version, HistoryOf(space.core)):
-        if any(wanted == (*clash.path[:-1], side.shown) for side in clash.sides):
-            return clash
     try:
+        if (clash := await clash_at(version, HistoryOf(space.core), wanted)) is not None:
+            return clash
         await version.find(place.path)
     except NoSuchPath:
         raise NoSuchPath(f"no {place}", hint=f"`ropewalk conflicts {space.name}` shows what can be merged") from None

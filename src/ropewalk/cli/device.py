@@ -14,7 +14,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from ropewalk.cli.aftermath import seniors_of_device, still_in, tell_still_in, tell_taken_back, undoes
+from ropewalk.cli.aftermath import still_in, tell_still_in, tell_taken_back
 from ropewalk.cli.asking import agreed
 from ropewalk.cli.init import read_paper_key
 from ropewalk.cli.member import tell_tended
@@ -25,7 +25,15 @@ from ropewalk.cli.session import opened
 from ropewalk.cli.who import space_names
 from ropewalk.errors import Misuse, RopewalkError
 from ropewalk.spaces.identity import PAPER, DeviceKeys
-from ropewalk.spaces.members import Machine, Membership, Names, NoSuchPerson, machines_called
+from ropewalk.spaces.members import (
+    Machine,
+    Membership,
+    Names,
+    NoSuchPerson,
+    machines_called,
+    seniors_of_device,
+    undoes,
+)
 from ropewalk.spaces.members.operations import Revoke
 from ropewalk.spaces.space import Space
 

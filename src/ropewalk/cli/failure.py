@@ -33,6 +33,10 @@ def bad_arguments(error: CycloptsError) -> BadArguments:
     error.verbose = False
     chain = " ".join(("ropewalk", *(error.command_chain or ())))
     extra = getattr(error, "unused_tokens", None)
+    if chain == "ropewalk console":
+        hint = "options of the console's commands come after `--`: `ropewalk console -- log --level debug`"
+        said = " ".join(str(error).split()).removesuffix(".")
+        return BadArguments(said[:1].lower() + said[1:], hint=hint)
     if extra and type(error).__name__ == "UnusedCliTokensError":  # an unknown command has such, too
         words = ", ".join(map(repr, extra))
         many = "which is one argument" if len(extra) == 1 else f"which are {len(extra)} arguments"

@@ -10,7 +10,6 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from ropewalk.cli.init import paper_key
 from ropewalk.cli.options import KEYED, Keyed
 from ropewalk.cli.outcome import OWED
 from ropewalk.cli.output import count
@@ -20,11 +19,11 @@ from ropewalk.cli.session import opened
 from ropewalk.errors import Damaged, Unavailable
 from ropewalk.spaces.check import CheckReport
 from ropewalk.spaces.check import check as check_space
+from ropewalk.spaces.holders import written_here
 from ropewalk.spaces.home import Home
-from ropewalk.spaces.identity import KeysDamaged
 from ropewalk.spaces.rebuild import rebuild as rebuild_state
 from ropewalk.spaces.state import State
-from ropewalk.spaces.status import Written, several_devices
+from ropewalk.spaces.status import several_devices
 from ropewalk.spaces.status import status as status_of
 
 __all__ = ["check", "repair", "status"]
@@ -37,20 +36,12 @@ async def status(space: Space, /, *, common: Keyed = KEYED) -> int:
 
     Where several devices belong to the space: also how new this view is, and who should not be able to read it.
     """
-    written = _written(Home.of_user())
+    written = written_here(Home.of_user())
     async with opened(parse_place(space).space, common, tell_away=False, tell_queue=False, stewards=True) as open_one:
         fresh = await open_one.freshness() if several_devices(open_one.core.membership) else None
         found = await status_of(open_one.core, written, fresh)
     common.voice.answer(found.lines, found.as_dict())
     return 0
-
-
-def _written(home: Home) -> Written:
-    """What was written down on this machine; the keys in the records count, whether that file is there or not."""
-    try:
-        return Written(paper_key(home).id, home.load().paper_shown)
-    except KeysDamaged:
-        return Written()
 
 
 async def check(

@@ -19,8 +19,8 @@ from ropewalk.cli.first_look import look_first
 from ropewalk.cli.options import KEYED, Keyed
 from ropewalk.cli.session import device_keys, keep_open, new_passphrase
 from ropewalk.errors import Misuse
-from ropewalk.spaces.home import Home, write_file
-from ropewalk.spaces.identity import PAPER, DeviceKeys, KeysDamaged, PublicKeys
+from ropewalk.spaces.home import PAPER_FILE, Home, write_file
+from ropewalk.spaces.identity import PAPER, DeviceKeys, PublicKeys
 from ropewalk.spaces.unlock import forget_keyring, lock_with_keyring
 
 __all__ = ["init", "keep_paper_key", "paper_key", "read_paper_key", "set_up", "show_paper_key"]
@@ -96,16 +96,12 @@ def set_up(home: Home, common: Keyed, *, restore: bool = False, keyring: bool = 
 
 def paper_key(home: Home) -> PublicKeys:
     """The public half of the paper key, which every new space takes in."""
-    path = home.config / "paper.public"
-    try:
-        return msgspec.msgpack.decode(path.read_bytes(), type=PublicKeys)
-    except (FileNotFoundError, msgspec.DecodeError) as error:
-        raise KeysDamaged(f"{path} is missing or damaged: {error}", hint="restore it from a copy") from None
+    return home.paper_key()
 
 
 def keep_paper_key(home: Home, paper: PublicKeys) -> None:
     """Remember the public half of a paper key, and that its words were written down today."""
-    write_file(home.config / "paper.public", msgspec.msgpack.encode(paper))
+    write_file(home.config / PAPER_FILE, msgspec.msgpack.encode(paper))
     today = datetime.now().astimezone().date().isoformat()
     home.update(lambda settings: msgspec.structs.replace(settings, paper_shown=today))
 

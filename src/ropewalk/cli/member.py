@@ -10,13 +10,13 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from ropewalk.cli.aftermath import seniors_of_member, still_in, tell_still_in, tell_taken_back, undoes
+from ropewalk.cli.aftermath import still_in, tell_still_in, tell_taken_back
 from ropewalk.cli.options import KEYED, Keyed
 from ropewalk.cli.output import Voice, count, date, size
 from ropewalk.cli.session import opened
 from ropewalk.cli.who import InSpace, person_in
 from ropewalk.errors import Misuse
-from ropewalk.spaces.members import Membership, Names, Person, Role
+from ropewalk.spaces.members import Membership, Names, Person, Role, seniors_of_member, undoes
 from ropewalk.spaces.space import Space
 
 __all__ = ["members", "remove", "role", "tell_tended"]

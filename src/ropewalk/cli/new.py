@@ -43,7 +43,11 @@ def service(name: Name, /, *, common: Common = COMMON) -> int:
 
 def _write(template: str, name: str, common: Common) -> int:
     if not _NAME.fullmatch(name):
-        raise BadName(f"got {name!r}, expected a name of small letters, digits and underscores, as in my_chat")
+        near = re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_0123456789")[:40].rstrip("_") or "my_chat"
+        raise BadName(
+            f"got {name!r}, expected a name of small letters, digits and underscores, as in my_chat",
+            hint=f"`ropewalk new {template} {near}`",
+        )
     if keyword.iskeyword(name) or _is_taken(name):
         # It would hide the module from everything that is started in or beside the folder.
         raise BadName(f"{name} is a word or a module of Python's, or of a package here", hint="choose another name")

@@ -7,11 +7,8 @@ Never: uses an invite up for what can be seen beforehand to fail.
 from __future__ import annotations
 
 import asyncio
-import os
-import shlex
 import time
 from collections.abc import Collection, Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,12 +19,7 @@ from ropewalk.errors import Misuse, Refused
 from ropewalk.spaces.admission import Admission
 from ropewalk.spaces.home import Home
 from ropewalk.spaces.invites import (
-    WORDS,
-    WORDS_FOR_ADMINS,
-    Code,
-    CodeUsed,
     InviteFile,
-    Inviter,
     Invites,
     JoinerKeys,
     LetterInviter,
@@ -40,6 +32,7 @@ from ropewalk.spaces.records import encode
 from ropewalk.spaces.space import Space
 
 if TYPE_CHECKING:
+    from ropewalk.mailbox import Offered
     from ropewalk.net import Endpoint
 
 __all__ = ["offer", "take_answer"]
@@ -75,43 +68,24 @@ async def offer(
     wait = (admission.offer.expires - time.time_ns()) / 1e9
     if file is not None and given is None and not qr:
         return await _leave(admission, file, invites, spaces, voice)
-    from ropewalk.mailbox import invite as meet
-    from ropewalk.mailbox import opened as mailbox_opened
+    from ropewalk.mailbox import offered
     from ropewalk.net import Endpoint
 
     await admission.check_ready()  # nobody is given a code that would be used up for nothing
     async with meeting_place(given) as (url, shown):
         own = None if given else Endpoint.parse(shown[0])
-        invite_file: InviteFile | None = None
-        if file is not None or qr:
-            invite_file = InviteFile.draw(admission.offer, list(shown))
-        slot = invite_file.slot if invite_file else b""
-        async with mailbox_opened(url, slot=slot, seconds=wait) as side:
-            words = WORDS_FOR_ADMINS if admission.offer.for_admin else WORDS
-            if invite_file is None:
-                code = Code.of_slot(side.slot, words, os.urandom)
-                secret, told = code.secret, str(code)
+        by_file = file is not None or qr
+        async with offered(
+            *(admission.offer, admission.note, invites, keys, (url, shown)), by_file=by_file, seconds=wait
+        ) as one:
+            if one.file is None:
+                _say_code(voice, one, wait, own)
             else:
-                secret, told = invite_file.secret, ""
-            kept = OpenInvite(os.urandom(16), side.slot, secret, encode(admission.offer), list(shown), admission.note)
-            await asyncio.to_thread(invites.keep, kept, keys)
-            try:
-                if invite_file is None:
-                    _say_code(voice, told, shown, wait, own)
-                else:
-                    _hand_over(voice, invite_file, file, wait, own, qr=qr)
-                if own is not None:
-                    voice.note(_listening(own, wait))
-                voice.note("waiting for the other machine; ^C withdraws the invite")
-                done = await meet(
-                    side,
-                    Inviter(side.slot, secret, admission.offer, clock=time.time_ns, random=os.urandom),
-                    admission,
-                    lambda: invites.burn(kept.id),
-                    seconds=wait,
-                )
-            finally:
-                await _withdraw(invites, kept.id)
+                _hand_over(voice, one.file, file, wait, own, qr=qr)
+            if own is not None:
+                voice.note(_listening(own, wait))
+            voice.note("waiting for the other machine; ^C withdraws the invite")
+            done = await one.wait(admission, wait)
     _tell(voice, spaces, done.joiner, admission.already)
     if not done.told:
         voice.warning(
@@ -121,17 +95,11 @@ async def offer(
     return 0
 
 
-async def _withdraw(invites: Invites, invite: bytes) -> None:
-    with suppress(CodeUsed):
-        await asyncio.to_thread(invites.burn, invite)
-
-
-def _say_code(voice: Voice, code: str, urls: Sequence[str], wait: float, own: Endpoint | None) -> None:
-    # The URL is part of the line even where it comes from our environment: the other machine does not have that.
-    line = f"ropewalk join {code} {' '.join(f'--mailbox {shlex.quote(url)}' for url in urls)}"
+def _say_code(voice: Voice, one: Offered, wait: float, own: Endpoint | None) -> None:
+    urls, line = list(one.mailboxes), one.command
     voice.answer(
         [f"On the other machine, which has to reach this mailbox; {_good(wait)}:", "", f"    {line}", ""],
-        {"code": code, "mailbox": urls[0], "mailboxes": list(urls), "command": line, "listens": _place(own)},
+        {"code": one.code, "mailbox": urls[0], "mailboxes": urls, "command": line, "listens": _place(own)},
     )
 
 

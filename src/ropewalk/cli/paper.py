@@ -13,7 +13,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from ropewalk.cli.aftermath import still_in, tell_still_in, undoes
+from ropewalk.cli.aftermath import still_in, tell_still_in
 from ropewalk.cli.asking import agreed
 from ropewalk.cli.init import keep_paper_key, paper_key, read_paper_key, show_paper_key
 from ropewalk.cli.member import tell_tended
@@ -25,7 +25,7 @@ from ropewalk.cli.which_space import WHY, shown_id
 from ropewalk.errors import Misuse, Refused, RopewalkError
 from ropewalk.spaces.home import Home, SpaceSetting
 from ropewalk.spaces.identity import PAPER, DeviceKeys, PublicKeys
-from ropewalk.spaces.members import Membership, Names
+from ropewalk.spaces.members import Membership, Names, undoes
 from ropewalk.spaces.recovery import deeds_of, is_out, is_retired, paper_of, replace_paper
 from ropewalk.spaces.space import Space, open_space
 from ropewalk.spaces.state import State

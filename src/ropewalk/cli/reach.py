@@ -88,11 +88,15 @@ def meeting_near(home: Home, spaces: Sequence[Space]) -> Meeting | None:
                 address = NodeAddress.parse(setting.path)
                 url = f"{setting.path.partition('#')[0]}#ed25519:{address.key.hex()}"
                 return url, [url]
+    if listening(home.state) is None:
+        return None
     try:
-        own = reached(home) if (home.config / SETTINGS_FILE).exists() else None
+        own = reached(home)
     except RopewalkError:
         return None  # whoever runs the node is told
-    return (own.here, own.outside) if own is not None and own.here and own.addresses else None
+    if not (home.config / SETTINGS_FILE).exists() and all(_only_here(Endpoint.parse(one)) for one in own.addresses):
+        return None  # nobody has said that it is to be met at, and from elsewhere it is not reached
+    return (own.here, own.outside) if own.here and own.addresses else None
 
 
 def _outward(url: str, own: Path) -> Endpoint | None:

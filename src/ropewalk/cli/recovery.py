@@ -14,7 +14,6 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from ropewalk.cli.aftermath import undoes
 from ropewalk.cli.asking import agreed, answer
 from ropewalk.cli.first_look import look_first
 from ropewalk.cli.init import keep_paper_key, paper_key, read_paper_key
@@ -32,7 +31,7 @@ from ropewalk.spaces.discover import Discovery, FoundSpace, discover
 from ropewalk.spaces.group import Group
 from ropewalk.spaces.home import Home, Settings, SpaceSetting
 from ropewalk.spaces.identity import DeviceKeys
-from ropewalk.spaces.members import Names, check_person, open_ring, seal_label
+from ropewalk.spaces.members import Names, check_person, open_ring, seal_label, undoes
 from ropewalk.spaces.opening import open_pool
 from ropewalk.spaces.places import opener
 from ropewalk.spaces.recovery import NoPaperKey, Restored

@@ -20,6 +20,8 @@ from ropewalk.cli.session import device_keys
 from ropewalk.console import ConsoleConfig, ConsoleService
 from ropewalk.console.place import socket_of
 from ropewalk.errors import Misuse
+from ropewalk.net import Endpoint
+from ropewalk.net.connect import check_reachable
 from ropewalk.net.metrics_page import MetricsService
 from ropewalk.net.serving import ServingConfig
 from ropewalk.node import LISTEN, NodeConfig, NodeService, Passports, Upkeep, UpkeepService, listening
@@ -48,6 +50,13 @@ def up(
     page: Annotated[
         str | None,
         Parameter(metavar="URL", help=f"Pages for a browser of this machine, such as {PAGE}; else as node.toml says."),
+    ] = None,
+    collector: Annotated[
+        str | None,
+        Parameter(
+            metavar="URL",
+            help="The `page` of a collector: the pages then show its processes, too; else as node.toml says.",
+        ),
     ] = None,
     browser: Annotated[bool, Parameter(negative="", help="Open the pages in a browser.")] = False,
     new: Annotated[
@@ -81,6 +90,11 @@ def up(
     config = NodeConfig(listen=urls, home="")
     counts = ServingConfig(listen=metrics or settings.metrics) if metrics or settings.metrics else None
     shown = page or settings.page or (PAGE if browser else "")
+    others = collector or settings.collector
+    if collector and not shown:
+        raise Misuse("--collector is for the pages, and there are none", hint="give --page, too")
+    if others:
+        check_reachable(Endpoint.parse(others))  # what is wrong with it is told before anything starts
     if new:
         from ropewalk.cli.first import first
 
@@ -103,7 +117,7 @@ def up(
         if shown:
             from ropewalk.cli.pages import page_plans  # a fifth of a second, and memory, for those who want pages
 
-            plans += page_plans(shown, home, spaces="spaces" if device is not None else None)
+            plans += page_plans(shown, home, spaces="spaces" if device is not None else None, collector=others)
         return Application("ropewalk", plans, deadline=DEADLINE)
 
     async def told(application: Application) -> None:

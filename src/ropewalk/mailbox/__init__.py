@@ -18,6 +18,7 @@ from ropewalk.mailbox.errors import (
     TooOften,
 )
 from ropewalk.mailbox.meeting import Admitted, invite, join
+from ropewalk.mailbox.offering import Offered, offered
 from ropewalk.mailbox.service import Mailbox, MailboxService, host
 from ropewalk.mailbox.slots import SlotLimits, Slots
 
@@ -30,6 +31,7 @@ __all__ = [
     "MailboxFull",
     "MailboxService",
     "NoSlot",
+    "Offered",
     "OutOfOrder",
     "Side",
     "SlotLimits",
@@ -41,5 +43,6 @@ __all__ = [
     "invite",
     "join",
     "joined",
+    "offered",
     "opened",
 ]

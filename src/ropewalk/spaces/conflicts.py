@@ -6,7 +6,8 @@ Never: changes anything: which side stays, or what is made of both, is for a per
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -32,10 +33,11 @@ from ropewalk.spaces.tree.prolly import Tree
 from ropewalk.spaces.tree.view import SETTLED, Shown, rank
 from ropewalk.spaces.version import Version
 
-__all__ = ["Clash", "History", "HistoryOf", "Side", "clashes", "common_base", "offer"]
+__all__ = ["Clash", "History", "HistoryOf", "Side", "clash_at", "clashes", "common_base", "groups_in", "offer"]
 
 MOST_BASES = 1000  # heads looked through for what two sides began with; each costs a few nodes
 MOST_HEADS = 10_000  # of which one is looked for; the newest
+TURN = 500  # entries that are looked at before others have their turn: some ms
 
 
 class History(Protocol):
@@ -88,21 +90,43 @@ class Clash:
     sides: Sequence[Side]  # the winner first, which is shown under the name
 
 
-async def clashes(version: Version, history: History) -> AsyncIterator[Clash]:
+async def clashes(version: Version, history: History) -> AsyncGenerator[Clash, None]:
     """What is shown under names that the view made up, with what keeps the name; reads nothing where nothing clashes.
 
     A file that two have moved, and is shown in both places, is none: neither hides the other.
     """
     if version.settled is SETTLED:
         return
-    written = {(head.writer, head.sequence): head for head in await history.heads()}
+    written = await _written(history)
     top = Shown(b"", Kind.FOLDER, (), (ROOT_FOLDER,))
     async for clash in _inside((), top, version, history, written):
         yield clash
+    seen = 0
     async for path, shown in version.walk():
+        seen += 1
+        if seen % TURN == 0:
+            await asyncio.sleep(0)  # what is in memory already does not let others in by itself
         if shown.kind == Kind.FOLDER:
             async for clash in _inside(path, shown, version, history, written):
                 yield clash
+
+
+async def clash_at(version: Version, history: History, path: tuple[bytes, ...]) -> Clash | None:
+    """What stands at a path with others, by the name of any of the sides; None where it stands alone, or nothing does.
+
+    Raises:
+        NoSuchPath, NotAFolder: The folder is not there.
+    """
+    if version.settled is SETTLED or not path:
+        return None
+    folder = await version.find(b"/".join(path[:-1]))
+    async for clash in _inside(path[:-1], folder, version, history, await _written(history), path[-1]):
+        return clash
+    return None
+
+
+async def _written(history: History) -> dict[tuple[bytes, int], KnownHead]:
+    return {(head.writer, head.sequence): head for head in await history.heads()}
 
 
 async def _inside(
@@ -111,18 +135,31 @@ async def _inside(
     version: Version,
     history: History,
     written: dict[tuple[bytes, int], KnownHead],
+    only: bytes | None = None,  # the name of a side
 ) -> AsyncIterator[Clash]:
+    for several in await groups_in(version, folder):
+        if only is None or any(one.name == only for one in several):
+            sides = [await _side(one, history, written) for one in several]
+            yield Clash((*path, several[0].key.name), sides)
+
+
+async def groups_in(version: Version, folder: Shown) -> list[list[Shown]]:
+    """What stands side by side in a folder: for each name all that has it, the winner first."""
     # Several folders of one name are shown as one, and what is in one may clash with what is in another.
     if len(folder.folders) < 2 and version.settled.clashing.isdisjoint(folder.folders):
-        return
+        return []
     named: dict[bytes, list[Shown]] = {}
     async for shown in version.listing(folder.folders):
         if shown.items:
             named.setdefault(shown.key.name, []).append(shown)
-    for name, several in named.items():
-        if len(several) > 1:
-            several.sort(key=lambda one: one.name != name)  # the rest is in the order of the names that were made up
-            yield Clash((*path, name), [await _side(one, history, written) for one in several])
+    groups = [several for several in named.values() if len(several) > 1]
+    for several in groups:
+        several.sort(key=_made_up)  # the rest is in the order of the names that were made up
+    return groups
+
+
+def _made_up(shown: Shown) -> bool:
+    return shown.name != shown.key.name
 
 
 async def _side(shown: Shown, history: History, written: dict[tuple[bytes, int], KnownHead]) -> Side:

@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from ropewalk.spaces.identity import PAPER
+from ropewalk.spaces.home import Home
+from ropewalk.spaces.identity import PAPER, KeysDamaged
 from ropewalk.spaces.members import Membership, Names, Role
 from ropewalk.spaces.promise import KeyHolder
 
-__all__ = ["Written", "holders", "paper_note"]
+__all__ = ["Written", "holders", "paper_note", "written_here"]
 
 HERE = {"machine": "here"}  # as the stores on this machine are to be marked
 
@@ -24,6 +25,14 @@ class Written:
 
     key: bytes = b""  # its id, b"" where there is none
     day: str = ""
+
+
+def written_here(home: Home) -> Written:
+    """What was written down on this machine; the keys in the records count, whether that file is there or not."""
+    try:
+        return Written(home.paper_key().id, home.load().paper_shown)
+    except KeysDamaged:
+        return Written()
 
 
 def holders(membership: Membership, names: Names, mine: bytes, written: Written) -> list[KeyHolder]:

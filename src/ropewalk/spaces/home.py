@@ -16,10 +16,11 @@ import msgspec
 from msgspec.structs import replace
 
 from ropewalk.errors import Damaged, Missing, Misuse
-from ropewalk.spaces.identity import DeviceKeys, KeysAhead, open_keys, seal_keys
+from ropewalk.spaces.identity import DeviceKeys, KeysAhead, KeysDamaged, PublicKeys, open_keys, seal_keys
 
 __all__ = ["Home", "NotSetUp", "Settings", "SettingsDamaged", "SpaceSetting", "StoreSetting", "UnknownName"]
 
+PAPER_FILE = "paper.public"  # below the settings
 _MEND = "mend the file, or restore it from a copy"
 
 
@@ -203,6 +204,18 @@ class Home:
     def has_keys(self) -> bool:
         """Whether `init` was run."""
         return self.key_file.exists()
+
+    def paper_key(self) -> PublicKeys:
+        """The public half of the paper key, which every new space takes in.
+
+        Raises:
+            KeysDamaged: It is not there, or not what it was.
+        """
+        path = self.config / PAPER_FILE
+        try:
+            return msgspec.msgpack.decode(path.read_bytes(), type=PublicKeys)
+        except (OSError, msgspec.DecodeError) as error:
+            raise KeysDamaged(f"{path} is missing or damaged: {error}", hint="restore it from a copy") from None
 
     # -- stores and spaces ---------------------------------------------------------------------------------------
 

@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from importlib.metadata import entry_points
 from typing import Protocol, cast
+from urllib.parse import parse_qsl, urlsplit
 
 from msgspec.structs import replace
 
@@ -20,13 +21,25 @@ from ropewalk.spaces.home import Home, Settings
 from ropewalk.spaces.identity import DeviceKeys
 from ropewalk.spaces.store import DiskStore, Store
 
-__all__ = ["GROUP", "OpenStore", "Placed", "UnknownPlace", "first_of_ways", "opener", "opens", "scheme_of"]
+__all__ = [
+    "GROUP",
+    "OpenStore",
+    "Placed",
+    "UnknownPlace",
+    "first_of_ways",
+    "opener",
+    "opens",
+    "scheme_of",
+    "without_secrets",
+]
 
 GROUP = "ropewalk.stores"  # entry points: a scheme, and an `Opens`
 
 START = 1.0  # seconds after which one more way to a store is tried beside those that have not led there yet
 
 _SCHEME = re.compile(r"(?:([a-z][a-z0-9+]*)://|unix:)")
+
+_TOLD = frozenset({"account", "alpn", "endpoint", "pin", "profile", "region", "server_name"})  # options, no secrets
 
 OpenStore = Callable[[str, bytes], Awaitable[Store]]  # the store at a place, which must have this id, if one is given
 
@@ -50,6 +63,20 @@ def scheme_of(place: str) -> str:
     """The scheme of a place, such as ``tls`` or ``s3``; "" for a folder."""
     found = _SCHEME.match(place)
     return (found[1] or "unix") if found else ""
+
+
+def without_secrets(place: str) -> str:
+    """A place as it may be shown: of a URL neither who logs in nor any option that is not known to be no secret."""
+    if not scheme_of(place):
+        return place
+    try:
+        split = urlsplit(place)
+        options = parse_qsl(split.query, keep_blank_values=True)
+    except ValueError:
+        return f"{scheme_of(place)}: (an address that cannot be read)"
+    told = "&".join(f"{name}={value if name in _TOLD and '@' not in value else '...'}" for name, value in options)
+    host = split.netloc.rpartition("@")[2]
+    return split._replace(netloc=f"...@{host}" if host != split.netloc else host, query=told).geturl()
 
 
 def opener(home: Home, device: DeviceKeys) -> OpenStore:

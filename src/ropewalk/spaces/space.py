@@ -85,7 +85,7 @@ class Space(Keeping):
         pay_every: float = PAY_EVERY,
     ) -> None:
         self.name, self.core = name, core
-        self._home, self._cpu = home, cpu
+        self.home, self._cpu = home, cpu
         self._folder = home.space_folder(core.space_id.hex())
         self._following = following
         self._turns = Turns(self._folder / "lock", begin=following.look)

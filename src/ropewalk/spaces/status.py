@@ -1,17 +1,19 @@
 """Status: the promise of a space as it stands now, and what is in the space.
 
-Flow: survey, ledger, settings -> promise.compute -> Status, in words and as values
-Never: says that something holds which was not looked at in this call.
+Flow: survey, or what is at hand; ledger, settings -> promise.compute -> Status, in words and as values
+Never: `status` says that something holds which was not looked at in this call.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from ropewalk.counting import count
+from ropewalk.spaces.at_hand import AtHand
 from ropewalk.spaces.core import Core
 from ropewalk.spaces.freshness import Freshness, Word
 from ropewalk.spaces.holders import Written, holders, paper_note
@@ -20,13 +22,14 @@ from ropewalk.spaces.learning import standing
 from ropewalk.spaces.members import Membership, Names
 from ropewalk.spaces.pack.erasure import backend
 from ropewalk.spaces.passport import said_of_refused
-from ropewalk.spaces.promise import Computed, PackGroup, as_dict, compute, explain
-from ropewalk.spaces.state import QUARANTINED, KnownHead, State
+from ropewalk.spaces.pool.placement import StoreDomains
+from ropewalk.spaces.promise import WORK, Computed, KeyHolder, PackGroup, as_dict, compute, explain
+from ropewalk.spaces.state import QUARANTINED, State
 from ropewalk.spaces.store import Terms
 from ropewalk.spaces.survey import Survey, survey
 from ropewalk.spaces.waiting import Queued, queued
 
-__all__ = ["Distrust", "Status", "Written", "several_devices", "status"]
+__all__ = ["Distrust", "Status", "Written", "several_devices", "status", "status_at_hand"]
 
 NOTHING = Written()  # no paper key was written down here
 _NO_QUEUE = Queued(False, 0)
@@ -94,6 +97,13 @@ class Status:
     draining: tuple[str, ...] = ()  # stores that keep what they have, and get nothing new
     refused: Mapping[str, Terms] = field(default_factory=dict)  # stores into which nothing is put, for what was seen
     queue: Queued = _NO_QUEUE  # what waits on this machine to be published
+
+    def with_freshness(self, core: Core, fresh: Freshness | None) -> Status:
+        """The same, with how old the view is now."""
+        heard = fresh.device if fresh is not None else None
+        named = heard is not None and heard != core.device.public().id
+        whose = Names(core.membership, core.keys).whose(heard) if named and heard is not None else ""
+        return replace(self, fresh=fresh, heard=whose)
 
     @property
     def lines(self) -> list[str]:
@@ -195,52 +205,91 @@ async def status(core: Core, written: Written = NOTHING, fresh: Freshness | None
         fresh: How old the view may be, where that was looked at.
     """
     found = await survey(core)
+    facts = await core.ledger.do(_facts, found)
+    stored = sum(size for shares in found.shares.values() for size in shares.values())
+    mine = holders(core.membership, Names(core.membership, core.keys), core.device.public().id, written)
+    promise = compute(*_terms(core, facts.groups, facts.heads, mine, list(found.away)))
+    return await _status(core, promise, facts, stored, found.away, written, fresh)
+
+
+async def status_at_hand(core: Core, held: AtHand, written: Written = NOTHING) -> Status:
+    """The same by what is known already: no store is asked, and the loop is not held up.
+
+    What a store lost unseen, and what else a listing would show, is not known here.  Of entries nothing is said.
+
+    Args:
+        core: The space.
+        held: What is at hand.
+        written: As `status` takes it.
+    """
+    away = {name: why for name in core.pool.names if (why := core.pool.why_down(name)) is not None}
+    mine = holders(core.membership, Names(core.membership, core.keys), core.device.public().id, written)
+    names = frozenset(core.pool.names)  # one may have been taken out since
+    groups = [replace(one, stores=one.stores & names) for one in held.groups]
+    heads = [one & names for one in held.heads]
+    promise = await asyncio.to_thread(compute, *_terms(core, groups, heads, mine, list(away)))
+    return await _status(core, promise, held, held.stored, away, written, None)
+
+
+def _terms(
+    core: Core,
+    groups: Sequence[PackGroup],
+    heads: Sequence[frozenset[str]],
+    keys: Sequence[KeyHolder],
+    away: Collection[str],
+) -> tuple[
+    Mapping[str, int], int, Sequence[StoreDomains], Sequence[PackGroup], Sequence[frozenset[str]], Sequence[KeyHolder],
+    Sequence[str], int, Sequence[str],
+]:  # fmt: skip
+    """What `compute` takes."""
+    policy, pool = core.membership.policy, core.pool
+    unreachable = [name for name in pool.names if name in away]
+    draining = [name for name in pool.names if name not in pool.fit]
+    return policy.survive, policy.floor, pool.domains, groups, heads, keys, unreachable, WORK, draining
+
+
+async def _status(
+    core: Core,
+    promise: Computed,
+    facts: _Facts | AtHand,
+    stored: int,
+    away: dict[str, str],
+    written: Written,
+    fresh: Freshness | None,
+) -> Status:
     membership = core.membership
     policy = membership.policy
-    facts = await core.ledger.do(_facts, found)
     names, mine = Names(membership, core.keys), core.device.public().id
-    promise = compute(
-        policy.survive,
-        policy.floor,
-        core.pool.domains,
-        facts.groups,
-        facts.heads,
-        holders(membership, names, mine, written),
-        [name for name in core.pool.names if name in found.away],
-        draining=[name for name in core.pool.names if name not in core.pool.fit],
-    )
     group = Distrust(
         [(names.whose(one.device), one.device, one.since) for one in membership.epochs.exposure],
         [(names.whose(one), one) for one in sorted(membership.state.frozen) if one in membership.state.devices],
         facts.quarantined,
     )
-    heard = fresh.device if fresh is not None else None
-    return Status(
+    found = Status(
         promise,
-        len(facts.known),
+        facts.versions,
         facts.entries,
         facts.packs,
-        sum(size for shares in found.shares.values() for size in shares.values()),
+        stored,
         facts.owed,
         facts.owed_heads,
         facts.damaged,
-        found.away,
+        away,
         f"any {policy.k} of {policy.n} shares give a pack, writes need {policy.floor},"
         f" privacy level {membership.privacy}",
         facts.owed_records,
         group,
-        fresh,
-        "" if heard is None or heard == mine else names.whose(heard),
-        paper_note(membership, mine, written),
-        tuple(name for name in core.pool.names if name in core.pool.draining),
-        {name: terms for name in core.pool.names if (terms := core.pool.terms(name)).refused},
-        await queued(core),
+        paper=paper_note(membership, mine, written),
+        draining=tuple(name for name in core.pool.names if name in core.pool.draining),
+        refused={name: terms for name in core.pool.names if (terms := core.pool.terms(name)).refused},
+        queue=await queued(core),
     )
+    return found.with_freshness(core, fresh)
 
 
 @dataclass(frozen=True, slots=True)
 class _Facts:
-    known: list[KnownHead]
+    versions: int
     entries: int | None
     packs: int
     groups: list[PackGroup]
@@ -276,7 +325,7 @@ def _facts(state: State, found: Survey) -> _Facts:
     # Without the membership records nobody opens what the stores hold.
     held |= {found.stores_of_record(name) | away for name, _ in state.records()}
     return _Facts(
-        heads,
+        len(heads),
         None if any(head.unread for head in now.heads) else now.heads[0].entries if now.heads else 0,
         packs,
         [PackGroup(stores, k, count, sizes[stores, k]) for (stores, k), count in groups.items()],

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import segno
 
-__all__ = ["svg", "terminal"]
+__all__ = ["inline", "svg", "terminal"]
 
 
 def terminal(text: str) -> str:
@@ -27,6 +27,11 @@ def svg(text: str) -> str:
     out = io.BytesIO()
     _made(text).save(out, kind="svg", scale=8, light="white", nl=False)
     return out.getvalue().decode()
+
+
+def inline(text: str) -> str:
+    """An ``<svg>`` element for a page, black on white, as large as there is room; holds nothing but the picture."""
+    return str(_made(text).svg_inline(light="white", omitsize=True, border=4))
 
 
 def _made(text: str) -> segno.QRCode:

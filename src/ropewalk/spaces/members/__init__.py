@@ -1,5 +1,6 @@
 """Members: the signed records that say who belongs to a space and wrap its secrets (docs/spec/space.md 3, groups)."""
 
+from ropewalk.spaces.members.aftermath import seniors_of_device, seniors_of_member, undoes, who_stays
 from ropewalk.spaces.members.authoring import Author, NoRoomLeft, NotAllowed, Vain, create
 from ropewalk.spaces.members.beyond import told_of_unreleased, why_read_only
 from ropewalk.spaces.members.consent import Consent, committed, consent, member_id, pledged, ticket
@@ -92,7 +93,11 @@ __all__ = [
     "records_prefix",
     "rotate",
     "seal_label",
+    "seniors_of_device",
+    "seniors_of_member",
     "ticket",
     "told_of_unreleased",
+    "undoes",
+    "who_stays",
     "why_read_only",
 ]

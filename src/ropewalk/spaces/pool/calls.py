@@ -17,7 +17,7 @@ from contextlib import suppress
 from functools import partial
 
 from ropewalk.errors import RopewalkError
-from ropewalk.spaces.pool.health import Health
+from ropewalk.spaces.pool.health import Health, Seen
 from ropewalk.spaces.pool.patience import LINGER, limit_of, most_of
 from ropewalk.spaces.store import StoreGone
 
@@ -47,6 +47,10 @@ class Calls:
     def behind(self, name: str) -> bool:
         """Whether a store is busy with calls that nobody waits for any more."""
         return self._health[name].behind
+
+    def seen(self, name: str) -> Seen:
+        """What can be told of a store's health without asking it."""
+        return self._health[name].seen(self._clock())
 
     async def caught_up(self, seconds: float) -> None:
         """Wait so long for the calls that nobody waits for, where their stores have answered before and do not hang."""

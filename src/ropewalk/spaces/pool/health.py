@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from statistics import median
 
-__all__ = ["FORGIVEN", "LATE", "MOST_BEHIND", "QUICKEST_HEDGE", "REST", "SLOWEST_HEDGE", "Health", "hedge_of"]
+__all__ = ["FORGIVEN", "LATE", "MOST_BEHIND", "QUICKEST_HEDGE", "REST", "SLOWEST_HEDGE", "Health", "Seen", "hedge_of"]
 
 REST = 5.0  # seconds that a store which did not answer is left alone; a disk that comes back is used within this time
 LATE = 2  # calls in a row that were slower than those of others, from which on no write waits for a store
@@ -25,6 +25,27 @@ QUICKEST_PACE, SLOWEST_PACE = 32 << 20, 8 << 20  # bytes a second that a large r
 MOST_BEHIND = 8  # calls to one store that go on though nobody waits for them; beyond, what it lacks is owed
 MOST_BEHIND_BYTES = 32 << 20  # that these may carry together, for as long as they last
 _SAMPLES = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What can be told of a store without asking it; times in seconds.
+
+    Attributes:
+        ago: Since it last did something for us; None where it never did.
+        usual: What most small reads do not exceed, 0 before the first.
+        pace: The same, a byte of large ones.
+        reads: How long the last small reads took, oldest first.
+        slow: Whether others are not held up for it, or reads had better go elsewhere.
+        under_way: Calls that nobody waits for any more.
+    """
+
+    ago: float | None
+    usual: float
+    pace: float
+    reads: tuple[float, ...]
+    slow: bool
+    under_way: int
 
 
 @dataclass(slots=True)
@@ -72,6 +93,12 @@ class Health:
     def heard(self, now: float, within: float = math.inf) -> bool:
         """Whether it did something for us so shortly before, or ever."""
         return now - self._heard < within
+
+    def seen(self, now: float) -> Seen:
+        """What can be told of it."""
+        ago = None if self._heard == -math.inf else max(now - self._heard, 0.0)
+        slow = self.slow or self.is_late(now)
+        return Seen(ago, self.usual, self.pace, tuple(self._times), slow, len(self._left))
 
     # -- calls that nobody waits for -------------------------------------------------------------------------------
 

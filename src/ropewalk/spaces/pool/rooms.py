@@ -137,6 +137,21 @@ class Rooms(Hints):
             some = len(names) if enough is None else max(enough - len(up) + len(names), 0)
             await self._each({name: self._weigh(name) for name in names}, some)
 
+    async def ask_all(self, seconds: float) -> None:
+        """Ask every store once, those too that are left alone; one that is not back by then is not waited for.
+
+        Args:
+            seconds: How long: once for those that are not open or did not answer, once for the rest.
+        """
+        try:
+            async with asyncio.timeout(seconds):
+                await self.revive(len(self._stores))
+                await self.rouse()
+        except TimeoutError:
+            pass  # what they are is known as far as it can be
+        names = [name for name in self._stores if self.up(name) and not self.behind(name)]
+        await self._each({name: self._weigh(name) for name in names}, 0, linger=seconds)
+
     async def try_again(self) -> None:
         """Ask those stores that took nothing when they were last asked; one that was full may have room by now."""
         names = [name for name, health in self._health.items() if health.refusal and self.up(name)]

@@ -7,10 +7,12 @@ Never: does I/O or looks at a clock; what it knows is what it is given.
 from __future__ import annotations
 
 from ropewalk.spaces.promise.computed import Computed, Dimension, KeyHolder, PackGroup, Standing, compute
-from ropewalk.spaces.promise.kill_sets import Domain, Kill, Smallest
+from ropewalk.spaces.promise.kill_sets import WORK, Domain, Kill, Smallest
+from ropewalk.spaces.promise.plain import Told, told
 from ropewalk.spaces.promise.words import as_dict, explain
 
 __all__ = [
+    "WORK",
     "Computed",
     "Dimension",
     "Domain",
@@ -19,7 +21,9 @@ __all__ = [
     "PackGroup",
     "Smallest",
     "Standing",
+    "Told",
     "as_dict",
     "compute",
     "explain",
+    "told",
 ]

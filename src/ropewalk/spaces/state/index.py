@@ -191,6 +191,10 @@ class Index:
             yield from batch
             last = batch[-1].id
 
+    def packs_after(self, last: int, most: int) -> list[KnownPack]:
+        """So many packs that were learnt after one, by its number, for whoever has other work done in between."""
+        return self._packs("WHERE id > ? ORDER BY id LIMIT ?", (last, most))
+
     def packs_by_id(self, ids: Sequence[int]) -> dict[int, KnownPack]:
         """Some packs."""
         found: dict[int, KnownPack] = {}
