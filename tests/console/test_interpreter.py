@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from ropewalk.console import Answer, Ask, BadCommand, Commands, Right
 from ropewalk.console.completing import completions
 from ropewalk.console.table import width_of
-from tests.console.stage import ALL, Asker, shop
+from ropewalk.service import Context, NoConfig, Plan
+from tests.console.stage import ALL, Asker, Fine, shop
 
 
 async def test_services_are_listed_as_they_are() -> None:
@@ -349,3 +350,39 @@ def test_whatever_is_typed_gets_an_answer_that_a_terminal_can_show(line: str, wi
             completions(asker.ask, line)
 
     asyncio.run(main())
+
+
+async def test_a_word_that_is_no_number_gets_a_hint_of_how_it_goes() -> None:
+    async with shop() as application:
+        asker = Asker(application)
+        said = (await asker("close abc")).text
+        assert "hint: close NUMBER [--now]; NUMBER: Of the connection, as `connections` shows it." in said
+        said = (await asker("log abc")).text
+        assert "LINES is 'abc', expected a number" in said
+        assert "hint: log [LINES] [--level LEVEL] [--logger LOGGER]" in said
+
+
+@pytest.mark.parametrize("width", [0, 20, 40, 80, 200])
+async def test_help_is_wrapped_and_nothing_of_it_is_cut_off(width: int) -> None:
+    async with shop() as application:
+        asker = Asker(application)
+        said = (await asker("help", width)).text
+        words = " ".join(said.split())
+        assert "\u2026" not in said
+        for command in ALL:
+            assert " ".join(command.summary.split()) in words
+        assert width in (0, 20) or max(map(len, said.splitlines())) <= width
+
+
+async def test_a_plan_made_of_a_local_function_has_a_kind_that_can_be_read() -> None:
+    def typed(config: NoConfig, context: Context) -> Fine:
+        return Fine(config, context)
+
+    def vague(config: NoConfig, context: Context) -> Any:
+        return Fine(config, context)
+
+    async with shop(Plan("typed", typed, NoConfig()), Plan("vague", vague, NoConfig())) as application:
+        asker = Asker(application)
+        assert "tests.console.stage:Fine" in (await asker("service typed")).text
+        assert f"{__name__}:vague" in (await asker("service vague")).text
+        assert "locals" not in (await asker("config")).text

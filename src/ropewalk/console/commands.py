@@ -64,8 +64,12 @@ class Parameter:
         """What it may be."""
         return [*self.choices, *(self.words.known(ask) if self.words.known is not None else ())]
 
-    def value(self, word: str) -> Any:
+    def value(self, word: str, usage: str) -> Any:
         """What a word means.
+
+        Args:
+            word: As it was given.
+            usage: Of the command, for a hint.
 
         Raises:
             BadWords.
@@ -79,7 +83,8 @@ class Parameter:
         try:
             return self.kind(word)
         except (ValueError, OverflowError):
-            raise BadWords(f"{self.name} is {word[:40]!r}, expected a number") from None
+            hint = f"{usage}; {self.name}: {self.words.help}" if self.words.help else usage
+            raise BadWords(f"{self.name} is {word[:40]!r}, expected a number", hint=hint) from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,14 +134,14 @@ class Command:
                 elif not equals and not left:
                     raise BadWords(f"{name} needs a value", hint=self.usage)
                 else:
-                    found[one.key] = one.value(value if equals else left.pop(0))
+                    found[one.key] = one.value(value if equals else left.pop(0), self.usage)
             elif not places:
                 raise BadWords(f"{word[:40]!r} is too much", hint=self.usage)
             elif places[0].many:
-                found[places[0].key] = (*found.get(places[0].key, ()), places[0].value(word))
+                found[places[0].key] = (*found.get(places[0].key, ()), places[0].value(word, self.usage))
             else:
                 one = places.pop(0)
-                found[one.key] = one.value(word)
+                found[one.key] = one.value(word, self.usage)
         for one in self.parameters:
             if one.required and one.key not in found:
                 raise BadWords(f"{self.name} needs {one.name}", hint=self.usage)

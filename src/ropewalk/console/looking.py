@@ -28,6 +28,7 @@ __all__ = ["LOOKING", "counted", "logger_names", "service_names"]
 
 LOOKING = Commands()
 _MOST = 1_000  # rows of an answer
+_BESIDE, _WIDE = 26, 60  # columns of what stands before the summary of a command; of a window where it can
 _WORDS = {"True": "true", "False": "false", "None": ""}  # as TOML has them
 
 
@@ -221,9 +222,18 @@ def _page(commands: list[Command], width: int) -> list[str]:
     for right, title in ((Right.LOOK, "To look"), (Right.ACT, "To act"), (Right.PYTHON, "Python")):
         some = [one for one in commands if one.right is right]
         if some:
-            rows = table(("", ""), [(one.usage, one.summary) for one in some], width and width - 2)
-            lines += [f"{title}:", *(f"  {row}" for row in rows[1:]), ""]
+            lines += [f"{title}:", *(line for one in some for line in _told(one, width)), ""]
     return [*lines, *wrapped("Each takes --json and --help; `quit` ends the conversation.", width)]
+
+
+def _told(command: Command, width: int) -> list[str]:
+    """Usage and summary beside each other, or below each other where the usage is long; nothing is cut off."""
+    wide = not width or width >= _WIDE
+    before = _BESIDE if wide else 6
+    below = [" " * before + line for line in wrapped(command.summary, max(width - before, 20) if width else 0)]
+    if wide and len(command.usage) + 4 <= _BESIDE:
+        return [f"  {command.usage}".ljust(_BESIDE) + below[0][_BESIDE:], *below[1:]]
+    return [*wrapped(f"  {command.usage}", width, "      "), *below]
 
 
 def counted(number: int, word: str) -> str:

@@ -27,6 +27,37 @@ Each command takes `--help`, and `--json` for an answer in one line of JSON; an 
 `{"error": {"code", "message", "hint"}}`. Words with spaces in them are put in quotes; after `--` nothing is an option.
 An answer has at most 2,000 lines, or 1 MiB of JSON. `quit` ends a conversation.
 """
+_BY_WEB = """\
+## By WebSocket
+
+The page `/process/console` of the panel talks by a WebSocket at `/process/console/talk`. It is opened only with the
+cookie of a session and an `Origin` that is the page's own; else the answer is 403. There is no Python prompt by it,
+whatever rights somebody has. Each message is text, one object of JSON with a key `what`; unknown keys are ignored.
+
+| from the page | says |
+|---|---|
+| `{"what": "line", "text": "services"}` | a line was typed; no control character but the tab |
+| `{"what": "interrupt"}` | what runs is to stop, as by ^C |
+| `{"what": "complete", "text": "ser", "number": 7}` | which words could stand where the last one of this does? |
+| `{"what": "columns", "number": 80}` | so many characters fit into a line, 20 to 500 |
+
+| to the page | says |
+|---|---|
+| `{"what": "text", "text": "..."}` | to be shown; no control character but newline and tab |
+| `{"what": "prompt", "text": "shop> "}` | a line is waited for |
+| `{"what": "words", "number": 7, "words": ["service"]}` | answers `complete`, with its number; at most 200 words |
+
+A message has at most 20,480 characters, a line 4,096; of messages there may be 100 at once and 20 a second, of such
+WebSockets 16. One that is closed says why in its reason:
+
+| code | why |
+|---|---|
+| 1000 | the conversation has ended: by `quit`, by `idle` seconds without a line, or since the console stops |
+| 1003, 1008, 1009 | a message was no text; was not as above, came too fast, or answers were not read; was too long |
+| 1013 | there are too many |
+| 4401 | the session has ended: somebody left, or it lapsed |
+| 4404 | the console is not up |
+"""
 _TITLES = {Right.LOOK: "To look", Right.ACT: "To act", Right.PYTHON: "Python"}
 
 
@@ -36,7 +67,7 @@ def reference() -> str:
     for right, title in _TITLES.items():
         parts.append(f"## {title}\n")
         parts += [_part(one) for one in LOOKING.with_those_of(ACTING) if one.right is right]
-    return "\n".join(parts)
+    return "\n".join([*parts, _BY_WEB])
 
 
 def _part(command: Command) -> str:

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, cast
+from weakref import WeakSet
 
 import msgspec
 
@@ -92,6 +93,7 @@ class ConsoleService(Service):
         self._commands = _commands(config.commands)
         self._listener: Listener | None = None
         self.portal: Portal | None = None
+        self._hosts: WeakSet[Host] = WeakSet()  # of all who talk by this
 
     @property
     def control(self) -> Control:
@@ -129,7 +131,8 @@ class ConsoleService(Service):
     async def stop(self, seconds: float) -> None:
         """Say good-bye to everybody, and let commands end."""
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self.host.close(seconds * _SHARE))
+            for host in list(self._hosts):
+                tasks.create_task(host.close(seconds * _SHARE))
             if self._listener is not None:
                 tasks.create_task(
                     self._listener.drain(seconds * _SHARE, lambda _, one: cast(SocketProtocol, one).ask_to_end())
@@ -144,7 +147,7 @@ class ConsoleService(Service):
         return {"connections": self._listener.connections if self._listener is not None else 0}
 
     def host_of(self, service: str, portal: Portal | None = None) -> Host:
-        """A host of conversations that come by a service.
+        """A host of conversations that come by a service; they end when this does.
 
         Args:
             service: Its name, by which it is not stopped by mistake.
@@ -159,7 +162,9 @@ class ConsoleService(Service):
                 exit_status(terminal, conversation.status)
 
         limits = TerminalLimits(idle=self.config.idle)
-        return Host(TalkOrCommand(talk), portal, wanted=Operator, limits=limits)
+        host = Host(TalkOrCommand(talk), portal, wanted=Operator, limits=limits)
+        self._hosts.add(host)
+        return host
 
     def interpreter(self, identity: Identity, operator: Operator, by: str, channel: Channel) -> Interpreter:
         """For single commands of somebody."""

@@ -7,8 +7,8 @@ Never: keeps more of what is typed or written than its limits say; gives a talk 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, MutableSequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, MutableSequence
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ropewalk.auth import Channel, Identity
@@ -70,9 +70,8 @@ class Terminal:
         self.perspective: object | None = None
         self.may_edit: Callable[[], bool] = lambda: True
         self._loop = asyncio.get_running_loop()
-        self._heard = self._loop.time()
+        self._heard, self._turns = self._loop.time(), 0  # turns: lines and keys that were read
         self._waiting = Typed()
-        self._turns = 0  # lines and keys that were read
         self._paused = self._reading = self._interrupted = False
         self._at_end: Ended | None = None  # raised once all that was typed is read
         self._over: Ended | None = None  # raised at once
@@ -81,6 +80,7 @@ class Terminal:
         self._told: Callable[[], None] | None = None
         self._cooked = Cooked(self.limits.longest_line)
         self._editor: Editor | None = None
+        self._complete: Complete | None = None  # of the line that is read now
         self.resize(columns, rows)
 
     # ---- what a talk uses ----
@@ -142,7 +142,7 @@ class Terminal:
             Ended: There is no more line.
             BadTerminal: Somebody else is reading.
         """
-        with self._reads():
+        with self._reads(None if secret else complete):
             if self.keys and not secret and (editor := self._edits()):
                 line = await self._edited(editor, prompt, complete, history)
             else:
@@ -176,12 +176,9 @@ class Terminal:
 
     async def __aiter__(self) -> AsyncIterator[str]:
         """Lines, until there are no more; ^C raises Interrupted."""
-        while True:
-            try:
-                line = await self.read_line()
-            except Ended:
-                return
-            yield line
+        with suppress(Ended):
+            while True:
+                yield await self.read_line()
 
     async def interruptible(self, work: Coroutine[Any, Any, T]) -> T:
         """Do some work that the visitor can stop: it is cancelled by ^C, and when nobody is there any more.
@@ -219,6 +216,10 @@ class Terminal:
         """It is in character mode from now on, or no longer."""
         self.keys = on
 
+    def completions(self, line: str) -> Iterable[str]:
+        """Words that could stand where the last one of a line does; for a carrier whose own side edits lines."""
+        return self._complete(line) if self._complete is not None else ()
+
     def interrupt(self) -> None:
         """The visitor pressed ^C: what was typed before is dropped."""
         self._waiting.clear()
@@ -249,15 +250,15 @@ class Terminal:
     # ---- reading ----
 
     @contextmanager
-    def _reads(self) -> Iterator[None]:
+    def _reads(self, complete: Complete | None = None) -> Iterator[None]:
         if self._reading:
             raise BadTerminal("a terminal is read by two at once")
-        self._reading = True
+        self._reading, self._complete = True, complete
         self._heard = self._loop.time()
         try:
             yield
         finally:
-            self._reading = False
+            self._reading, self._complete = False, None
 
     async def _typed(self) -> None:
         """Wait until something typed waits to be read."""
