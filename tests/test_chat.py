@@ -134,5 +134,28 @@ async def test_the_page_is_there_and_names_are_checked_by_each_way(tmp_path: Pat
                 await lobby.room("one more")
 
 
+async def test_a_client_that_is_not_told_who_and_where_says_how_it_is_used() -> None:
+    for words in ((), ("anna",), ("anna", "lobby", "tcp://127.0.0.1:1", "more")):
+        told = await asyncio.create_subprocess_exec(
+            sys.executable, CHAT / "client.py", *words, stderr=asyncio.subprocess.PIPE
+        )
+        async with asyncio.timeout(WITHIN):
+            _, said = await told.communicate()
+        assert told.returncode == 1
+        assert said.startswith(b"usage: python client.py YOUR-NAME ROOM")
+
+
+async def test_who_comes_is_told_how_to_leave(tmp_path: Path) -> None:
+    async with asyncio.timeout(WITHIN), chat(tmp_path) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port("telnet"))
+        writer.write(b"tom\r\nlobby\r\n")
+        await reader.readuntil(b"^C or ^D leaves")
+        writer.write(b"\x03")
+        await reader.readuntil(b"bye")
+        assert await reader.read() is not None
+        writer.close()
+        await writer.wait_closed()
+
+
 def test_it_is_short() -> None:
     assert len((CHAT / "chat.py").read_text().splitlines()) < 150

@@ -103,6 +103,7 @@ def talk(context: Context) -> Talk:
             room = rooms_of(context).room(await terminal.read_line("room: "))
         except BadName as error:
             return terminal.write(f"{error}\n")
+        terminal.write("what you type is said here; ^C or ^D leaves\n")
         hearing = asyncio.create_task(hear(room, terminal))
         try:
             async for line in terminal:

@@ -27,4 +27,7 @@ async def main(who: str, name: str, url: str = URL) -> None:
         hearing.cancel()
 
 
-loops.run(main(*sys.argv[1:]))
+if __name__ == "__main__":
+    if len(sys.argv) not in (3, 4):
+        sys.exit("usage: python client.py YOUR-NAME ROOM [URL]\n  such as: python client.py anna lobby; ^D leaves")
+    loops.run(main(*sys.argv[1:]))

@@ -202,9 +202,11 @@ def word_in(app: SpacePages) -> str:
 
 
 @asynccontextmanager
-async def served(tmp_path: Path, hosts: Hosts | None = None, **more: Any) -> AsyncIterator[Served]:
-    """The pages of a space called photos over five stores in memory."""
-    world = await a_space(tmp_path / "home")
+async def served(
+    tmp_path: Path, hosts: Hosts | None = None, world: World | None = None, **more: Any
+) -> AsyncIterator[Served]:
+    """The pages of a space called photos over five stores in memory, or of another world."""
+    world = world or await a_space(tmp_path / "home")
     clock = Clock()
     async with world.open() as space:
         app = SpacePages(

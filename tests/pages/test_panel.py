@@ -7,7 +7,7 @@ import logging
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -16,7 +16,9 @@ from ropewalk import net
 from ropewalk.net.echo import Echo, EchoService
 from ropewalk.net.serving import ServingConfig
 from ropewalk.pages.panel import Panel, Past
+from ropewalk.pages.panel.down import down_of
 from ropewalk.service import Application, Context, NoConfig, Plan, Service
+from ropewalk.service.control import ServiceShown
 from ropewalk.service.recent import RECENT
 from tests.pages.browser import Client, Served, served
 from tests.pages.chromium import chromium
@@ -209,7 +211,45 @@ async def test_all_views_work_where_nobody_keeps_numbers(tmp_path: Path) -> None
         for view in VIEWS:
             assert (await one.client.get(f"/process{view}")).status == 200
         assert "Nobody keeps the numbers" in (await one.client.get("/process/figures")).text
-        assert "nothing is watched" in (await one.client.get("/process/alerts")).text
+        assert "nothing but its services is watched" in (await one.client.get("/process/alerts")).text
+
+
+async def test_a_service_that_is_down_is_an_alert_wherever_one_looks(tmp_path: Path) -> None:
+    async with process(tmp_path) as one:
+        await one.client.post("/process/services/echo/stop")
+        page = texts((await one.client.get("/process/alerts")).text)
+        assert "All is well" not in page
+        assert "The service echo was stopped by hand (" in page
+        assert "Without it is down, too: leaning ." in page
+        for view in VIEWS:
+            assert "Alerts 1 to look at" in texts((await one.client.get(f"/process{view}")).text)
+        await one.client.post("/process/services/echo/start")
+        page = texts((await one.client.get("/process/alerts")).text)
+        assert "All is well" in page
+        assert "to look at" not in page
+
+
+SHOWN = ServiceShown("a", "up", 3.0, "a <b>fault</b>", 1, 1, False, False, "always", (), ("b",), (), "x:y", {})
+
+
+@pytest.mark.parametrize(
+    ("state", "halted", "words"),
+    [
+        ("up", False, None),
+        ("starting", False, None),
+        ("stopping", False, None),
+        ("waiting", False, None),  # for another, which is told
+        ("ended", False, None),  # by itself, as it may
+        ("failed", False, "failed, and is not started again by itself"),
+        ("pausing", False, "failed, and is started again soon"),
+        ("stopped", False, "was stopped"),
+        ("stopped", True, "was stopped by hand"),
+        ("stopping", True, "was stopped by hand"),
+    ],
+)
+def test_which_services_are_down(state: str, halted: bool, words: str | None) -> None:
+    found = down_of([replace(SHOWN, state=state, halted=halted)])
+    assert [one.words for one in found] == ([] if words is None else [words])
 
 
 async def test_secrets_of_a_configuration_are_not_shown(tmp_path: Path) -> None:

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from ropewalk.pages.panel.counted import Listed, NoAnswer, Numbers, WrongQuestion
 from ropewalk.pages.panel.figures import Figure, charts_of, names_of, of_metric
-from ropewalk.pages.panel.past import NoAnswer, Past
+from ropewalk.pages.panel.past import Past
 from ropewalk.service import Application, Context, NoConfig, Plan
 
 WITHIN = 60.0  # seconds for what takes some tenths of one
@@ -59,10 +60,10 @@ async def test_a_history_that_is_not_open_says_so(tmp_path: Path) -> None:
     application = Application("test", [])
     past = Past(tmp_path / "past.db", Context("past", "test", application.registry))
     with pytest.raises(NoAnswer, match="not open"):
-        await past.ask("/series", {})
+        await past.ask(Listed, {})
 
 
 async def test_a_wrong_question_is_refused_with_its_words(tmp_path: Path) -> None:
     async with kept(tmp_path / "past.db", 1.0) as past:
-        with pytest.raises(NoAnswer, match="expected a number of seconds"):
-            await past.ask("/query", {"name": "x", "from": "y"})
+        with pytest.raises(WrongQuestion, match="expected a number of seconds"):
+            await past.ask(Numbers, {"name": "x", "from": "y"})

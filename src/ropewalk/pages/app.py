@@ -6,6 +6,7 @@ Never: listens, opens a space, or answers anybody round the gate.
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
@@ -30,8 +31,11 @@ from ropewalk.pages.names import BadAddress, quoted, unquoted
 from ropewalk.pages.notices import Notices
 from ropewalk.pages.opened import Spaces
 from ropewalk.pages.panel import Panel
+from ropewalk.pages.panel.console import PATH
 from ropewalk.pages.previews import Previews
+from ropewalk.pages.sections import sections
 from ropewalk.pages.sessions import Session, Sessions
+from ropewalk.pages.space.invitations import Invitations, Inviting
 from ropewalk.pages.tickets import Tickets
 
 __all__ = ["NoSuchPage", "SpacePages"]
@@ -54,6 +58,7 @@ class SpacePages:
         hosts: The names by which it may be called; those of this machine by default.
         portal: Lets in others by password, where the pages are reached over TLS.
         panel: Shows the process, too.
+        inviting: What it takes to invite; None where nobody is invited from here.
         clock: Seconds, monotonic.
     """
 
@@ -65,6 +70,7 @@ class SpacePages:
         hosts: Hosts | None = None,
         portal: Portal | None = None,
         panel: Panel | None = None,
+        inviting: Inviting | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.entrance = Entrance(folder, clock)
@@ -91,7 +97,10 @@ class SpacePages:
             "restore": {"POST": changing.restore},
             "undo": {"POST": changing.undo},
         }
-        router = _Router(self._assets, pages, places, panel)
+        self.invitations = Invitations(spaces, inviting)
+        for section in sections(spaces, browsing, self.invitations):
+            places = {**places, **section.table()}
+        router = _Router(self._assets, pages, places, panel, self.sessions)
         previews = Previews(self._tickets, self._assets)
         self._gate = Gate(router, previews, hosts or Hosts(), self.sessions, self.entrance, portal)
 
@@ -99,23 +108,29 @@ class SpacePages:
         """ASGI 3."""
         await self._gate(scope, receive, send)
 
-    async def work(self, url: str) -> None:
-        """Let the owner in, until cancelled; then everybody is out.
+    async def work(self, url: str | None) -> None:
+        """Let the owner in, and invites wait, until cancelled; then everybody is out, and invites are void.
 
         Args:
-            url: The address at which the app is served, ``http://127.0.0.1:8990``.
+            url: The address at which the app is served, ``http://127.0.0.1:8990``; None where the owner is let in by
+                no file.
 
         Raises:
             FolderOpen, OSError.
         """
+        inviting = asyncio.create_task(self.invitations.work())
         try:
-            await self.entrance.work(url)
+            await asyncio.sleep(0)  # it begins, before anybody can come in and ask for one
+            await (inviting if url is None else self.entrance.work(url))
         finally:
+            inviting.cancel()
+            await asyncio.wait([inviting])
             await self.sessions.aclose()
 
     def _ended(self, session: Session) -> None:
         self._tickets.forget(session)
         self._notices.forget(session)
+        self.invitations.forget(session)
 
 
 _Table = Mapping[str, Mapping[str, Endpoint]]  # by page, by method
@@ -124,12 +139,15 @@ _Table = Mapping[str, Mapping[str, Endpoint]]  # by page, by method
 class _Router:
     """Finds who answers: ``/static/NAME``, a page, or ``/spaces/NAME/WHAT/PATH``, where the path may be any bytes."""
 
-    def __init__(self, assets: Assets, pages: _Table, places: _Table, panel: Panel | None) -> None:
+    def __init__(self, assets: Assets, pages: _Table, places: _Table, panel: Panel | None, sessions: Sessions) -> None:
         self._assets, self._pages, self._places, self._panel = assets, pages, places, panel
+        self._sessions = sessions
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             await _live(receive, send)
+        elif scope["type"] == "websocket" and scope["path"] == PATH and self._panel is not None:
+            await self._panel.consoles.talk(scope, receive, send, self._sessions)
         elif scope["type"] == "websocket":
             await receive()
             await send({"type": "websocket.close", "code": 4404, "reason": ""})
@@ -185,6 +203,8 @@ def _back_of(request: Request) -> str:
     try:
         if pieces[1:2] != [b"spaces"] or not pieces[3:]:
             return ""
+        if pieces[3].startswith((b"invite", b"member", b"device-")):
+            return f"/spaces/{quoted(unquoted(pieces[2]))}/members/"
         below = quoted(unquoted(pieces[4])) if pieces[4:] and pieces[3] != b"files" else ""
         return f"/spaces/{quoted(unquoted(pieces[2]))}/files/{below}"
     except BadAddress:

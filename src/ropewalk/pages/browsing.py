@@ -23,6 +23,7 @@ from ropewalk.pages.places import Place, place_of
 from ropewalk.pages.previews import kind_of
 from ropewalk.pages.rows import FIRST, MORE, ORDERS, Row, rows_of
 from ropewalk.pages.tickets import Ticket, Tickets
+from ropewalk.spaces.conflicts import groups_in
 from ropewalk.spaces.space import Space
 from ropewalk.spaces.tree.entry import Kind
 from ropewalk.spaces.tree.view import Shown
@@ -45,7 +46,7 @@ class Browsing:
     """
 
     def __init__(self, spaces: Spaces, tickets: Tickets, notices: Notices) -> None:
-        self._spaces, self._tickets, self._notices = spaces, tickets, notices
+        self._spaces, self.tickets, self.notices = spaces, tickets, notices
 
     async def index(self, request: Request) -> Response:
         """The spaces."""
@@ -64,16 +65,22 @@ class Browsing:
     async def _folder(self, request: Request, place: Place, version: Version, found: Shown) -> Response:
         order, start = _order(request), start_of(request)
         rows = await rows_of(place, version, found, order, start, FIRST)
-        values = {"place": place, "rows": rows, "order": order, "orders": ORDERS}
+        beside = await _beside(place, version, found)
+        values = {"place": place, "rows": rows, "order": order, "orders": ORDERS, "beside": beside}
         return page("folder.html", {**values, **self.frame(request, place.space)})
 
     async def rows(self, request: Request) -> Response:
-        """The rest of a folder, for a script: ``{"rows": [[quoted, label, kind, size, mtime], ...], "next": N}``."""
+        """The rest of a folder, in JSON: ``{"rows": [[quoted, label, kind, size, mtime, beside], ...], "next": N}``;
+        ``beside`` says whether something else stands under the same name."""
         place = await place_of(request, self._spaces)
         version = await place.version()
         found = await version.find(place.path)
         rows = await rows_of(place, version, found, _order(request), start_of(request), MORE)
-        listed = [[quoted([row.name]), row.label, row.kind, row.size, row.mtime // 10**9] for row in rows.rows]
+        beside = await _beside(place, version, found)
+        listed = [
+            [quoted([row.name]), row.label, row.kind, row.size, row.mtime // 10**9, row.name in beside]
+            for row in rows.rows
+        ]
         following = rows.start + len(rows.rows) if rows.more else None
         return json_answer({"rows": listed, "next": following})
 
@@ -85,7 +92,7 @@ class Browsing:
             kind = await kind_of(version, found.entry, found.name)
             if kind:
                 ticket = Ticket(asker.session, version, found.entry, found.name, kind)
-                address = f"{asker.asked.previews}/t/{self._tickets.give(ticket)}"
+                address = f"{asker.asked.previews}/t/{self.tickets.give(ticket)}"
         values: Mapping[str, Any] = {
             "place": place, "info": info, "kind": kind, "address": address,
             "target": shown(info.target) if info.target is not None else None,
@@ -123,10 +130,17 @@ class Browsing:
     def frame(self, request: Request, space: Space | None = None) -> dict[str, Any]:
         """What each page needs."""
         asker = asker_of(request)
-        notice = self._notices.find(asker.session, request.query_params.get("done", ""))
+        notice = self.notices.find(asker.session, request.query_params.get("done", ""))
         warnings = [] if space is None else [shown(text) for text in list(space.warnings)[-5:]]
         said = {"csrf": asker.session.csrf, "who": asker.session.who, "notice": notice, "warnings": warnings}
         return {**said, "has_panel": request.scope.get("ropewalk.panel", False)}
+
+
+async def _beside(place: Place, version: Version, found: Shown) -> frozenset[bytes]:
+    """The names in a folder under which something stands beside something else, as far as it can be settled."""
+    if place.at:
+        return frozenset()
+    return frozenset(one.name for several in await groups_in(version, found) for one in several)
 
 
 def _order(request: Request) -> str:

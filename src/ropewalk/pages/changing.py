@@ -17,6 +17,7 @@ from ropewalk.counting import count
 from ropewalk.errors import Misuse, Unavailable
 from ropewalk.pages.answers import json_answer, wants_json
 from ropewalk.pages.asking import asker_of, body_of
+from ropewalk.pages.auditing import audited
 from ropewalk.pages.multipart import BadForm, Parts
 from ropewalk.pages.names import BadAddress, quoted, shown, unquoted
 from ropewalk.pages.notices import Notices
@@ -29,10 +30,11 @@ from ropewalk.spaces.space import Space
 from ropewalk.spaces.tree.entry import LONGEST_NAME
 from ropewalk.spaces.version import NoSuchPath, Version, parse_path
 
-__all__ = ["Changing", "UploadsBusy"]
+__all__ = ["Changing", "UploadsBusy", "field_of", "name_of", "outcome_of"]
 
 AT_ONCE = 4  # uploads of one node: each holds a small body whole, or some blocks of a large one
 MOST_PATHS = 10_000  # things that one form may name
+MOST_NAMED = 20  # of them in the note of a change, and in the audit
 LONGEST_TIME = 2**62  # nanoseconds
 _Files = AsyncIterator[tuple[Path, int | None, AsyncIterator[bytes]]]  # where it goes, nanoseconds, its bytes
 _MEANWHILE = "somebody may have renamed or removed it meanwhile; load the folder again"
@@ -61,7 +63,7 @@ class Changing:
     async def folder(self, request: Request) -> Response:
         """Make a folder here: ``name``."""
         place = await self._place(request)
-        new = (*place.parts, _name(_field(request, "name")))
+        new = (*place.parts, name_of(field_of(request, "name")))
 
         async def work(change: Change) -> str:
             await change.make_folder(b"/".join(new))
@@ -80,7 +82,7 @@ class Changing:
             folder = parse_path(fields["to"])
             moves = [(path, (*folder, path[-1])) for path in paths]
         elif len(paths) == 1:
-            moves = [(paths[0], (*paths[0][:-1], _name(_field(request, "name"))))]
+            moves = [(paths[0], (*paths[0][:-1], name_of(field_of(request, "name"))))]
         else:
             raise BadForm("expected a new name for one thing, or a folder to move into")
 
@@ -96,7 +98,7 @@ class Changing:
                 return f"Renamed {shown(moves[0][0][-1])} to {shown(moves[0][1][-1])}."
             return f"Moved {_several(paths)} to {fields['to']}."
 
-        words = " ".join(f"{_word(old)} {_word(new)}" for old, new in moves[:10])
+        words = _words([path for pair in moves for path in pair])
         return await self._done(request, place, f"mv {words}", work, moved=moves)
 
     async def remove(self, request: Request) -> Response:
@@ -117,7 +119,7 @@ class Changing:
     async def restore(self, request: Request) -> Response:
         """Have this place as it was in a version: ``at``."""
         place = await self._place(request)
-        at = _field(request, "at")
+        at = field_of(request, "at")
         if not place.parts:
             raise Misuse("a whole space is not restored at once", hint="restore the folders in it that you want back")
         then = await place.space.at(at)
@@ -135,14 +137,14 @@ class Changing:
     async def undo(self, request: Request) -> Response:
         """Take back what a notice told of: ``word``."""
         place = await self._place(request)
-        word = _field(request, "word")
+        word = field_of(request, "word")
         what = self._notices.undo_of(asker_of(request).session, word)
         if what.space is not place.space:
             raise Unavailable("the space was opened anew since", hint="its versions show what there was")
 
         async def work(change: Change) -> str:
             await undo(change, what)
-            return "Undone."
+            return f"Undone. {what.words}".strip()
 
         paths = [*what.paths, *(path for pair in what.moved for path in pair)]
         note = f"undo {_words(paths)}"
@@ -191,16 +193,19 @@ class Changing:
         if self.uploads.locked():
             raise UploadsBusy(f"{AT_ONCE} uploads are under way", hint="wait for one of them to end")
         paths: list[Path] = []
+        replaced: set[Path] = set()
         seconds = seconds_for(int(length))  # of coming in: its turn, and the stores, take what they take
 
         async def work(change: Change) -> str:
             async with within(seconds):
                 async for path, mtime, pieces in files(body):
+                    if await found_at(change.base, path) is not None:
+                        replaced.add(path)
                     await receive_file(change, place.space.core, path, pieces, mtime)
                     paths.append(path)
             if not paths:
                 raise BadForm("got no file", hint="choose one or more, then upload")
-            return f"Uploaded {_several(paths)}."
+            return _uploaded(paths, len(replaced))
 
         async with self.uploads:
             body = in_time(source)
@@ -208,7 +213,7 @@ class Changing:
                 async with within(seconds):
                     body = await at_hand(body)
             note = f"upload to {_word(folder)}"
-            return await self._done(request, place, note, work, paths, folder=folder)
+            return await self._done(request, place, note, work, paths, received=True, folder=folder)
 
     # -- all of them -----------------------------------------------------------------------------------------------
 
@@ -228,13 +233,17 @@ class Changing:
         moved: Sequence[tuple[Path, Path]] = (),
         *,
         undoable: bool = True,
+        received: bool = False,  # what, is known only once it has come in
         folder: Path | None = None,
     ) -> Response:
         space = place.space
-        async with space.change(shown(note)) as change:
-            before = change.base
-            text = await work(change)
-        text, after, warning = _outcome(space, text)
+        with audited(request, f"{shown(note)} in {shown(place.name)}") as said:
+            async with space.change(shown(note)) as change:
+                before = change.base
+                text = await work(change)
+            if received:
+                said.append(f"of {_words(paths)}")
+        text, after, warning = outcome_of(space, text)
         folder = place.parts if folder is None else folder
         way_back = None
         if undoable and after is not None:
@@ -259,7 +268,7 @@ async def _form_files(parts: Parts, folder: Path) -> _Files:
             mtime = None
 
 
-def _outcome(space: Space, text: str) -> tuple[str, Version | None, bool]:
+def outcome_of(space: Space, text: str) -> tuple[str, Version | None, bool]:
     """What to say of the change that was just made, the version that it is, and whether there is a catch."""
     outcome = space.outcome
     if outcome is None:
@@ -275,7 +284,12 @@ async def _there(change: Change, path: Path) -> None:
         raise NoSuchPath(f"{_word(path)} is not there any more", hint=_MEANWHILE)
 
 
-def _field(request: Request, name: str) -> str:
+def field_of(request: Request, name: str) -> str:
+    """A field that the form must have.
+
+    Raises:
+        BadForm.
+    """
     value = asker_of(request).fields.get(name)
     if value is None:
         raise BadForm(f"the form has no field {name!r}")
@@ -289,7 +303,12 @@ def _paths(request: Request, place: Place) -> list[Path]:
     return list(dict.fromkeys(paths))
 
 
-def _name(text: str) -> bytes:
+def name_of(text: str) -> bytes:
+    """A name that somebody typed, as bytes.
+
+    Raises:
+        Misuse: Nothing can have it.
+    """
     if not text.strip() or "/" in text or text in (".", ".."):
         raise Misuse(f"{shown(text[:80])!r} is no name", hint="give one without a slash, and not an empty one")
     if (size := len(os.fsencode(text))) > LONGEST_NAME:
@@ -312,7 +331,15 @@ def _word(path: Path) -> str:
 
 
 def _words(paths: Sequence[Path]) -> str:
-    return " ".join(_word(path) for path in paths[:10])
+    more = f" and {len(paths) - MOST_NAMED} more" if len(paths) > MOST_NAMED else ""
+    return " ".join(_word(path) for path in paths[:MOST_NAMED]) + more
+
+
+def _uploaded(paths: Sequence[Path], replaced: int) -> str:
+    if replaced and len(paths) == 1:
+        return f"Replaced {_several(paths)}. Older versions keep what it was."
+    of_them = f", {'all' if replaced == len(paths) else replaced} of them replaced" if replaced else ""
+    return f"Uploaded {_several(paths)}{of_them}.{' Older versions keep what they were.' if replaced else ''}"
 
 
 def _several(paths: Sequence[Path]) -> str:

@@ -25,7 +25,7 @@ from ropewalk.pages.tickets import NoTicket, Ticket, Tickets
 from ropewalk.spaces.tree.entry import Entry
 from ropewalk.spaces.version import Version
 
-__all__ = ["LARGEST_TEXT", "Previews", "kind_of"]
+__all__ = ["LARGEST_TEXT", "Previews", "kind_by_name", "kind_of"]
 
 LARGEST_TEXT = 1024 * 1024  # bytes of a text that are shown
 _SNIFFED = 8 * 1024  # bytes looked at to tell a text from other things
@@ -48,13 +48,18 @@ _KINDS = {
 }
 
 
+def kind_by_name(name: bytes) -> str:
+    """How a file of such a name can be shown, by its ending alone; "" where that does not say."""
+    return _KINDS.get(_extension(name), ("", ""))[0]
+
+
 async def kind_of(version: Version, entry: Entry, name: bytes) -> str:
     """How a file can be shown: image, audio, video, pdf, page, markdown, text; "" for not at all.
 
     Raises:
         ChunkUnreachable, ChunkLost.
     """
-    kind, _ = _KINDS.get(_extension(name), ("", ""))
+    kind = kind_by_name(name)
     if kind or not entry.size:
         return kind or "text"
     start = await version.content.read(entry, 0, _SNIFFED)

@@ -19,6 +19,7 @@ from ropewalk.pages.app import SpacePages
 from ropewalk.pages.hosts import Hosts
 from ropewalk.pages.opened import Spaces
 from ropewalk.pages.panel import Panel
+from ropewalk.pages.space.invitations import Inviting
 from ropewalk.service import Context
 from ropewalk.web import Site
 from ropewalk.web.protocol import Connection
@@ -63,6 +64,7 @@ class PagesService(Serving):
         folder: For the file that lets the owner in.
         portal: Lets others in.
         panel: Shows the process, too.
+        inviting: What it takes to invite.
 
     Attributes:
         pages: The app.
@@ -81,9 +83,10 @@ class PagesService(Serving):
         folder: Path,
         portal: Portal | None = None,
         panel: Panel | None = None,
+        inviting: Inviting | None = None,
     ) -> None:
         super().__init__(config, context)
-        self.pages = SpacePages(spaces, folder, hosts=config.hosts(), portal=portal, panel=panel)
+        self.pages = SpacePages(spaces, folder, hosts=config.hosts(), portal=portal, panel=panel, inviting=inviting)
 
     async def start(self) -> None:
         """Listen."""
@@ -92,11 +95,8 @@ class PagesService(Serving):
         await super().start()
 
     async def run(self) -> None:
-        """Let the owner in, where there is an endpoint for this machine."""
-        if (address := self.address()) is None:
-            await self.site.broken()
-        else:
-            await self.pages.work(address)
+        """Let the owner in, where there is an endpoint for this machine; and invites wait."""
+        await self.pages.work(self.address())
 
     def address(self) -> str | None:
         """What a browser on this machine calls; None where there is no such endpoint."""

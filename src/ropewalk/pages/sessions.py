@@ -33,6 +33,7 @@ class Session:
         until: Seconds of the clock, at the latest.
         idle: Seconds of the clock, unless it is heard of.
         leave: Ends the login, where there was one.
+        told: Called when it ends: what goes on for it ends then, too.
     """
 
     who: str
@@ -41,6 +42,7 @@ class Session:
     idle: float
     leave: Callable[[], Awaitable[None]] | None = field(default=None, repr=False)
     ended: bool = False
+    told: list[Callable[[], None]] = field(default_factory=list, repr=False)
 
 
 class Sessions:
@@ -85,6 +87,17 @@ class Sessions:
             session.idle = self._clock() + IDLE
         return session
 
+    def heard(self, session: Session) -> None:
+        """Somebody is there who asks for no page, but types."""
+        for key in [key for key, held in self._held.items() if held is session]:
+            self._held[key] = self._held.pop(key)
+            session.idle = self._clock() + IDLE
+
+    async def left(self, session: Session) -> float:
+        """Seconds until it ends unless it is heard of; 0 for one that has ended."""
+        await self._drop_old()
+        return 0.0 if session.ended else min(session.until, session.idle) - self._clock()
+
     async def end(self, session: Session) -> None:
         """Somebody leaves."""
         for key in [key for key, held in self._held.items() if held is session]:
@@ -106,6 +119,8 @@ class Sessions:
             return
         session.ended = True
         self._on_end(session)
+        for call in session.told[:]:
+            call()
         if session.leave is not None:
             try:
                 await session.leave()

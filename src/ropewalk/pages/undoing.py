@@ -39,6 +39,7 @@ class Undo:
         paths: What the change touched.
         moved: From where to where, where things were only moved; those are moved back.
         folder: To be shown afterwards.
+        words: What is not quite as it was then, for people; "" for nothing.
     """
 
     space: Space
@@ -48,6 +49,7 @@ class Undo:
     paths: Sequence[Path] = ()
     moved: Sequence[tuple[Path, Path]] = ()
     folder: Path = ()
+    words: str = ""
 
 
 async def undo(change: Change, what: Undo) -> None:

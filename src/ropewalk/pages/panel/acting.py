@@ -6,22 +6,19 @@ Never: ends the service by which it was asked, or does anything that leaves no l
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable
 
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from ropewalk.errors import Missing, Misuse, RopewalkError
+from ropewalk.errors import Missing, Misuse
 from ropewalk.pages.asking import asker_of
+from ropewalk.pages.auditing import audited
 from ropewalk.service import Control
 
 __all__ = ["Acting", "NoSuchVerb"]
 
 _DIGITS = 18
-_log = logging.getLogger("ropewalk.pages.audit")
-_log.setLevel(logging.INFO)  # of its own: it is written down whatever else the log leaves out
 
 
 class NoSuchVerb(Missing):
@@ -42,10 +39,13 @@ class Acting:
     Args:
         control: Of the application.
         by: The service by which it is asked.
+        older: The services that run by something else than the file says.
     """
 
-    def __init__(self, control: Control, by: str) -> None:
-        self._control, self._by = control, by
+    def __init__(
+        self, control: Control, by: str, older: Callable[[], Awaitable[tuple[frozenset[str], str]]] | None = None
+    ) -> None:
+        self._control, self._by, self._older = control, by, older
 
     async def steer(self, request: Request) -> Response:
         """Start, stop or restart a service."""
@@ -58,14 +58,16 @@ class Acting:
         }
         if verb not in verbs:
             raise NoSuchVerb(f"a service cannot be made to {verb[:20]!r}", hint=f"it can {', '.join(verbs)}")
-        with _audited(request, f"{verb} {name}"):
+        if verb != "stop" and self._older is not None and name in (await self._older())[0]:
+            verbs[verb] = lambda: control.take(name, by=by)  # it counts from the next start on
+        with audited(request, f"{verb} {name}"):
             await verbs[verb]()
         return _back("/process")
 
     async def close(self, request: Request) -> Response:
         """Close a connection."""
         number = int(request.path_params["number"][:_DIGITS])  # more than any connection has
-        with _audited(request, f"close connection {number}"):
+        with audited(request, f"close connection {number}"):
             self._control.end_connection(number)
         return _back("/process/connections")
 
@@ -75,24 +77,12 @@ class Acting:
         if "logger" not in fields or "level" not in fields:
             raise NothingSaid("the form has no logger or no level")
         logger, level = fields["logger"], fields["level"]
-        with _audited(request, f"log level of {logger[:100]} {level[:20] or 'as it was'}"):
+        with audited(request, f"log level of {logger[:100]} {level[:20] or 'as it was'}"):
             if level:
                 self._control.levels.set(logger, level)
             else:
                 self._control.levels.put_back(logger)
         return _back("/process/log")
-
-
-@contextmanager
-def _audited(request: Request, what: str) -> Iterator[None]:
-    who = asker_of(request).session.who or "the owner"
-    fields = {"who": who, "by": "web", "peer": request.client.host if request.client else ""}
-    try:
-        yield
-    except RopewalkError as error:
-        _log.info("%s: refused", what, extra={**fields, "code": error.code})
-        raise
-    _log.info("%s: done", what, extra=fields)
 
 
 def _back(path: str) -> Response:

@@ -52,6 +52,7 @@ class Chart:
         marks: Of the upright axis: height in the picture, words.
         times: Of the other one: place in the picture, words.
         words: The same for those who do not see it.
+        note: Why there is no line.
     """
 
     title: str
@@ -60,6 +61,7 @@ class Chart:
     marks: tuple[tuple[float, str], ...]
     times: tuple[tuple[float, str], ...]
     words: str
+    note: str = ""
 
 
 def _plain(value: float) -> str:
@@ -91,7 +93,7 @@ UNITS: dict[str, Callable[[float], str]] = {
 }  # fmt: skip
 
 
-def draw(title: str, unit: str, lines: Iterable[Line], begin: float, end: float, step: float) -> Chart:
+def draw(title: str, unit: str, lines: Iterable[Line], begin: float, end: float, step: float, note: str = "") -> Chart:
     """A picture of some lines.
 
     Args:
@@ -100,6 +102,7 @@ def draw(title: str, unit: str, lines: Iterable[Line], begin: float, end: float,
         lines: In any order; numbers that are none, and times outside, are left out.
         begin, end: Seconds since 1970.
         step: Seconds between two numbers, as they should come.
+        note: Why there are no lines.
     """
     written = UNITS[unit]
     clean = [Line(one.label, [point for point in one.points if _fits(point, begin, end)]) for one in lines]
@@ -125,7 +128,7 @@ def draw(title: str, unit: str, lines: Iterable[Line], begin: float, end: float,
         f" to {written(max(v for _, v in one.points))}"
         for one in shown
     )
-    return Chart(title, drawn, len(there) - len(shown), marks, times, said or "no numbers yet")
+    return Chart(title, drawn, len(there) - len(shown), marks, times, said or note or "no numbers yet", note)
 
 
 def _fits(point: tuple[float, float], begin: float, end: float) -> bool:

@@ -1,27 +1,27 @@
-"""Figures: what the process has counted, as charts.
+"""Figures: what processes have counted, as charts.
 
-Flow: request -> Figure, a span of time -> Past -> series -> charts -> page
-Never: asks for more than the page shows.
+Flow: Figure, a span of time, whose numbers -> Counted -> series -> charts
+Never: asks for more than the page shows, or adds up numbers of several processes.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from starlette.requests import Request
 
-from ropewalk.errors import Misuse
+from ropewalk.errors import Misuse, first_of
 from ropewalk.pages.names import shown
-from ropewalk.pages.panel.charts import HEIGHT, LEFT, WIDTH, Chart, Line, draw
-from ropewalk.pages.panel.past import EVERY, Past
+from ropewalk.pages.panel.charts import MOST, Chart, Line, draw
+from ropewalk.pages.panel.counted import Counted, Drawable, Listed, Numbers, WrongQuestion
+from ropewalk.pages.panel.past import EVERY
 
-__all__ = ["FIGURES", "SPANS", "BadSpan", "Figure", "charts_of", "names_of", "of_metric", "span_of"]
+__all__ = ["FIGURES", "SPANS", "BadSpan", "Figure", "Whose", "charts_of", "names_of", "of_metric", "span_of"]
 
 SPANS = {"hour": 3600, "day": 86_400, "week": 7 * 86_400, "month": 30 * 86_400}  # seconds
 _POINTS = 240  # of a line
-_PICTURE = {"width": WIDTH, "height": HEIGHT, "left": LEFT}
 
 
 class BadSpan(Misuse):
@@ -73,14 +73,33 @@ def span_of(request: Request) -> str:
     return span
 
 
-async def charts_of(past: Past, figures: Sequence[Figure], span: str) -> list[Chart]:
-    """The charts, without those of which there are no numbers."""
-    charts = []
-    for figure in figures:
-        told = await _asked(past, figure.metric, SPANS[span])
-        if told["series"]:
-            charts.append(_drawn(figure, told))
-    return charts
+@dataclass(frozen=True, slots=True)
+class Whose:
+    """Whose numbers are drawn.
+
+    Attributes:
+        source: Those of one process; "" for all that there are.
+        compared: A line for each process, and no other; by these names where there are too many to ask for at once.
+    """
+
+    source: str = ""
+    compared: Sequence[str] | None = None
+
+
+async def charts_of(counted: Counted, figures: Sequence[Figure], span: str, whose: Whose = Whose()) -> list[Chart]:
+    """The charts, without those of which there are no numbers.
+
+    Raises:
+        NoAnswer, BadAnswer.
+    """
+    end = int(counted.now())
+    begin = end - SPANS[span]
+    try:
+        async with asyncio.TaskGroup() as group:
+            asked = [group.create_task(_chart(counted, figure, whose, begin, end)) for figure in figures]
+    except BaseExceptionGroup as failed:
+        raise first_of(failed) from None
+    return [chart for one in asked if (chart := one.result()) is not None]
 
 
 def of_metric(name: str) -> Figure:
@@ -89,35 +108,57 @@ def of_metric(name: str) -> Figure:
     return known or Figure(name, name, _unit(name))
 
 
-async def names_of(past: Past) -> list[str]:
-    """All metrics that have a history."""
-    told = await past.ask("/series", {})
-    return sorted({one["name"] for one in told["series"]})
+async def names_of(counted: Counted, source: str = "") -> list[str]:
+    """All metrics that have a history, or those of one process."""
+    told = await counted.ask(Listed, {"source": source} if source else {})
+    return sorted({one.name for one in told.series})
 
 
-async def _asked(past: Past, metric: str, seconds: int) -> Any:
-    end = int(past.now())
-    query = {"name": metric, "from": str(end - seconds), "to": str(end), "step": str(max(EVERY, seconds // _POINTS))}
-    return await past.ask("/query", query)
-
-
-def _drawn(figure: Figure, told: Any) -> Chart:
+async def _chart(counted: Counted, figure: Figure, whose: Whose, begin: int, end: int) -> Chart | None:
+    step = str(max(EVERY, (end - begin) // _POINTS))
+    query = {"name": figure.metric, "from": str(begin), "to": str(end), "step": step}
+    if whose.source:
+        query["source"] = whose.source
+    try:
+        told = [await counted.ask(Numbers, query)]
+    except WrongQuestion as too_many:
+        if not whose.compared:
+            return draw(figure.title, figure.unit, [], begin, end, EVERY, note=str(too_many))
+        told = await _one_by_one(counted, query, whose.compared[:MOST])
     lines: dict[str, dict[float, float]] = {}
-    for one in told["series"]:
-        at, value = (0, 2) if one["kind"] == "counter" else (0, 1)  # growth per second; the last value
-        line = lines.setdefault(_label(figure, one["labels"]), {})
-        for point in one["points"]:
-            line[point[at]] = line.get(point[at], 0.0) + point[value]
+    for answer in told:
+        for one in answer.series:
+            label = _label(figure, one) if whose.compared is None else one.source
+            _add(one, lines.setdefault(label, {}))
+    if not lines:
+        return None
     found = [Line(label, sorted(points.items())) for label, points in lines.items()]
-    return draw(figure.title, figure.unit, found, told["from"], told["to"], told["step"])
+    return draw(figure.title, figure.unit, found, begin, end, max(answer.step for answer in told))
 
 
-def _label(figure: Figure, labels: dict[str, str]) -> str:
+async def _one_by_one(counted: Counted, query: dict[str, str], sources: Sequence[str]) -> list[Numbers]:
+    """Of as many processes as one chart has lines, since there is no asking for all at once."""
+    told = []
+    for source in sources:
+        try:
+            told.append(await counted.ask(Numbers, {**query, "source": source}))
+        except WrongQuestion:  # its own series are too many: its line is left out
+            continue
+    return told
+
+
+def _add(one: Drawable, line: dict[float, float]) -> None:
+    value = 2 if one.kind == "counter" else 1  # growth per second; the last value
+    for point in one.points:
+        line[point[0]] = line.get(point[0], 0.0) + point[value]
+
+
+def _label(figure: Figure, one: Drawable) -> str:
     if figure.by:
-        return shown(labels.get(figure.by, ""))
+        return shown(one.labels.get(figure.by, ""))
     if figure.title != figure.metric:
         return ""
-    return shown(", ".join(f"{name} {value}" for name, value in sorted(labels.items())))
+    return shown(", ".join(f"{name} {value}" for name, value in sorted(one.labels.items())))
 
 
 def _unit(name: str) -> str:

@@ -1,6 +1,6 @@
 """Panel: the pages that show a process: services, connections, tasks, log, figures, alerts.
 
-Flow: request -> Control, Past -> page
+Flow: request -> Control, Watching -> page
 Never: changes anything; `acting` does.
 """
 
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -17,15 +16,18 @@ from starlette.routing import compile_path
 from ropewalk.pages.answers import page
 from ropewalk.pages.asking import asker_of
 from ropewalk.pages.panel.acting import Acting
-from ropewalk.pages.panel.figures import FIGURES, SPANS, charts_of, names_of, of_metric, span_of
+from ropewalk.pages.panel.collected import Collected
+from ropewalk.pages.panel.configuring import Configuring, flat
+from ropewalk.pages.panel.console import Consoles, Desk
+from ropewalk.pages.panel.editing import Subject
 from ropewalk.pages.panel.past import Past
+from ropewalk.pages.panel.watching import Watching
 from ropewalk.service import Control
 from ropewalk.service.levels import LEVELS
 
 __all__ = ["Panel"]
 
 MOST = 500  # rows of a page
-_WEEK = 7 * 86_400  # seconds of alerts
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 
@@ -37,14 +39,32 @@ class Panel:
         control: Of the application.
         by: The service that the pages are served by, which they do not stop.
         past: What was counted; None where nobody keeps it.
+        collected: What other processes have counted; None where no collector was given.
+        desk: Gives the desk of the console, while that is up.
+        settings: What can be changed besides the configuration of services, by a word for its address.
+
+    Attributes:
+        consoles: The WebSockets of the console.
     """
 
-    def __init__(self, control: Control, by: str, past: Past | None = None) -> None:
-        self._control, self._by, self._past = control, by, past
-        self._acting = Acting(control, by)
+    def __init__(
+        self,
+        control: Control,
+        by: str,
+        past: Past | None = None,
+        collected: Collected | None = None,
+        desk: Callable[[], Desk | None] = lambda: None,
+        settings: Mapping[str, Subject] | None = None,
+    ) -> None:
+        self._control, self._by = control, by
+        self._watching = Watching(control, past, collected)
+        self._configuring = configuring = Configuring(control, by, self._page, settings or {})
+        self._acting = Acting(control, by, configuring.older)
+        self.consoles = Consoles(desk)
 
         acting = self._acting
-        self._routes = [
+        self._routes = [(compile_path(path)[0], methods) for path, methods in configuring.table.items()]
+        self._routes += [
             (compile_path(path)[0], {method: endpoint})
             for path, method, endpoint in (
                 ("/process", "GET", self.services),
@@ -58,6 +78,7 @@ class Panel:
                 ("/process/figures", "GET", self.figures),
                 ("/process/figures/{name}", "GET", self.figure),
                 ("/process/alerts", "GET", self.alerts),
+                ("/process/console", "GET", self.console),
             )
         ]
 
@@ -72,14 +93,25 @@ class Panel:
     async def services(self, request: Request) -> Response:
         """All services."""
         control = self._control
-        return self._page(request, "services", services=control.services(), uptime=control.uptime, by=self._by)
+        older, fault = await self._configuring.older()
+        return self._page(
+            request,
+            "services",
+            services=control.services(),
+            uptime=control.uptime,
+            by=self._by,
+            older=older,
+            fault=fault,
+            settings=self._configuring.settings,
+        )
 
     async def service(self, request: Request) -> Response:
         """One of them, and what it was told."""
         name = request.path_params["name"]
-        return self._page(
-            request, "service", one=self._control.service(name), told=_flat(self._control.configuration(name))
-        )
+        one, told = self._control.service(name), flat(self._control.configuration(name))
+        older = name in (await self._configuring.older())[0]
+        changeable = self._control.file is not None
+        return self._page(request, "service", one=one, told=told, older=older, changeable=changeable)
 
     async def connections(self, request: Request) -> Response:
         """Who is connected."""
@@ -110,35 +142,22 @@ class Panel:
 
     async def figures(self, request: Request) -> Response:
         """Charts of what matters most."""
-        span = span_of(request)
-        charts = await charts_of(self._past, FIGURES, span) if self._past else []
-        names = await names_of(self._past) if self._past else []
-        return self._page(request, "figures", charts=charts, names=names, span=span, spans=SPANS, kept=self._past)
+        return self._page(request, "figures", **await self._watching.figures(request))
 
     async def figure(self, request: Request) -> Response:
         """One metric."""
-        span, name = span_of(request), request.path_params["name"]
-        charts = await charts_of(self._past, [of_metric(name)], span) if self._past else []
-        return self._page(request, "figures", charts=charts, names=[], span=span, spans=SPANS, kept=self._past)
+        return self._page(request, "figures", **await self._watching.figure(request))
 
     async def alerts(self, request: Request) -> Response:
         """Those that stand, and those of the last week."""
-        told: dict[str, Any] = {"standing": [], "events": []}
-        if self._past is not None:
-            since = int(self._past.now()) - _WEEK
-            told = await self._past.ask("/alerts", {"from": str(since)})
-        return self._page(request, "alerts", **told, kept=self._past)
+        return self._page(request, "alerts", **await self._watching.alerts())
+
+    async def console(self, request: Request) -> Response:
+        """What is typed there goes by a WebSocket."""
+        return self._page(request, "console", there=self.consoles.there)
 
     def _page(self, request: Request, what: str, **values: object) -> Response:
         session = asker_of(request).session
         common = {"what": what, "name": self._control.name, "csrf": session.csrf, "who": session.who}
-        return page(f"panel/{what}.html", {**common, **values, "has_panel": True})
-
-
-def _flat(value: Any, path: str = "") -> list[tuple[str, str]]:
-    """A configuration as rows."""
-    if isinstance(value, dict) and value:
-        return [row for key, one in value.items() for row in _flat(one, f"{path}.{key}" if path else str(key))]
-    if isinstance(value, list):
-        return [(path, ", ".join(str(one) for one in value))]
-    return [(path, "" if value in (None, {}) else str(value).lower() if isinstance(value, bool) else str(value))]
+        mark = self._watching.mark
+        return page(f"panel/{what}.html", {**common, **values, "mark": mark, "has_panel": True})

@@ -7,23 +7,21 @@ Never: takes numbers of others, or grows past what it is given.
 from __future__ import annotations
 
 import asyncio
+import json
 import secrets
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Any
-
-import msgspec
 
 from ropewalk.collector.agent import Agent
 from ropewalk.collector.alerts import Rule
 from ropewalk.collector.collector import Collector
 from ropewalk.collector.history import History, Retention
 from ropewalk.collector.queries import Queries
-from ropewalk.errors import Unavailable
 from ropewalk.metrics.page import Request
 from ropewalk.net import connect, listen
+from ropewalk.pages.panel.counted import NoAnswer, Stands, T, read
 from ropewalk.service import Context, NoConfig, Service
 
 __all__ = ["EVERY", "RULES", "NoAnswer", "Past"]
@@ -37,12 +35,6 @@ RULES = (
     Rule("shares are owed", "ropewalk_space_owed", ">", 0, seconds=3600),
     Rule("the loop is held up", "ropewalk_loop_lag_seconds_sum", ">", 0.2, seconds=60, clear=0.1),
 )
-
-
-class NoAnswer(Unavailable):
-    """The history cannot tell now."""
-
-    code = "pages.no-history"
 
 
 class Past(Service):
@@ -95,16 +87,20 @@ class Past(Service):
         """Seconds since 1970."""
         return self._clock()
 
-    async def ask(self, path: str, query: Mapping[str, str]) -> Any:
-        """What `/series`, `/query` or `/alerts` of a collector answers; docs/reference/metrics.md lists the fields.
+    @property
+    def standing(self) -> Sequence[Stands]:
+        """Alerts that stand now."""
+        if self._queries is None:
+            return ()
+        return [Stands(key.rule, key.source, json.loads(key.labels)) for key in self._collector.alerts.standing()]
+
+    async def ask(self, told: type[T], query: Mapping[str, str]) -> T:
+        """See `Counted`.
 
         Raises:
-            NoAnswer.
+            NoAnswer, WrongQuestion.
         """
-        answer = await self._queries.answer(Request(path, query)) if self._queries is not None else None
+        answer = await self._queries.answer(Request(told.path, query)) if self._queries is not None else None
         if answer is None:
             raise NoAnswer("the history is not open", hint="the log says why")
-        told = msgspec.json.decode(answer.body)
-        if answer.status != 200:
-            raise NoAnswer(str(told["error"]))
-        return told
+        return read(told, answer.status, answer.body)

@@ -37,7 +37,7 @@ function timeOf(seconds) {
   return [`${day} ${two(date.getHours())}:${two(date.getMinutes())}`, date.toISOString()];
 }
 
-function rowOf([name, label, kind, size, mtime]) {
+function rowOf([name, label, kind, size, mtime, sided]) {
   const row = document.getElementById("row").content.firstElementChild.cloneNode(true);
   const address = list.dataset.base.replace(/\/?$/, "/") + name + list.dataset.query;
   row.className = `row ${["folder", "file", "link"].includes(kind) ? kind : "other"}`;
@@ -57,6 +57,13 @@ function rowOf([name, label, kind, size, mtime]) {
   const about = row.querySelector(".about");
   about.href = `${address}${address.includes("?") ? "&" : "?"}about=1`;
   about.setAttribute("aria-label", `About ${label}`);
+  const beside = row.querySelector(".beside");
+  if (sided) {
+    beside.href = list.dataset.conflicts.replace(/\/?$/, "/") + name;
+    beside.setAttribute("aria-label", `Compare the sides of ${label}`);
+  } else {
+    beside.remove();
+  }
   return row;
 }
 
