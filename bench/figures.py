@@ -38,6 +38,8 @@ class Load:
     heads: int  # that a space is behind when it is opened
     streamed: int  # bytes through nodes, in one round
     small_files: int  # through nodes, in one round
+    entries: int  # of a folder that a browser shows
+    sought: int  # places in a film, in one round
 
 
 FULL = Load(
@@ -60,8 +62,13 @@ FULL = Load(
     10_000,
     1 << 30,
     500,
+    10_000,
+    30,
 )
-QUICK = Load(3, 2, 500, 30, 1_000, 300, 1.0, 50_000, 5, 5, 0.2, 100_000, 1_000, 10_000, 100, 100, 1_000, 1 << 27, 200)
+QUICK = Load(
+    *(3, 2, 500, 30, 1_000, 300, 1.0, 50_000, 5, 5, 0.2, 100_000, 1_000, 10_000, 100, 100, 1_000, 1 << 27, 200),
+    *(2_000, 10),
+)
 
 
 @dataclass(slots=True)

@@ -2,7 +2,7 @@
 
     python bench/run.py --quick             smaller data, three rounds
     python bench/run.py --only platform     the network platform's parts alone; or `spaces`, `remote`, `groups`,
-                                            `nodes`, `web`
+                                            `nodes`, `web`, `pages`
     python bench/run.py --only large        one part; may be repeated
     python bench/run.py --ram               the large file once more on /dev/shm
     python bench/run.py --large             memory for 4 GiB and for 1,000,000 files too (many minutes)
@@ -57,13 +57,14 @@ TOGETHER = {"merge": ("groups", "merge"), "removal": ("people", "removal"), "ope
 OVER_NODES = {"stream": ("nodes", "stream"), "rest": ("nodes", "rest")}
 OVER_NODES |= {part: ("nodes_away", part) for part in ("dead", "first", "slow")}
 WEB = {"requests": ("web", "requests")}
-MODULES = PLATFORM | REMOTE | TOGETHER | OVER_NODES | WEB
+PAGES = {part: ("pages", part) for part in ("folder", "transfer", "film", "up", "page")}
+MODULES = PLATFORM | REMOTE | TOGETHER | OVER_NODES | WEB | PAGES
 PACKAGES = (
     *("uvloop", "httptools", "websockets", "twisted", "uvicorn", "starlette", "aiofastnet", "anyio"),
     *("prometheus-client", "opentelemetry-sdk"),
 )
 GROUPS = {"spaces": SPACES, "platform": tuple(PLATFORM), "remote": tuple(REMOTE), "groups": tuple(TOGETHER)}
-GROUPS |= {"nodes": tuple(OVER_NODES), "web": tuple(WEB)}
+GROUPS |= {"nodes": tuple(OVER_NODES), "web": tuple(WEB), "pages": tuple(PAGES)}
 
 
 def main(words: list[str] | None = None) -> int:
