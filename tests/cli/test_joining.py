@@ -354,12 +354,12 @@ def test_a_mailbox_that_is_not_there_is_told_before_there_are_keys(
 @pytest.mark.system
 def test_who_is_the_mailbox_itself_says_where_it_listens(machine: As, photos: Path) -> None:
     """And for how long: it is open to whoever reaches this machine."""
-    script = MAIN.replace("sys.exit(main())", "main(['invite', 'photos', '--expires', '3m'])")
+    script = MAIN.replace("sys.exit(main())", "sys.argv[1:] = ['invite', 'photos', '--expires', '3m']; main()")
     process = subprocess.Popen(
         [sys.executable, "-c", script],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        env={**os.environ, "ROPEWALK_HOME": str(photos.parent / "home")},
+        env={**os.environ, "ROPEWALK_HOME": str(photos.parent / "home"), "PYTHONUNBUFFERED": ""},
         text=True,
     )
     try:
