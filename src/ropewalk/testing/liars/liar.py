@@ -129,6 +129,7 @@ class Lie:
         told_of: Words of which a user has to hear some, whatever else he hears; else the name of any that tells it.
         may_show_past: Where all tell it, a device without memory may be shown an old state.
         by_device: A device that belongs lies too: what it does afterwards may be refused.
+        by_clock: The machine's own clock tells it: by a leap ahead, what was heard is old.
         by_mailbox: No store tells it: it is tried where there is a mailbox.
     """
 
@@ -140,6 +141,7 @@ class Lie:
     told_of: ClassVar[tuple[str, ...]] = ()
     may_show_past: ClassVar[bool] = False
     by_device: ClassVar[bool] = False
+    by_clock: ClassVar[bool] = False
     by_mailbox: ClassVar[bool] = False
 
     def __init__(self, place: Place) -> None:

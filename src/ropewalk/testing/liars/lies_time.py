@@ -65,6 +65,7 @@ class ClockJump(Lie):
     """Sets the clock of the machine ten years back and ten years ahead, in turn."""
 
     number, name = "21", "clock jump"
+    by_clock = True
 
     def __init__(self, place: Place) -> None:
         super().__init__(place)
