@@ -22,6 +22,7 @@ from ropewalk.pages.opened import Spaces
 from ropewalk.pages.places import Place, place_of
 from ropewalk.pages.previews import kind_of
 from ropewalk.pages.rows import FIRST, MORE, ORDERS, Row, rows_of
+from ropewalk.pages.standing import standing
 from ropewalk.pages.tickets import Ticket, Tickets
 from ropewalk.spaces.conflicts import groups_in
 from ropewalk.spaces.space import Space
@@ -132,8 +133,10 @@ class Browsing:
         asker = asker_of(request)
         notice = self.notices.find(asker.session, request.query_params.get("done", ""))
         warnings = [] if space is None else [shown(text) for text in list(space.warnings)[-5:]]
-        said = {"csrf": asker.session.csrf, "who": asker.session.who, "notice": notice, "warnings": warnings}
-        return {**said, "has_panel": request.scope.get("ropewalk.panel", False)}
+        stands = [] if space is None else [shown(text) for text in standing(space)]
+        said = {"notice": notice, "standing": stands, "warnings": warnings}
+        who = {"csrf": asker.session.csrf, "who": asker.session.who}
+        return {**who, **said, "has_panel": request.scope.get("ropewalk.panel", False)}
 
 
 async def _beside(place: Place, version: Version, found: Shown) -> frozenset[bytes]:
