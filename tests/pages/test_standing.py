@@ -65,6 +65,11 @@ async def test_too_few_stores_are_told_on_every_page_and_no_store_is_asked_for_i
     assert [one.asked for one in pool.world.stores.values() if isinstance(one, RoomyStore)] == asked
     refused = await inside.put("/spaces/photos/get/new", b"x")
     assert (refused.status, refused.code) == (503, "pool.below-floor"), "what is said is so"
+    page = await inside.post("/spaces/photos/folder/", [("name", "new")], accept="text/html")
+    assert page.status == 503
+    assert '<a href="/spaces/photos/pool/">Stores</a>' in page.text
+    itself = tops((await inside.get("/spaces/photos/pool/")).text)
+    assert sum("stores answer" in one for one in itself) <= 1, "it is said once"
     pool.world.stores["aunt"].gone = False
     pool.world.clock.seconds += 60
     await pool.space.core.pool.ask_all(5.0)

@@ -191,8 +191,18 @@ def _frame(request: Request) -> dict[str, object]:
     asker = request.scope.get("ropewalk.asker")
     if not isinstance(asker, Asker):
         return {}
-    said = {"csrf": asker.session.csrf, "who": asker.session.who, "back": _back_of(request)}
+    said = {"csrf": asker.session.csrf, "who": asker.session.who}
+    said |= {"back": _back_of(request), "stores": _stores_of(request)}
     return {**said, "has_panel": request.scope.get("ropewalk.panel", False)}
+
+
+def _stores_of(request: Request) -> str:
+    """Where the stores are shown of the space that was asked for, if it was one."""
+    pieces = (request.scope.get("raw_path") or b"").split(b"/", 4)
+    try:
+        return f"/spaces/{quoted(unquoted(pieces[2]))}/pool/" if pieces[1:2] == [b"spaces"] and pieces[3:] else ""
+    except BadAddress:
+        return ""
 
 
 def _back_of(request: Request) -> str:

@@ -85,7 +85,8 @@ class PoolPages:
             "holding": sum(1 for one in known.stores if one.held.shares),
             "last": self._looking.last(place.space), "looks": self._looking.looks(place.space),
         }  # fmt: skip
-        return page("space/pool.html", {**values, **self._browsing.frame(request, place.space)})
+        frame = self._browsing.frame(request, place.space) | {"standing": []}  # this page says more of it
+        return page("space/pool.html", {**values, **frame})
 
     async def look(self, request: Request) -> Response:
         """Ask all stores once, and show what came of it."""
