@@ -26,7 +26,8 @@ __all__ = ["Upkeep", "UpkeepService"]
 
 _log = logging.getLogger("ropewalk.spaces")
 
-LOOKS_EVERY = 1.0  # seconds between two looks at the settings, and at what a space warns of
+LOOKS_EVERY = 1.0  # seconds between two looks at the settings
+SAYS_EVERY = 2.0  # seconds between two looks at what a space warns of, and at what was published
 FIRST_PAUSE, LONGEST_PAUSE = 5.0, 300.0  # seconds before a space that failed is opened again
 STEADY = 60.0  # seconds for which a store answers before it counts as back, or a space as sound
 MOST_SAID = 1000  # things that are remembered as said, of one space
@@ -144,7 +145,7 @@ class Upkeep:
                 waiting = await self._tell_published(name, space, waiting)
                 if self._clock() - began > STEADY:
                     self._unsay(name, "space")
-                await asyncio.wait([following], timeout=LOOKS_EVERY)
+                await asyncio.wait([following], timeout=SAYS_EVERY)
             following.result()
         finally:
             following.cancel()

@@ -32,7 +32,6 @@ from ropewalk.spaces.store import (
     object_name,
     wait_changed,
 )
-from ropewalk.spaces.store.disk import TELLS_EVERY
 from ropewalk.testing.faults import Fault, FaultStore, Rule, Stop, StopAfter
 from ropewalk.testing.powerloss import PowerCut, PowerLossFileSystem
 
@@ -120,20 +119,21 @@ async def test_a_disk_syncs_nothing_for_a_hint() -> None:
     await store.aclose()
 
 
-async def test_a_disk_looks_four_times_a_second_and_not_once_more_when_it_has_told() -> None:
+@pytest.mark.parametrize("looks", [3, 8, 11])
+async def test_a_disk_looks_four_times_a_second_then_twice_and_not_once_more_when_it_has_told(looks: int) -> None:
     pauses: list[float] = []
     store: DiskStore
 
     async def sleep(seconds: float) -> None:
         pauses.append(seconds)
-        if len(pauses) == 3:
+        if len(pauses) == looks:
             await store.replace(HINT, [NEW])
 
     store = await DiskStore.create("/store", files=PowerLossFileSystem(), threads=1, sleep=sleep)
     mark = await store.wait_changed(HINT, b"")
     assert pauses == []
     assert await store.wait_changed(HINT, mark) != mark
-    assert pauses == [TELLS_EVERY] * 3
+    assert pauses == [0.25] * min(looks, 8) + [0.5] * max(0, looks - 8)
     await store.aclose()
 
 

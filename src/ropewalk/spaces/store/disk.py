@@ -35,6 +35,7 @@ Sleep = Callable[[float], Awaitable[None]]
 
 THREADS = 4  # a disk's queue is kept busy by a few; each holds one object at most
 TELLS_EVERY = 0.25  # seconds between two looks at a hint that somebody waits for: four calls of stat a second
+TELLS_OFTEN = 8  # looks, after which they are half as many: changes come together, and a second is not missed
 _PAGE = 1024  # objects; a listing takes one turn of a thread for so many
 _FIRST_PAGE = 16
 
@@ -142,8 +143,10 @@ class DiskStore:
 
     async def wait_changed(self, name: ObjectName, mark: bytes) -> bytes:
         # Not by inotify or the like: that is blind on network disks, where a second machine's writes matter most.
+        looks = 1
         while (now := await self._run(self._folder.mark, name)) == mark:
-            await self._sleep(TELLS_EVERY)
+            await self._sleep(TELLS_EVERY if looks <= TELLS_OFTEN else 2 * TELLS_EVERY)
+            looks += 1
         return now
 
     async def get(self, name: ObjectName, offset: int = 0, length: int | None = None) -> bytes:
