@@ -13,7 +13,7 @@ import os
 from typing import TYPE_CHECKING
 
 from ropewalk.web.errors import BadRequest, BrokenAnswer, Disconnected
-from ropewalk.web.heads import AnswerHead
+from ropewalk.web.heads import AnswerHead, head_of
 from ropewalk.web.limits import WebLimits
 from ropewalk.web.quick import Message, Scope
 from ropewalk.web.sending import pieces_of
@@ -221,7 +221,7 @@ class Exchange:
             raise BrokenAnswer("got a second beginning of an answer")
         if message.get("trailers"):
             raise BrokenAnswer("got an answer with trailers, which are not offered")
-        self._head = AnswerHead(message["status"], message.get("headers", ()))
+        self._head = head_of(message["status"], message.get("headers", ()))
         self.status = message["status"]
 
     def _begin(self, body: int, *, more: bool) -> bytes:

@@ -12,9 +12,13 @@ from collections.abc import Iterable
 from ropewalk.web.errors import BrokenAnswer
 from ropewalk.web.plain import BODILESS, FIRST_LINES, first_line
 
-__all__ = ["AnswerHead"]
+__all__ = ["AnswerHead", "head_of"]
 
 _OURS = frozenset({b"connection", b"content-length", b"date", b"keep-alive", b"transfer-encoding", b"upgrade"})
+_COMMON = frozenset({b"cache-control", b"content-length", b"content-type", b"server", b"vary"})
+_FEW, _REMEMBERED = 4, 64  # headers of a head that is remembered; heads
+
+Headers = Iterable[tuple[bytes, bytes]]
 
 
 class AnswerHead:
@@ -24,11 +28,12 @@ class AnswerHead:
         length: Of the body as the app has it; None where it does not say.
         close: The app wants the connection closed.
         bodiless: The answer has no body by its status.
+        common: It says nothing of a person, only what many answers say.
     """
 
-    __slots__ = ("_dated", "_lines", "bodiless", "close", "length", "status")
+    __slots__ = ("_dated", "_lines", "_text", "bodiless", "close", "common", "length", "status")
 
-    def __init__(self, status: int, headers: Iterable[tuple[bytes, bytes]]) -> None:
+    def __init__(self, status: int, headers: Headers) -> None:
         """Take it apart.
 
         Raises:
@@ -40,9 +45,13 @@ class AnswerHead:
         self.bodiless = status in BODILESS
         self.length: int | None = None
         self.close = self._dated = False
+        self.common = True
+        self._text = b""
         lines = [FIRST_LINES.get(status) or first_line(status)]
         for name, value in headers:
             low = name.lower()
+            if low not in _COMMON:
+                self.common = False
             if low in _OURS:
                 if low == b"content-length":
                     if self.length is not None or not value.isdigit():
@@ -69,13 +78,40 @@ class AnswerHead:
         Raises:
             BrokenAnswer: A header has a line end or a zero byte in it.
         """
-        lines = self._lines
-        text = b"\r\n".join(lines)
-        ends = len(lines) - 1
-        if text.count(b"\n") != ends or text.count(b"\r") != ends or b"\0" in text:
-            raise BrokenAnswer("a header of an answer has a line end or a zero byte in it")
+        text = self._text
+        if not text:
+            text = b"\r\n".join(self._lines)
+            ends = len(self._lines) - 1
+            if text.count(b"\n") != ends or text.count(b"\r") != ends or b"\0" in text:
+                raise BrokenAnswer("a header of an answer has a line end or a zero byte in it")
+            self._text = text
         if chunked:
             framing = b"transfer-encoding: chunked\r\n"
         else:
             framing = b"" if length is None else b"content-length: %d\r\n" % length
         return b"%b\r\n%b%b%b\r\n" % (text, b"" if self._dated else date, framing, keep)
+
+
+_known: dict[tuple[object, ...], AnswerHead] = {}
+
+
+def head_of(status: int, headers: Headers) -> AnswerHead:
+    """What an app says, taken apart, or as it was when the same was said before: most answers say the same few things.
+
+    Raises:
+        BrokenAnswer: As `AnswerHead`.
+    """
+    if not isinstance(headers, list) or len(headers) > _FEW:
+        return AnswerHead(status, headers)
+    try:
+        key = (status, *map(tuple, headers))
+        found = _known.get(key)
+    except TypeError:  # what can be changed is not remembered
+        return AnswerHead(status, headers)
+    if found is None:
+        found = AnswerHead(status, headers)
+        if found.common:
+            if len(_known) >= _REMEMBERED:
+                _known.clear()
+            _known[key] = found
+    return found
