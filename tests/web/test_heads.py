@@ -62,6 +62,7 @@ def test_remembered_or_not_it_is_the_same(answers: list[tuple[int, list[tuple[by
         [(b"content-type", b"text/plain"), (b"x-token", b"secret")],
         [(b"vary", b"a")] * 5,
         ((b"vary", b"a"),),
+        [(b"content-type", b"x" * 201)],
     ],
 )
 def test_what_may_be_a_persons_is_not_remembered_nor_what_is_long(headers: Any) -> None:
@@ -94,3 +95,9 @@ def test_no_more_than_a_few_are_remembered() -> None:
         head_of(200, [(b"content-length", b"%d" % number)])
         assert len(heads._known) <= 64
     assert heads._known
+
+
+def test_headers_that_can_be_gone_through_but_once_are_taken() -> None:
+    for _ in range(2):
+        head = head_of(200, [map(str.encode, ("content-type", "a")), iter((b"vary", bytearray(b"b")))])  # type: ignore[list-item]
+        assert b"content-type: a\r\nvary: b" in head.encode(b"", None, chunked=False, keep=b"")

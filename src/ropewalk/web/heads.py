@@ -16,7 +16,7 @@ __all__ = ["AnswerHead", "head_of"]
 
 _OURS = frozenset({b"connection", b"content-length", b"date", b"keep-alive", b"transfer-encoding", b"upgrade"})
 _COMMON = frozenset({b"cache-control", b"content-length", b"content-type", b"server", b"vary"})
-_FEW, _REMEMBERED = 4, 64  # headers of a head that is remembered; heads
+_FEW, _SHORT, _REMEMBERED = 4, 200, 64  # headers of a head that is remembered; bytes of each; heads
 
 Headers = Iterable[tuple[bytes, bytes]]
 
@@ -103,14 +103,15 @@ def head_of(status: int, headers: Headers) -> AnswerHead:
     """
     if not isinstance(headers, list) or len(headers) > _FEW:
         return AnswerHead(status, headers)
+    pairs = [(name, value) for name, value in headers]  # of things that can be gone through but once, too
+    key = (status, *pairs)
     try:
-        key = (status, *map(tuple, headers))
         found = _known.get(key)
     except TypeError:  # what can be changed is not remembered
-        return AnswerHead(status, headers)
+        return AnswerHead(status, pairs)
     if found is None:
-        found = AnswerHead(status, headers)
-        if found.common:
+        found = AnswerHead(status, pairs)
+        if found.common and all(len(value) <= _SHORT for _, value in pairs):
             if len(_known) >= _REMEMBERED:
                 _known.clear()
             _known[key] = found

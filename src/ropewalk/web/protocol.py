@@ -1,6 +1,6 @@
 """Connection: HTTP/1 on one transport: requests in, answers out in the same order.
 
-Flow: Reader -> a quick answer, or an Exchange in line -> Working -> the app -> the transport
+Flow: Reader -> a quick answer, or an Exchange in line -> the connection's one task -> the app -> the transport
 Never: lets a request overtake another one, or one that cannot be taken be answered with more than why.
 Source: RFC 9112.
 """
@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Coroutine
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 from ropewalk.web.errors import BadRequest
 from ropewalk.web.exchange import DROPPED, Exchange
@@ -18,11 +17,10 @@ from ropewalk.web.parsing import Head
 from ropewalk.web.plain import BODILESS, first_line, plain
 from ropewalk.web.progress import Progress
 from ropewalk.web.quick import Asked
-from ropewalk.web.reading import BODY_WAITING
+from ropewalk.web.reading import BODY_WAITING, Reader
 from ropewalk.web.scopes import address_of, scope_of
 from ropewalk.web.sending import DirectSending, can_send_directly, half_closed, pieces_of
 from ropewalk.web.serving import serve
-from ropewalk.web.working import Working
 
 if TYPE_CHECKING:
     from ropewalk.web.site import Site
@@ -33,19 +31,24 @@ _RESTS = 5.0  # seconds without a request, after which a connection's task ends
 _JOINED = 16 * 1024  # bytes of a body that are copied behind their head, to be one write
 
 
-class Connection(Working):
+class Connection(Reader):
     """One connection.
 
     Attributes:
+        current: The request that is being answered.
         eof: The peer sends no more.
         writing_paused: The peer does not take what is written.
+        gone: The transport is lost, or another protocol's.
         peer: Who it is, for people.
     """
 
     def __init__(self, site: Site) -> None:
         super().__init__(site)
-        self.eof = self.writing_paused = self.lingering = False
+        self.current: Exchange | None = None
+        self.eof = self.writing_paused = self.gone = self.lingering = False
         self.requests = 0
+        self._worker: asyncio.Task[None] | None = None
+        self._rest: asyncio.Future[None] | None = None  # while the worker has nothing to do
         self._can_write: asyncio.Event | None = None
         self._direct: DirectSending | None = None
         self._progress = Progress(site.now)
@@ -78,7 +81,7 @@ class Connection(Working):
             self._direct.stop()
         if self._can_write is not None:
             self._can_write.set()
-        self.wake()
+        self._wake()
 
     def pause_writing(self) -> None:
         """The peer does not take what is written."""
@@ -97,7 +100,7 @@ class Connection(Working):
         if not self.last:
             self.parse_new(data)
             if self.line and self.current is None:
-                self.begin_next()
+                self._begin_next()
             if not self.gone and (self.unfed or self.line or self.incoming is not None or not self.reads):
                 self.read_on()  # or there is room, and it reads: the common case
 
@@ -159,9 +162,51 @@ class Connection(Working):
             self._end()
         return True
 
-    def answer(self, exchange: Exchange, task: asyncio.Task[None]) -> Coroutine[Any, Any, None]:
-        """Have the app answer, in this task."""
-        return serve(self, exchange, task)
+    def _begin_next(self) -> None:
+        """Begin the request that is first in line."""
+        if self.gone or self.current is not None or not self.line:
+            return
+        first = self.line[0]
+        if isinstance(first, BadRequest):
+            self.line.clear()
+            self._send_refusal(first)
+        elif self._rest is not None:
+            self._wake()
+        else:
+            # There is no task, or the one there is has an app that goes on after its answer.
+            self._rest = self.site.loop.create_future()
+            self._rest.set_result(None)
+            self._worker = self.site.start(self._work())
+
+    def _wake(self) -> None:
+        if self._rest is not None and not self._rest.done():
+            self._rest.set_result(None)
+
+    async def _work(self) -> None:
+        """Answer what is in line, until the connection is lost or another task has taken over."""
+        me = self._worker
+        assert me is not None
+        self._rest = None
+        while not self.gone and self._worker is me:
+            if self.current is None and self.line:
+                first = self.line[0]
+                if isinstance(first, Exchange):
+                    self.line.popleft()
+                    self.current = first
+                    await serve(self, first, me)
+                    continue
+                self._begin_next()
+            self._rest = self.site.loop.create_future()
+            try:
+                await self._rest
+            except asyncio.CancelledError:
+                if self._worker is me:  # an app asked for it at its end: the next request has another task
+                    self._worker = self._rest = None
+                    self.site.loop.call_soon(self._go_on)
+                raise
+            if self._worker is not me:
+                return
+            self._rest = None
 
     def answered(self, exchange: Exchange) -> None:
         """The answer of the current exchange is written, or there will be none."""
@@ -172,12 +217,19 @@ class Connection(Working):
         if not exchange.keep or (self.last and not self.line) or not (exchange.whole or dropping):
             self._end(linger=not exchange.whole or bool(self.line) or bool(self.unfed))
         elif self.line or self.unfed or not self.reads:
-            self.site.loop.call_soon(self.go_on)
+            self.site.loop.call_soon(self._go_on)
 
     def body_taken(self) -> None:
         """There is room for more of a body."""
         if not self.reads and not self.gone:
-            self.site.loop.call_soon(self.go_on)
+            self.site.loop.call_soon(self._go_on)
+
+    def _go_on(self) -> None:
+        if not self.gone:
+            self.parse()
+            self._begin_next()
+        if not self.gone:
+            self.read_on()
 
     def handed_over(self, exchange: Exchange) -> None:
         """Something else speaks on the transport from now on."""
@@ -195,7 +247,7 @@ class Connection(Working):
         if self.incoming is not None:
             self.refuse_exchange(self.incoming, error)
         elif self.current is None and not self.line:
-            self.send_refusal(error)
+            self._send_refusal(error)
         else:
             self.line.append(error)
 
@@ -209,16 +261,15 @@ class Connection(Working):
         if exchange is not self.current:
             self.line = deque(one for one in self.line if one is not exchange)
             self.line.append(error)
-            self.begin_next()
+            self._begin_next()
         elif exchange.started:
             self.site.refused(self, error)
             self.transport.abort()
         else:
             self.current = None
-            self.send_refusal(error)
+            self._send_refusal(error)
 
-    def send_refusal(self, error: BadRequest) -> None:
-        """Answer with why nothing more is taken."""
+    def _send_refusal(self, error: BadRequest) -> None:
         self.site.refused(self, error)
         self.write(plain(error.answer, str(error), self.site.date, lines=error.lines, close=True))
         self._end(linger=True)
@@ -323,7 +374,10 @@ class Connection(Working):
             self.transport.close()
         if waited <= _RESTS:
             return
-        self.dismiss()
+        # An idle connection needs no task: it is a third of what such a one costs in memory.
+        rest, self._rest, self._worker = self._rest, None, None
+        if rest is not None and not rest.done():
+            rest.set_result(None)
 
     def _not_taken(self, now: float) -> bool:
         """Whether the peer took nothing of what waits for it for too long; then it is cut off."""

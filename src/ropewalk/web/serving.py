@@ -7,10 +7,13 @@ Never: lets out what an app raised: it is in the log, with its stack, and nowher
 from __future__ import annotations
 
 import asyncio
+import inspect
 import logging
+from collections.abc import Awaitable
 from typing import TYPE_CHECKING
 
 from ropewalk.web.errors import BadRequest, BrokenAnswer
+from ropewalk.web.own_context import OwnContext
 from ropewalk.web.plain import plain
 from ropewalk.web.quick import Receive, Scope, Send
 
@@ -26,7 +29,7 @@ _BUSY = b"retry-after: 1\r\n"
 
 
 async def serve(connection: Connection, exchange: Exchange, task: asyncio.Task[None]) -> None:
-    """Have the app answer a request, in this task, the current one, and in a context of this request's own.
+    """Have the app answer a request, in this task, the current one.
 
     Raises:
         asyncio.CancelledError: The site waits no longer.
@@ -51,14 +54,16 @@ async def serve(connection: Connection, exchange: Exchange, task: asyncio.Task[N
 async def run_app(
     site: Site, task: asyncio.Task[None], scope: Scope, receive: Receive, send: Send
 ) -> BaseException | None:
-    """Await an app in this task, the current one, and in the current context; what it raised, if it did.
+    """Await an app in this task, the current one; what it raised, if it did.
 
     Raises:
         asyncio.CancelledError: The site waits no longer.
     """
     site.running += 1
     try:
-        await site.app(scope, receive, send)
+        work = site.app(scope, receive, send)  # one that is no coroutine function may raise here
+        coroutine = work if inspect.iscoroutine(work) else _awaited(work)
+        await OwnContext(coroutine, site.context.copy())
     except asyncio.CancelledError as error:
         if site.over:
             raise
@@ -73,6 +78,10 @@ async def run_app(
             while task.uncancel():  # what an app asked for itself must not meet the next one
                 pass
     return None
+
+
+async def _awaited(work: Awaitable[None]) -> None:
+    await work
 
 
 def _fail(connection: Connection, exchange: Exchange, failure: BaseException) -> None:
